@@ -1,0 +1,139 @@
+"""The ports of the catalog: an index over the lake, and the only home of leases and progress.
+
+Everything but leases and the running state can be rebuilt from the lakes' manifests, decisions and runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.interval import Interval
+from penstock.model.receipts import RunReceipt
+from penstock.model.releases import Candidate, Decision, Release
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadRecord:
+    """A load with what became of it: ``verdict`` None means that checking has not ended."""
+
+    entry: Entry
+    verdict: Verdict | None
+    verdict_entry: Entry | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Lease:
+    """The right to write for one pipeline until ``expires``; ``fence`` grows with every holder."""
+
+    name: str
+    holder: str
+    fence: int
+    expires: datetime
+
+
+class CatalogReader(Protocol):
+    """Questions. Environments are ``staging`` and ``production``."""
+
+    def head(self, table: str) -> int:
+        """Return the number of the newest staging entry that is indexed; 0 for none."""
+        ...
+
+    def entries(self, table: str, kind: EntryKind | None = None, limit: int | None = None) -> tuple[Entry, ...]:
+        """Return indexed entries, newest first."""
+        ...
+
+    def loads(self, table: str, verdict: Verdict | None = None, limit: int | None = None) -> tuple[LoadRecord, ...]:
+        """Return the loads of a raw table, newest first, all or those with one verdict."""
+        ...
+
+    def pending(self, table: str) -> tuple[LoadRecord, ...]:
+        """Return loads without a verdict, oldest first."""
+        ...
+
+    def newest_accepted(self, table: str) -> Entry | None:
+        """Return the newest accepted load that carries a position: where extraction resumes."""
+        ...
+
+    def intervals_done(self, table: str) -> tuple[Interval, ...]:
+        """Return the intervals of accepted loads (or versions) that no later entry superseded, sorted."""
+        ...
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the indexed staging tables, sorted."""
+        ...
+
+    def runs(self, pipeline: str | None = None, limit: int | None = 50) -> tuple[RunReceipt, ...]:
+        """Return runs, newest first."""
+        ...
+
+    def run(self, id: str) -> RunReceipt:
+        """Return one run; raises NotFoundError. A unique beginning of the id suffices."""
+        ...
+
+    def decisions(self, subject: str | None = None, limit: int | None = None) -> tuple[Decision, ...]:
+        """Return decisions, newest first."""
+        ...
+
+    def candidates(self, pipeline: str | None = None) -> tuple[Candidate, ...]:
+        """Return candidates, newest first."""
+        ...
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return production's releases, newest first."""
+        ...
+
+
+class Catalog(CatalogReader, Protocol):
+    """Questions and changes. Only ``orchestrate`` and ``project`` hold one."""
+
+    def index(self, entries: Sequence[Entry]) -> None:
+        """Add entries of staging tables; quiet about those it has."""
+        ...
+
+    def put_run(self, run: RunReceipt) -> None:
+        """Insert or update a run."""
+        ...
+
+    def put_decision(self, decision: Decision) -> None:
+        """Index a decision that stands in the lake; quiet if it has it."""
+        ...
+
+    def put_candidate(self, candidate: Candidate) -> None:
+        """Index a candidate; quiet if it has it."""
+        ...
+
+    def put_release(self, release: Release) -> None:
+        """Index a release; quiet if it has it."""
+        ...
+
+    def acquire(self, name: str, holder: str, seconds: float) -> Lease:
+        """Take the lease if it is free, expired, or its holder is a dead process of this machine.
+
+        Raises:
+            LeaseHeldError: Somebody holds it; the sentence says who and since when.
+        """
+        ...
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong a lease; raises StaleWriterError if somebody took it over."""
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; quiet if it is not held any more."""
+        ...
+
+    def raise_fence(self, name: str, fence: int) -> None:
+        """Make sure that the next lease gets a fence greater than ``fence`` (after a rebuild)."""
+        ...
+
+    def clear(self) -> None:
+        """Forget everything but leases (before a rebuild)."""
+        ...
+
+    def close(self) -> None:
+        """Close the connection."""
+        ...

@@ -1,0 +1,1 @@
+"""The command line: arguments in, facade called, text or JSON out. Holds no logic."""

@@ -1,0 +1,1 @@
+"""Training sets: labels, features as they were known, splits, shards, checksums."""

@@ -1,0 +1,1 @@
+"""Sources: how each kind of system is read. Knows nothing of lakes, warehouses or runs."""

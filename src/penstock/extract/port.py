@@ -1,0 +1,152 @@
+"""The port of extraction: what every kind of source is to the rest of Penstock.
+
+A batch, a stream and an API differ only behind this port. A ``Source`` opens an ``Extraction`` for one table; the
+extraction yields batches and knows, once they are drained, the position from which the next one resumes. Nothing is
+acknowledged at the far end before ``Extraction.commit``, which is called after the load is committed to the lake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penstock.model.interval import Interval
+from penstock.model.specs import ConnectionSpec, SourceSpec
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """What to read.
+
+    Attributes:
+        source: The table to read.
+        connection: Its connection, secrets resolved; None for kinds that need none.
+        interval: Read just this interval (half-open, UTC) of the column ``source.interval``.
+        position: Where the newest accepted load stopped; None at first. The extractor subtracts ``source.lag`` and
+            reads the boundary value again; landing drops what was landed before.
+        root: The project's folder, against which relative paths are resolved.
+        batch_bytes: About how many bytes a batch may hold in memory.
+    """
+
+    source: SourceSpec
+    connection: ConnectionSpec | None = None
+    interval: Interval | None = None
+    position: Mapping[str, Any] | None = None
+    root: str = "."
+    batch_bytes: int = 16 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowBatch:
+    """Rows in memory.
+
+    Attributes:
+        data: The rows.
+        origin: Where they came from, as (uri, detail).
+    """
+
+    data: pa.RecordBatch
+    origin: tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True, slots=True)
+class Scan:
+    """Rows that DuckDB reads by itself, in parallel, without passing through Python.
+
+    Attributes:
+        sql: A query over ``read_csv``, ``read_json`` or ``read_parquet``, values bound as ``?``; its row order is the
+            order of the files and of the rows in them.
+        values: The bound values.
+        origins: File by file, in the order of the scan: (uri, detail).
+        file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it out.
+        rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
+    """
+
+    sql: str
+    values: tuple[Any, ...] = ()
+    origins: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    file_column: str | None = None
+    rejects: str | None = None
+
+
+Batch = ArrowBatch | Scan
+
+
+class Extraction(Protocol):
+    """One reading of one table. Drain ``batches`` first, then ask for ``position``."""
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The columns, where the source knows them before the first row (an empty table keeps its types)."""
+        ...
+
+    def batches(self) -> Iterator[Batch]:
+        """Yield the rows. An error of the source is raised as TransientError, ConfigurationError or DataError."""
+        ...
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return the state after the last batch, as JSON; None leaves the former position standing."""
+        ...
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences for the user about what was met on the way."""
+        ...
+
+    def commit(self) -> None:
+        """Tell the far end that everything is durable. Called once, after the lake's commit; a failure is no loss."""
+        ...
+
+    def close(self) -> None:
+        """Release connections and temporary files. Called always, also after a failure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableDescription:
+    """What ``scope`` says of one table, file group or endpoint.
+
+    Attributes:
+        name: Its name at the source.
+        columns: Name to type as the source spells it.
+        rows: How many, or None where counting would mean reading all.
+        bytes: Size, where known.
+        key: Columns of the primary key.
+        cursors: Columns that could serve as a cursor.
+        pattern: ``batch``, ``incremental``, ``interval``, ``stream`` or ``api``.
+        reason: Why that pattern fits.
+        remarks: What looks personal, malformed or late.
+        suggestion: A line of Python that declares it as a source.
+    """
+
+    name: str
+    columns: Mapping[str, str] = field(default_factory=dict)
+    rows: int | None = None
+    bytes: int | None = None
+    key: tuple[str, ...] = ()
+    cursors: tuple[str, ...] = ()
+    pattern: str = "batch"
+    reason: str = ""
+    remarks: tuple[str, ...] = ()
+    suggestion: str = ""
+
+
+class Source(Protocol):
+    """A kind of source. Constructed without arguments; holds no connection between calls."""
+
+    def open(self, request: Request) -> Extraction | None:
+        """Begin to read; None says that nothing has changed since ``request.position``.
+
+        Raises:
+            ConfigurationError: A table, column or option that the source does not know; the password is refused.
+            TransientError: The source is down or slow.
+        """
+        ...
+
+    def describe(self, request: Request) -> tuple[TableDescription, ...]:
+        """Say what can be read at the connection; ``request.source`` narrows it where it names a table or path."""
+        ...

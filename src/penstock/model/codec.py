@@ -1,0 +1,82 @@
+"""Frozen values to canonical JSON and back, and fingerprints of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import MISSING, fields, is_dataclass
+from datetime import date, datetime, timedelta
+from enum import Enum
+from functools import cache
+from typing import Any, TypeVar
+
+from pydantic import TypeAdapter, ValidationError
+
+from penstock.errors import DataError
+
+T = TypeVar("T")
+
+
+def encode(value: Any) -> bytes:
+    """Return a frozen value as canonical JSON: sorted keys, defaults left out, UTF-8."""
+    return json.dumps(plain(value), sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode(
+        errors="surrogatepass"
+    )
+
+
+def decode(kind: type[T], data: bytes, *, where: str) -> T:
+    """Read a value back.
+
+    Args:
+        kind: The class of the value.
+        data: Canonical JSON.
+        where: What is read, for the message.
+
+    Raises:
+        DataError: If the bytes are not such a value (torn, edited, or of a later version).
+    """
+    try:
+        return _adapter(kind).validate_json(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise DataError(
+            f"{where} is not a valid {kind.__name__.lower()}: {place or 'the whole'}: {first['msg']}",
+            remedy="It may be torn or written by a later version of Penstock; see penstock doctor",
+        ) from None
+
+
+def fingerprint(*values: Any) -> str:
+    """Return 16 hex digits that change when any of the values changes."""
+    text = json.dumps([plain(value) for value in values], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON data: dataclass fields equal to their default are left out."""
+    if is_dataclass(value) and not isinstance(value, type):
+        found = {}
+        for field in fields(value):
+            if not field.compare:
+                continue
+            item = getattr(value, field.name)
+            default = field.default_factory() if field.default_factory is not MISSING else field.default
+            if default is MISSING or item != default:
+                found[field.name] = plain(item)
+        return found
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if isinstance(value, dict) or hasattr(value, "items"):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | set | frozenset):
+        return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
+    return value
+
+
+@cache
+def _adapter(kind: type[T]) -> TypeAdapter[T]:
+    return TypeAdapter(kind)

@@ -1,0 +1,209 @@
+"""Entries: what a lake table's sequence is made of, as they stand in ``_manifests/{n}.json``.
+
+One sequence per table: a ``load`` lands rows in the raw zone, a ``verdict`` accepts or rejects one load, a
+``version`` is the result of a transform. An entry is immutable; it counts once its number is in the Delta log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from penstock.model.interval import Interval
+
+
+class EntryKind(StrEnum):
+    """What an entry did to its table."""
+
+    LOAD = "load"
+    VERDICT = "verdict"
+    VERSION = "version"
+
+
+class Verdict(StrEnum):
+    """What became of a load."""
+
+    ACCEPTED = "accepted"
+    REJECTED = "rejected"
+    RETRIED = "retried"
+    DISCARDED = "discarded"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Column:
+    """A column of a table.
+
+    Attributes:
+        name: As stored.
+        type: The DuckDB type that a reader of the warehouse gets, as ``DECIMAL(12,2)``.
+        stored: The DuckDB type in the lake's files, where it differs.
+        source_name: The name in the source, where it differs.
+    """
+
+    name: str
+    type: str
+    stored: str | None = None
+    source_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DataFile:
+    """A Parquet file of a table.
+
+    Attributes:
+        path: Relative to the table's folder, with forward slashes.
+        rows: Rows in it.
+        bytes: Its size.
+        partition: Partition column to value.
+        statistics: Column to (minimum, maximum, null count) as JSON values, for the Delta log; may be empty.
+    """
+
+    path: str
+    rows: int
+    bytes: int
+    partition: Mapping[str, str] = field(default_factory=dict)
+    statistics: Mapping[str, tuple[Any, Any, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where a run of consecutive rows of a load came from.
+
+    Attributes:
+        uri: File, URL without secrets, ``connection.table`` …
+        first: Position of its first row within the load, from 0.
+        rows: How many rows.
+        detail: What else finds the place again: page, offset, checksum, size, mtime.
+    """
+
+    uri: str
+    first: int
+    rows: int
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """The identity of a piece of extraction: what was asked, and where reading stopped.
+
+    Attributes:
+        interval: The interval asked for.
+        since: The cursor state reading began from.
+        position: The state after it, from which the next extraction resumes (JSON: ``{"cursor": …}``,
+            ``{"files": {…}}``, ``{"offsets": {…}}``). ``None`` leaves the former position standing.
+    """
+
+    interval: Interval | None = None
+    since: Mapping[str, Any] | None = None
+    position: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckFailure:
+    """Rows that failed one check, bounded whatever the data.
+
+    Attributes:
+        check: The check's name.
+        severity: ``warn``, ``quarantine`` or ``error``.
+        columns: The columns it read.
+        count: How many rows failed (1 for a check of a whole table).
+        message: One sentence with what was expected and what was found.
+        examples: Five rows at most, as JSON objects of short texts.
+    """
+
+    check: str
+    severity: str
+    columns: tuple[str, ...]
+    count: int
+    message: str
+    examples: tuple[Mapping[str, Any], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReport:
+    """What the checks of a table found in the new rows.
+
+    Attributes:
+        rows: Rows looked at.
+        passed: Names of the checks that held.
+        failures: The others.
+        quarantined: Rows that failed at least one quarantine check.
+    """
+
+    rows: int = 0
+    passed: tuple[str, ...] = ()
+    failures: tuple[CheckFailure, ...] = ()
+    quarantined: int = 0
+
+    @property
+    def rejects(self) -> bool:
+        """Say whether an ``error`` check failed."""
+        return any(failure.severity == "error" for failure in self.failures)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputVersion:
+    """A version that another was made from."""
+
+    table: str
+    number: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One committed step of a lake table's sequence.
+
+    Attributes:
+        table: The lake table, as ``raw_flights`` or ``delays``.
+        number: Its place in the order of landing, from 1; gaps are possible.
+        previous: The number before it; None for the first.
+        kind: What it did.
+        created_at: When it was made, UTC.
+        run: The run that made it.
+        fence: The fencing token of the lease it was made under.
+        files: Data files added.
+        removed: Paths of data files that this entry took out of the table.
+        schema: The table's columns after it (of a load: of its files).
+        rows: Rows added (of a version: rows of the whole table).
+        work: Of a load: what was read.
+        origins: Of a load: where its rows came from.
+        supersedes: Of a load: numbers of loads whose rows it replaces (a re-run of an interval, a retry).
+        load: Of a verdict: the load it is about.
+        verdict: Of a verdict.
+        reason: Of a verdict given by a person.
+        report: Of a verdict or a version: the checks.
+        quarantine: Of a verdict: path of the quarantine file below the lake root, if rows were set aside.
+        profile: Of a verdict or a version: column to figures.
+        inputs: Of a version: what it was made from.
+        interval: Of a version: the interval it rebuilt.
+        fingerprint: Of the code, parameters and inputs that made it.
+        content: Order-free hash of the rows, where it was taken.
+    """
+
+    table: str
+    number: int
+    previous: int | None
+    kind: EntryKind
+    created_at: datetime
+    run: str | None = None
+    fence: int = 0
+    files: tuple[DataFile, ...] = ()
+    removed: tuple[str, ...] = ()
+    schema: tuple[Column, ...] = ()
+    rows: int = 0
+    work: Work | None = None
+    origins: tuple[Origin, ...] = ()
+    supersedes: tuple[int, ...] = ()
+    load: int | None = None
+    verdict: Verdict | None = None
+    reason: str = ""
+    report: CheckReport | None = None
+    quarantine: str | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
+    inputs: tuple[InputVersion, ...] = ()
+    interval: Interval | None = None
+    fingerprint: str = ""
+    content: str = ""

@@ -1,0 +1,77 @@
+"""Events of a run as it goes on, for progress displays; they carry no data."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from penstock.model.interval import Interval
+from penstock.model.receipts import StepReceipt
+
+Advance = Callable[[int, int], None]
+"""Called by a stage with (rows, bytes) since the last call, at most a few times per second."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """A run begins to work on an interval (or on all of it): ``done`` of ``total`` intervals lie behind."""
+
+    title: str
+    interval: Interval | None
+    done: int
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepStarted:
+    """A step begins."""
+
+    step: str
+    table: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepAdvanced:
+    """Rows and bytes passed since the last such event of the step."""
+
+    step: str
+    rows: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepRetried:
+    """A transient error; the step is tried again after ``wait`` seconds."""
+
+    step: str
+    error: str
+    attempt: int
+    wait: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepFinished:
+    """A step ended."""
+
+    receipt: StepReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """The run waits for something another process holds."""
+
+    sentence: str
+
+
+Event = Phase | StepStarted | StepAdvanced | StepRetried | StepFinished | Waiting
+
+
+class Observer(Protocol):
+    """Who wants to see events; called from several threads, must return fast and raise nothing."""
+
+    def __call__(self, event: Event, /) -> None: ...
+
+
+def ignore(event: Event, /) -> None:
+    """Observe nothing."""

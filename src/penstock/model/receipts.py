@@ -1,0 +1,151 @@
+"""Receipts: what each stage and run says it did."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from penstock.model.entries import CheckReport, Entry
+from penstock.model.interval import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LandReceipt:
+    """What landing one extraction did.
+
+    Attributes:
+        table: The raw table.
+        entry: The committed load; None where nothing new was there.
+        rows: Rows extracted.
+        bytes: Bytes of Parquet written.
+        notes: Sentences for the user: a column that appeared, a page repeated …
+    """
+
+    table: str
+    entry: Entry | None
+    rows: int = 0
+    bytes: int = 0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckReceipt:
+    """What checking new rows found.
+
+    Attributes:
+        table: The table.
+        report: The findings.
+        quarantine: Path of the quarantine file below the lake root, if rows were set aside.
+        profile: Column to figures.
+    """
+
+    table: str
+    report: CheckReport
+    quarantine: str | None = None
+    profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadReceipt:
+    """What loading into the warehouse did.
+
+    Attributes:
+        table: The warehouse table.
+        loads: Numbers of the loads applied.
+        inserted: Rows written.
+        deleted: Rows taken out (replaced rows count in both).
+        rows: Rows of the table afterwards.
+    """
+
+    table: str
+    loads: tuple[int, ...]
+    inserted: int
+    deleted: int
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformReceipt:
+    """What one transform made.
+
+    Attributes:
+        table: The table.
+        entry: The committed version; None where the result equals the head.
+        rows: Rows of the result.
+        report: The checks of the result.
+    """
+
+    table: str
+    entry: Entry | None
+    rows: int
+    report: CheckReport
+
+
+class State(StrEnum):
+    """How a step or run ended, or that it goes on."""
+
+    RUNNING = "running"
+    DONE = "done"
+    UNCHANGED = "unchanged"
+    REJECTED = "rejected"
+    FAILED = "failed"
+    SKIPPED = "skipped"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StepReceipt:
+    """What one step of a run did, for people.
+
+    Attributes:
+        step: Its name: ``extract flights``, ``load raw_flights``, ``transform delays``.
+        table: The table it worked on.
+        interval: The interval, if it had one.
+        state: How it ended.
+        rows: Rows that passed.
+        bytes: Bytes written.
+        quarantined: Rows set aside.
+        seconds: How long it took.
+        number: The entry it committed.
+        notes: Sentences for the user.
+        report: The checks, if it checked.
+    """
+
+    step: str
+    table: str
+    state: State
+    interval: Interval | None = None
+    rows: int = 0
+    bytes: int = 0
+    quarantined: int = 0
+    seconds: float = 0.0
+    number: int | None = None
+    notes: tuple[str, ...] = ()
+    report: CheckReport | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunReceipt:
+    """One run, as ``_runs/{id}.json`` of the staging lake keeps it.
+
+    Attributes:
+        id: Sortable by time, as ``2026-11-21T02-30-54.123Z-k3f9``.
+        pipeline: The pipeline.
+        command: ``run``, ``backfill``, ``retry``, ``ingest``.
+        started: UTC.
+        finished: UTC; None while it goes on.
+        state: How it ended.
+        steps: What its steps did, in order of their end.
+        error: The sentence it failed with.
+    """
+
+    id: str
+    pipeline: str
+    command: str
+    started: datetime
+    finished: datetime | None
+    state: State
+    steps: tuple[StepReceipt, ...] = ()
+    error: str = ""

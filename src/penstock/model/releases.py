@@ -1,0 +1,140 @@
+"""Candidates, approvals and releases: frozen sets of versions and who let them through."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from penstock.model.entries import Column, DataFile
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableVersion:
+    """One table of a candidate or release: exactly these files of exactly this version.
+
+    Attributes:
+        table: The table's name in production.
+        number: The staging version.
+        rows: Its rows.
+        schema: Its columns.
+        files: Its live files; paths are relative to the table's folder (in staging for a candidate, in
+            production for a release).
+        content: Order-free hash of the rows, where known.
+        failures: Names of checks that warned.
+    """
+
+    table: str
+    number: int
+    rows: int
+    schema: tuple[Column, ...]
+    files: tuple[DataFile, ...]
+    content: str = ""
+    failures: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableChange:
+    """What a release would change in one table.
+
+    Attributes:
+        table: The table.
+        before: Production's version number, None for a new table.
+        after: The candidate's.
+        rows_before: Rows in production.
+        rows_after: Rows in the candidate.
+        added: Rows in the candidate that production has not (whole rows compared).
+        removed: Rows in production that the candidate has not.
+        columns: Sentences about columns that appear, vanish or change type.
+        figures: Column to (before, after) of a key figure (mean of numbers, distinct of texts).
+    """
+
+    table: str
+    before: int | None
+    after: int
+    rows_before: int
+    rows_after: int
+    added: int
+    removed: int
+    columns: tuple[str, ...] = ()
+    figures: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A frozen set of versions that may become a release.
+
+    Attributes:
+        id: Short hash of pipeline, versions and the release it was compared with.
+        pipeline: The pipeline.
+        created_at: When it was made, UTC.
+        against: The production release it was compared with; 0 for none.
+        tables: The versions.
+        changes: What it would change.
+        gate: Sentences that forbid promotion (failed checks, a version rolled back); empty when it may pass.
+        run: The run whose versions it holds.
+    """
+
+    id: str
+    pipeline: str
+    created_at: datetime
+    against: int
+    tables: tuple[TableVersion, ...]
+    changes: tuple[TableChange, ...] = ()
+    gate: tuple[str, ...] = ()
+    run: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Something that a person or a rule decided: written create-only to ``_decisions/`` of the staging lake.
+
+    Attributes:
+        id: Unique, sortable by time.
+        kind: ``approve``, ``reject``, ``accept``, ``discard``, ``retry``, ``promote``, ``rollback``.
+        at: When, UTC.
+        by: Who: the user's name, or ``automatic``.
+        subject: What it is about: a candidate's id, a release number, ``table#load``.
+        reason: Why.
+        detail: What they had seen: report digest, versions.
+    """
+
+    id: str
+    kind: str
+    at: datetime
+    by: str
+    subject: str
+    reason: str = ""
+    detail: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Release:
+    """What production serves: ``releases/{n}.json`` of the production lake. Creating it is the commit point.
+
+    Attributes:
+        number: From 1, without gaps.
+        previous: The release before it; 0 for none.
+        candidate: The candidate it came from (of a rollback: of the release it went back to).
+        pipeline: The pipeline.
+        created_at: When, UTC.
+        by: Who promoted.
+        tables: The versions, with paths in production.
+        warehouse: Name of its DuckDB file in the folder ``releases`` beside the production warehouse.
+        rollback_to: Of a rollback: the release whose tables it took back.
+        reason: Why.
+        fence: The fencing token of the promoting run.
+    """
+
+    number: int
+    previous: int
+    candidate: str
+    pipeline: str
+    created_at: datetime
+    by: str
+    tables: tuple[TableVersion, ...]
+    warehouse: str
+    rollback_to: int | None = None
+    reason: str = ""
+    fence: int = 0

@@ -1,0 +1,243 @@
+"""What the user asked for, as frozen values: pipelines, sources, checks, transforms, datasets.
+
+Decorators, TOML and plain calls are spellings of these. A spec holds no connection and no secret; Python
+callables stand beside the data (``function``, ``data``) and enter fingerprints by their code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+
+class WriteMode(StrEnum):
+    """How a load changes the warehouse table."""
+
+    APPEND = "append"
+    REPLACE = "replace"
+    MERGE = "merge"
+
+
+class Severity(StrEnum):
+    """What a failed check does: tell, set the rows aside, or reject the load."""
+
+    WARN = "warn"
+    QUARANTINE = "quarantine"
+    ERROR = "error"
+
+
+class OnEmpty(StrEnum):
+    """What an empty extraction does to a table in write mode replace."""
+
+    EMPTY = "empty"
+    REFUSE = "refuse"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceSpec:
+    """One table to read.
+
+    Attributes:
+        table: The name it gets; the raw zone and the warehouse call it ``raw_{table}``.
+        kind: Which extractor reads it: ``sql``, ``files``, ``rest``, ``python``; see ``plugins.py``.
+        connection: The connection of ``penstock.toml``; None where ``options`` says where (a path, a URL, an object).
+        options: What the kind needs: ``table`` or ``query``; ``path``; paging; JSON values only.
+        write: The write mode.
+        key: The columns that name a row; needed for merge.
+        cursor: The column that says how far was read; it also orders rows with an equal key.
+        lag: How far behind the cursor reading starts again, for late rows.
+        interval: The column by which the source is read interval by interval.
+        on_empty: What an empty extraction does in write mode replace.
+        data: The object or callable of kind ``python``.
+    """
+
+    table: str
+    kind: str
+    connection: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    write: WriteMode = WriteMode.APPEND
+    key: tuple[str, ...] = ()
+    cursor: str | None = None
+    lag: timedelta = timedelta(0)
+    interval: str | None = None
+    on_empty: OnEmpty = OnEmpty.EMPTY
+    data: Any = field(default=None, compare=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckSpec:
+    """One expectation of a table.
+
+    Attributes:
+        kind: ``not_null``, ``unique``, ``between``, ``in_set``, ``matches``, ``references``, ``row_count``,
+            ``fresh``, ``expression``, ``function`` or ``validator``.
+        columns: The columns it reads; may be empty.
+        parameters: JSON values: bounds, set, pattern, referenced ``table.column``, SQL expression …
+        severity: What a failure does.
+        name: The name in reports; unique within a table.
+        function: For ``function`` and ``validator``: the callable or the object with ``validate``.
+        description: Why the check is there.
+    """
+
+    kind: str
+    columns: tuple[str, ...] = ()
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    severity: Severity = Severity.ERROR
+    name: str = ""
+    function: Any = field(default=None, compare=False)
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TransformSpec:
+    """SQL or a function from tables to one table.
+
+    Attributes:
+        table: The table it makes.
+        sql: The query, for SQL transforms; bare table names are the edges.
+        function: The callable, for Python transforms; parameter names are the edges.
+        inputs: The tables it reads, in a fixed order (source tables without ``raw_``).
+        interval: The output column by which it is rebuilt interval by interval; None rebuilds the whole table.
+        origin: File and line, for messages.
+        volatile: True where clock or chance take part: it is run even when nothing changed.
+    """
+
+    table: str
+    sql: str | None = None
+    function: Callable[..., Any] | None = field(default=None, compare=False)
+    inputs: tuple[str, ...] = ()
+    interval: str | None = None
+    origin: str = ""
+    volatile: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureSpec:
+    """Columns joined to labels as they were known at the moment of the label.
+
+    Attributes:
+        table: The table of the features.
+        on: Columns equal in both tables (label column names and feature column names agree).
+        event_time: The column that says when the feature happened.
+        known_at: The column that says when we came to know it; None: ``event_time`` plus ``available_after``.
+        available_after: How long after the event the value is known, where no column says it.
+        expires_after: The age at which a value is no longer used; None: never.
+        columns: The columns taken; empty takes all but keys and times.
+        prefix: Put before each feature name; the default is ``{table}_``.
+    """
+
+    table: str
+    on: tuple[str, ...]
+    event_time: str
+    known_at: str | None = None
+    available_after: timedelta = timedelta(0)
+    expires_after: timedelta | None = None
+    columns: tuple[str, ...] = ()
+    prefix: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SplitSpec:
+    """Which rows go to which split: by a keyed hash of a group, so that adding rows moves none.
+
+    Attributes:
+        by: The columns whose values stay together in one split.
+        shares: Split name to share; the shares sum to 1.
+        seed: Part of the hash.
+    """
+
+    by: tuple[str, ...]
+    shares: Mapping[str, float]
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetSpec:
+    """A training set: labels, features as of the label's moment, splits, shards.
+
+    Attributes:
+        name: The dataset.
+        table: The table whose rows are the samples.
+        label: The SQL expression of the label, over ``table``; rows where it is null are left out and counted.
+        label_name: The column it gets.
+        event_time: The column of ``table`` that says at which moment the prediction would be made.
+        columns: Columns of ``table`` taken as features or keys; empty takes all.
+        features: Point-in-time features.
+        split: The split; None puts all rows in ``train``.
+        rows_per_shard: The most rows in one shard.
+    """
+
+    name: str
+    table: str
+    label: str
+    label_name: str = "label"
+    event_time: str | None = None
+    columns: tuple[str, ...] = ()
+    features: tuple[FeatureSpec, ...] = ()
+    split: SplitSpec | None = None
+    rows_per_shard: int = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineSpec:
+    """Everything a pipeline is, in one value.
+
+    Attributes:
+        name: The pipeline.
+        schedule: ``@hourly``, ``@daily``, ``@weekly`` or None; the length of one interval.
+        start: The first moment that intervals cover; needed where a source has ``interval``.
+        end: The moment after the last interval; None: now.
+        checks: Table to its checks; the name of a source means its raw table.
+        promote: The tables that a release holds.
+        approve: ``manual``, or ``automatic`` when every check of the candidate passed.
+    """
+
+    name: str
+    sources: tuple[SourceSpec, ...] = ()
+    checks: Mapping[str, tuple[CheckSpec, ...]] = field(default_factory=dict)
+    transforms: tuple[TransformSpec, ...] = ()
+    datasets: tuple[DatasetSpec, ...] = ()
+    promote: tuple[str, ...] = ()
+    schedule: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    approve: str = "manual"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConnectionSpec:
+    """A named endpoint.
+
+    Attributes:
+        name: As in ``penstock.toml``.
+        kind: ``sqlite``, ``postgres``, ``files``, ``rest``.
+        url: Where it is; never holds a password once it is shown (see ``shown``).
+        secrets: Values kept out of ``repr``, logs, manifests and errors: password, token, key.
+        options: The rest: headers, page size, rate …
+    """
+
+    name: str
+    kind: str
+    url: str = field(repr=False)
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EnvironmentSpec:
+    """The two roots of staging or production.
+
+    Attributes:
+        name: ``staging`` or ``production``.
+        lake: Folder of the lake.
+        warehouse: Path of the warehouse's DuckDB file.
+        keep_releases: In production: how many releases keep their files.
+    """
+
+    name: str
+    lake: str
+    warehouse: str
+    keep_releases: int = 5

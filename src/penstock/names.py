@@ -1,0 +1,102 @@
+"""Names: of tables, columns, paths and moments, and the nearest match for a misspelt one."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from penstock.errors import ConfigurationError
+
+RAW_PREFIX = "raw_"
+PARTITION = "created_at"
+"""The partition column of the raw zone: the moment of the load."""
+LOAD = "_load"
+"""The column that carries the number of the load a row came with."""
+ORDER = "_order"
+CREATED = "_created_at"
+UPDATED = "_updated_at"
+INTERVAL = "_interval"
+"""The partition column of a table that is rebuilt interval by interval."""
+RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL})
+
+_TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
+
+
+def raw(table: str) -> str:
+    """Return the name of a source table in the raw zone and the warehouse: ``raw_{table}``."""
+    return RAW_PREFIX + table
+
+
+def check_table_name(name: str, *, where: str) -> str:
+    """Return ``name`` if it can name a table on every store, else raise ConfigurationError.
+
+    Args:
+        name: The name as the user wrote it.
+        where: What the name belongs to, for the message.
+    """
+    if not _TABLE.fullmatch(name):
+        raise ConfigurationError(
+            f"{where} cannot be used as a table name",
+            value=name,
+            valid="a letter or underscore, then letters, digits and underscores, 63 at most",
+        )
+    return name
+
+
+def stored_names(columns: Sequence[str]) -> dict[str, str]:
+    """Map the column names of a source to the names under which the lake stores them.
+
+    A reserved name gets the suffix ``__source``; names that differ only by case are numbered,
+    because Delta and DuckDB ignore case; an empty name becomes ``column{position}``.
+
+    Args:
+        columns: The names in the order of the source.
+
+    Returns:
+        Source name to stored name, in the same order. Exact repeats must be resolved by the caller.
+    """
+    taken: set[str] = set()
+    stored: dict[str, str] = {}
+    for position, column in enumerate(columns, start=1):
+        base = column or f"column{position}"
+        if base.lower() in RESERVED:
+            base += "__source"
+        name, number = base, 1
+        while name.lower() in taken:
+            number += 1
+            name = f"{base}__{number}"
+        taken.add(name.lower())
+        stored[column] = name
+    return stored
+
+
+def moment(at: datetime) -> str:
+    """Return a UTC moment as it stands in paths: ``2026-11-20T15-04-05.123Z``."""
+    utc = at.astimezone(UTC)
+    return utc.strftime("%Y-%m-%dT%H-%M-%S.") + f"{utc.microsecond // 1000:03d}Z"
+
+
+def nearest(name: str, known: Iterable[str]) -> str | None:
+    """Return the known name most like a misspelt one, or None."""
+    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return found[0] if found else None
+
+
+def unknown(kind: str, name: str, known: Iterable[str], *, where: str) -> ConfigurationError:
+    """Return the error for a name that is not known, with the nearest match as the remedy.
+
+    Args:
+        kind: What is named: ``table``, ``column``, ``connection``, ``key`` …
+        name: The name as the user wrote it.
+        known: The names that exist.
+        where: Where it was written, for the message.
+    """
+    names = sorted(known)
+    guess = nearest(name, names)
+    return ConfigurationError(
+        f"There is no {kind} {name!r} ({where})",
+        valid=names or f"none: no {kind} exists here yet",
+        remedy=f"Did you mean {guess!r}?" if guess else None,
+    )

@@ -1,0 +1,45 @@
+"""Kind and name to class: built-ins as dotted strings, then the entry points of other packages.
+
+A package adds a source with the entry point group ``penstock.source``: the name is the kind, the value a class with the
+port ``penstock.extract.port.Source``. Nothing is imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from penstock.names import unknown
+
+BUILT_IN: dict[str, dict[str, str]] = {
+    "source": {
+        "sqlite": "penstock.extract.sqlite:SqliteSource",
+        "postgres": "penstock.extract.postgres:PostgresSource",
+        "files": "penstock.extract.files:FilesSource",
+        "rest": "penstock.extract.rest:RestSource",
+        "python": "penstock.extract.python:PythonSource",
+    },
+    "catalog": {
+        "sqlite": "penstock.catalog.sqlite:SqliteCatalog",
+        "postgres": "penstock.catalog.postgres:PostgresCatalog",
+    },
+}
+
+
+@cache
+def find(kind: str, name: str) -> Any:
+    """Return the class of that kind and name.
+
+    Raises:
+        ConfigurationError: If there is none; says which there are.
+    """
+    built_in = BUILT_IN.get(kind, {})
+    if name in built_in:
+        module, _, attribute = built_in[name].partition(":")
+        return getattr(import_module(module), attribute)
+    others = {point.name: point for point in entry_points(group=f"penstock.{kind}")}
+    if name not in others:
+        raise unknown(kind, name, [*built_in, *others], where="built in or given by an installed package")
+    return others[name].load()

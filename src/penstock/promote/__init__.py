@@ -1,0 +1,1 @@
+"""Releases: candidates, their report, staging, the commit point, finishing forward, rollback."""

@@ -1,0 +1,4 @@
+"""Building SQL: quoted names, literals, relations over files, edges read from queries.
+
+Knows no table, column or rule of Penstock's own beyond the names in ``penstock.names``.
+"""

@@ -1,0 +1,79 @@
+"""The local engine: one DuckDB in memory for the process, with one bound of memory and no way out to the network."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from threading import Lock
+
+import duckdb
+
+DEFAULT_MEMORY = 512 * 2**20
+
+_SETTINGS = {
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "python_enable_replacements": "false",
+    "preserve_insertion_order": "true",
+    "TimeZone": "UTC",
+    "enable_progress_bar": "false",
+}
+
+
+class LocalEngine:
+    """Lends connections to one in-memory DuckDB; opened at the first use.
+
+    Args:
+        memory: Bytes that DuckDB may hold before it spills to ``spill``.
+        threads: Worker threads; None takes the machine's cores.
+        spill: Folder for spilled data; None takes a fresh folder of the system's temporary one.
+    """
+
+    def __init__(self, memory: int = DEFAULT_MEMORY, threads: int | None = None, spill: str | None = None) -> None:
+        self.memory = memory
+        self._threads = threads or os.cpu_count() or 1
+        self._spill = spill
+        self._lock = Lock()
+        self._database: duckdb.DuckDBPyConnection | None = None
+        self._folder: tempfile.TemporaryDirectory[str] | None = None
+
+    @contextmanager
+    def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection to one thread; its temporary tables and registered objects vanish at the end."""
+        connection = self._open().cursor()
+        try:
+            for name, value in _SETTINGS.items():
+                if name in ("TimeZone", "enable_progress_bar"):
+                    connection.execute(f"SET {name} = '{value}'")
+            yield connection
+        finally:
+            connection.close()
+
+    def close(self) -> None:
+        """Close the database and remove what it spilled."""
+        with self._lock:
+            if self._database is not None:
+                self._database.close()
+                self._database = None
+            if self._folder is not None:
+                self._folder.cleanup()
+                self._folder = None
+
+    def _open(self) -> duckdb.DuckDBPyConnection:
+        with self._lock:
+            if self._database is None:
+                if self._spill is None:
+                    self._folder = tempfile.TemporaryDirectory(prefix="penstock-")
+                folder = self._spill or (self._folder.name if self._folder else "")
+                self._database = duckdb.connect(
+                    ":memory:",
+                    config={
+                        "memory_limit": f"{self.memory // 2**20}MiB",
+                        "threads": str(self._threads),
+                        "temp_directory": folder,
+                        **{name: value for name, value in _SETTINGS.items() if name != "TimeZone"},
+                    },
+                )
+            return self._database

@@ -1,0 +1,182 @@
+"""The ports of the places where data rests: objects, lake tables, the warehouse.
+
+How a place works stays behind these; no path rule of a stage, no business of a pipeline may leak in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+from penstock.model.entries import Column, DataFile, Entry
+
+if TYPE_CHECKING:
+    import duckdb
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """An object below a root: path with forward slashes, size in bytes, modification time in seconds."""
+
+    path: str
+    bytes: int
+    modified: float
+
+
+class Objects(Protocol):
+    """Named bytes below one root: a folder, later a bucket."""
+
+    root: str
+
+    def get(self, path: str) -> bytes:
+        """Return the bytes; raises NotFoundError."""
+        ...
+
+    def create(self, path: str, data: bytes) -> None:
+        """Write a new object, durable and whole before it is visible; raises AlreadyExistsError if it is there."""
+        ...
+
+    def replace(self, path: str, data: bytes) -> None:
+        """Write an object atomically over whatever is there. Only for pointers, as ``releases/current``."""
+        ...
+
+    def exists(self, path: str) -> bool:
+        """Say whether the object is there."""
+        ...
+
+    def list(self, prefix: str = "") -> Iterator[ObjectInfo]:
+        """Yield all objects whose path begins with ``prefix``, in the order of their paths."""
+        ...
+
+    def remove(self, path: str) -> None:
+        """Delete an object; quiet if it is not there."""
+        ...
+
+    def adopt(self, source: str, path: str) -> None:
+        """Bring a file of this machine under ``path`` without rewriting it: linked where possible, else copied; durable.
+
+        Quiet if an object of the same size is there already; any other is replaced.
+        """
+        ...
+
+    def uri(self, path: str) -> str:
+        """Return what DuckDB and Arrow can read and write as this object; makes the folder."""
+        ...
+
+
+class LakeTable(Protocol):
+    """One Delta table and its sequence of entries.
+
+    Order of a commit: (1) data files, (2) ``_manifests/{n}.json`` create-only, (3) one Delta commit whose application
+    transaction carries n. An entry counts from (3) on; committed is what is reachable from the number in the log by
+    ``previous``.
+    """
+
+    name: str
+
+    def head(self) -> int:
+        """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
+        ...
+
+    def entry(self, number: int) -> Entry:
+        """Return one entry; raises NotFoundError."""
+        ...
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """Yield the committed entries with a greater number than ``after``, oldest first."""
+        ...
+
+    def next_number(self) -> int:
+        """Return the number that a new entry would get: past the head and past any manifest left by a crash."""
+        ...
+
+    def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
+        """Commit an entry whose data files are written; ``previous`` is filled in.
+
+        The Delta schema follows ``entry.schema`` (stored types): new columns are added, types only change by ``removed``
+        emptying the table first.
+
+        Args:
+            entry: With ``number`` from ``next_number``.
+            partition_by: The partition columns, for the first commit of the table.
+
+        Returns:
+            The entry as committed.
+
+        Raises:
+            ConflictError: The number is taken or the log moved; reload, renumber, try again.
+            StaleWriterError: The head was committed under a greater fence.
+        """
+        ...
+
+    def live(self) -> tuple[DataFile, ...]:
+        """Return the files that a Delta reader sees, from the log (rows, bytes and partition filled in)."""
+        ...
+
+    def uri(self, path: str) -> str:
+        """Return what DuckDB reads and writes as a file of this table; makes the folder."""
+        ...
+
+
+class Lake(Protocol):
+    """A root with lake tables and, beside them, create-only objects."""
+
+    objects: Objects
+
+    def table(self, name: str) -> LakeTable:
+        """Return a table; it need not exist yet."""
+        ...
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of the tables that have at least one committed entry, sorted."""
+        ...
+
+
+class Engine(Protocol):
+    """The local DuckDB that lands, checks, merges and joins, within one bound of memory for the whole process."""
+
+    def session(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lend a connection of its own to one thread; temporary objects vanish at the end."""
+        ...
+
+
+class Warehouse(Protocol):
+    """The SQL database that serves tables."""
+
+    path: str
+
+    def writing(self) -> AbstractContextManager[WarehouseTransaction]:
+        """Open, under a file lock that waits with a message, for one transaction; commits at the end, rolls back on error."""
+        ...
+
+    def reading(self) -> AbstractContextManager[WarehouseTransaction]:
+        """Open for reading, under the same lock."""
+        ...
+
+
+class WarehouseTransaction(Protocol):
+    """An open transaction. Tables of the warehouse are plain names in ``sql``."""
+
+    connection: duckdb.DuckDBPyConnection
+
+    def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Run one statement with bound values and return its rows."""
+        ...
+
+    def columns(self, table: str) -> tuple[Column, ...] | None:
+        """Return the columns of a table in order, or None if there is no such table."""
+        ...
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of the tables, sorted; without Penstock's own."""
+        ...
+
+    def applied(self, table: str) -> int:
+        """Return the number of the newest entry recorded as applied to the table; 0 for none."""
+        ...
+
+    def record(self, table: str, number: int, facts: Mapping[str, Any]) -> None:
+        """Record, within the transaction, that everything up to the entry is applied."""
+        ...

@@ -1,0 +1,1 @@
+"""Transforms: SQL and functions from tables to tables, and the edges between them."""
