@@ -1,1 +1,53 @@
-"""Penstock."""
+"""Penstock: from source systems, through checks, to promoted releases and training sets.
+
+Importing this package does nothing; a name is loaded when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock import checks as checks
+    from penstock import sources as sources
+    from penstock.declare import Pipeline as Pipeline
+    from penstock.declare import feature as feature
+    from penstock.declare import split_by as split_by
+    from penstock.declare import sql as sql
+    from penstock.declare import training_set as training_set
+    from penstock.declare import transform as transform
+    from penstock.errors import PenstockError as PenstockError
+    from penstock.model.interval import Interval as Interval
+    from penstock.project import Project as Project
+    from penstock.project import ingest as ingest
+
+__version__ = "0.1.0"
+
+_PUBLIC = {
+    "Interval": "penstock.model.interval",
+    "PenstockError": "penstock.errors",
+    "Pipeline": "penstock.declare",
+    "Project": "penstock.project",
+    "checks": "penstock.checks",
+    "feature": "penstock.declare",
+    "ingest": "penstock.project",
+    "split_by": "penstock.declare",
+    "sources": "penstock.sources",
+    "sql": "penstock.declare",
+    "training_set": "penstock.declare",
+    "transform": "penstock.declare",
+}
+
+__all__ = [*_PUBLIC]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _PUBLIC:
+        raise AttributeError(f"module 'penstock' has no attribute {name!r}")
+    module = import_module(_PUBLIC[name])
+    value = module if name in ("checks", "sources") else getattr(module, name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*_PUBLIC, "__version__"])

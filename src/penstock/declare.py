@@ -1,0 +1,244 @@
+"""Pipelines as values: plain calls and decorators that become specs, and nothing more."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from datetime import date, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from penstock import checks as _checks
+from penstock.errors import ConfigurationError
+from penstock.model.durations import parse_duration
+from penstock.model.interval import midnight, parse_moment
+from penstock.model.specs import CheckSpec, DatasetSpec, FeatureSpec, PipelineSpec, SourceSpec, SplitSpec, TransformSpec
+from penstock.names import check_table_name, unknown
+
+SCHEDULES = {"@hourly": timedelta(hours=1), "@daily": timedelta(days=1), "@weekly": timedelta(days=7)}
+"""Schedule name to the length of one interval."""
+
+
+class Pipeline:
+    """A pipeline: what is read, checked, transformed, promoted and handed to machine learning.
+
+    Args:
+        name: The pipeline.
+        sources: What is read; see ``penstock.sources``.
+        checks: Table to its checks; see ``penstock.checks``. A source's name means its new raw rows.
+        transforms: SQL (``sql("delays.sql")``) and functions; a function's parameter names are the tables it reads.
+        datasets: Training sets; see ``training_set``.
+        promote: The transformed tables that a release holds.
+        schedule: ``@hourly``, ``@daily`` or ``@weekly``: the length of one interval.
+        start: The first moment that intervals cover.
+        end: The moment after the last; None: now.
+        approve: ``manual`` or ``automatic``.
+    """
+
+    def __init__(  # noqa: PLR0913 - the one call by which a user says everything
+        self,
+        name: str,
+        *,
+        sources: Sequence[SourceSpec] = (),
+        checks: Mapping[str, Sequence[Any]] | None = None,
+        transforms: Sequence[TransformSpec | Callable[..., Any]] = (),
+        datasets: Sequence[DatasetSpec] = (),
+        promote: Sequence[str] = (),
+        schedule: str | None = None,
+        start: str | date | None = None,
+        end: str | date | None = None,
+        approve: str = "manual",
+    ) -> None:
+        check_table_name(name, where="The name of a pipeline")
+        if schedule is not None and schedule not in SCHEDULES:
+            raise ConfigurationError(f"The schedule of pipeline {name!r} is not known", value=schedule, valid=SCHEDULES)
+        if approve not in ("manual", "automatic"):
+            raise ConfigurationError(
+                f"approve of pipeline {name!r} is not known", value=approve, valid=("manual", "automatic")
+            )
+        folder = _callers_folder()
+        self.spec = PipelineSpec(
+            name=name,
+            sources=tuple(sources),
+            checks={
+                table: tuple(_checks.as_check(item) for item in listed) for table, listed in (checks or {}).items()
+            },
+            transforms=tuple(_transform(item, folder) for item in transforms),
+            datasets=tuple(datasets),
+            promote=tuple(promote),
+            schedule=schedule,
+            start=_moment(start),
+            end=_moment(end),
+            approve=approve,
+        )
+        _verify(self.spec)
+
+    def __repr__(self) -> str:
+        return f"Pipeline({self.spec.name!r})"
+
+
+def sql(path: str, *, table: str | None = None, interval: str | None = None, text: str | None = None) -> TransformSpec:
+    """Declare a SQL transform: a file with one query, whose bare table names are the tables it reads.
+
+    Args:
+        path: The file, relative to the file that declares the pipeline (or to its folder ``transforms``).
+        table: The table it makes; the default is the file's name without ending.
+        interval: The output column by which it is rebuilt interval by interval; ``:interval_start`` and
+            ``:interval_end`` are then bound in the query.
+        text: The query itself, instead of a file; then ``path`` only names it.
+    """
+    name = table or Path(path).stem
+    check_table_name(name, where="The name of a transform")
+    return TransformSpec(table=name, sql=text, interval=interval, origin=path)
+
+
+def transform(
+    *, table: str | None = None, interval: str | None = None, volatile: bool = False
+) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Mark a function as a transform with options; a plain function needs no mark.
+
+    Args:
+        table: The table it makes; the default is the function's name.
+        interval: The output column by which it is rebuilt interval by interval.
+        volatile: True where clock or chance take part.
+    """
+
+    def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        function.__penstock__ = {"table": table, "interval": interval, "volatile": volatile}  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+def training_set(name: str, *, from_: str, label: str, **options: Any) -> DatasetSpec:
+    """Declare a training set.
+
+    Args:
+        name: The dataset.
+        from_: The table whose rows are the samples.
+        label: SQL expression of the label.
+        **options: The other fields of ``DatasetSpec``: ``event_time``, ``columns``, ``features``, ``split`` …
+    """
+    known = [field for field in DatasetSpec.__dataclass_fields__ if field not in ("name", "table", "label")]
+    for option in options:
+        if option not in known:
+            raise unknown("argument", option, known, where=f"training set {name!r}")
+    for several in ("columns", "features"):
+        if several in options:
+            options[several] = tuple(options[several])
+    return DatasetSpec(name=name, table=from_, label=label, **options)
+
+
+def feature(table: str, *, on: str | Sequence[str], event_time: str, **options: Any) -> FeatureSpec:
+    """Declare features that are joined as they were known at the moment of the label.
+
+    Args:
+        table: The table of the features.
+        on: The columns equal in both tables.
+        event_time: The column that says when the feature happened.
+        **options: ``known_at``, ``available_after``, ``expires_after``, ``columns``, ``prefix`` of ``FeatureSpec``;
+            durations may be texts as ``"2h"``.
+    """
+    for name in ("available_after", "expires_after"):
+        if isinstance(options.get(name), str):
+            options[name] = parse_duration(options[name])
+    if "columns" in options:
+        options["columns"] = tuple(options["columns"])
+    keys = (on,) if isinstance(on, str) else tuple(on)
+    return FeatureSpec(table=table, on=keys, event_time=event_time, **options)
+
+
+def split_by(*by: str, seed: int = 0, **shares: float) -> SplitSpec:
+    """Declare a split by a keyed hash of columns, so that a group stays together and new rows move none.
+
+    Args:
+        *by: The columns of the group.
+        seed: Part of the hash.
+        **shares: Split name to share; they sum to 1.
+    """
+    if not by:
+        raise ConfigurationError(
+            "split_by needs at least one column", remedy='As split_by("tailnum", train=0.8, test=0.2)'
+        )
+    if not shares or abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) <= 0:
+        raise ConfigurationError("The shares of a split must be positive and sum to 1", value=str(shares))
+    return SplitSpec(by=by, shares=shares, seed=seed)
+
+
+def _transform(item: TransformSpec | Callable[..., Any], folder: Path) -> TransformSpec:
+    if isinstance(item, TransformSpec):
+        return item if item.sql is not None or item.function is not None else replace(item, **_read(item, folder))
+    if not callable(item):
+        raise ConfigurationError("This is not a transform", value=item, valid="sql(…) or a function")
+    marks = getattr(item, "__penstock__", {})
+    name = marks.get("table") or item.__name__
+    check_table_name(name, where="The name of a transform function")
+    inputs = [name for name in inspect.signature(item).parameters if name not in _INTERVAL_PARAMETERS]
+    code = inspect.unwrap(item).__code__
+    return TransformSpec(
+        table=name,
+        function=item,
+        inputs=tuple(inputs),
+        interval=marks.get("interval"),
+        volatile=marks.get("volatile", False),
+        origin=f"{Path(code.co_filename).name}:{code.co_firstlineno}",
+    )
+
+
+_INTERVAL_PARAMETERS = ("interval", "interval_start", "interval_end")
+
+
+def _read(item: TransformSpec, folder: Path) -> dict[str, Any]:
+    tried = [folder / item.origin, folder / "transforms" / item.origin]
+    for path in tried:
+        if path.is_file():
+            return {"sql": path.read_text(encoding="utf-8")}
+    raise ConfigurationError(
+        f"There is no file for the SQL transform {item.table!r}", value=item.origin, valid=[str(path) for path in tried]
+    )
+
+
+def _callers_folder() -> Path:
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_filename == __file__:
+        frame = frame.f_back
+    return Path(frame.f_code.co_filename).parent if frame is not None else Path()
+
+
+def _moment(value: str | date | None) -> datetime | None:
+    if value is None:
+        return None
+    if isinstance(value, datetime):
+        return parse_moment(value.isoformat())
+    return midnight(value) if isinstance(value, date) else parse_moment(value)
+
+
+def _verify(spec: PipelineSpec) -> None:
+    """Refuse what cannot be, before anything is opened."""
+    made = [source.table for source in spec.sources] + [item.table for item in spec.transforms]
+    for name in made:
+        if made.count(name) > 1:
+            raise ConfigurationError(
+                f"Pipeline {spec.name!r} makes the table {name!r} twice", remedy="Rename one of them"
+            )
+    for table in spec.checks:
+        if table not in made:
+            raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
+    transformed = [item.table for item in spec.transforms]
+    for table in spec.promote:
+        if table not in transformed:
+            raise unknown("transformed table", table, transformed, where=f"promote of pipeline {spec.name!r}")
+    for source in spec.sources:
+        if source.interval and (spec.schedule is None or spec.start is None):
+            raise ConfigurationError(
+                f"Source {source.table!r} is read by interval, but pipeline {spec.name!r} lacks a schedule or a start",
+                remedy='Add schedule="@daily" and start="2013-01-01"',
+            )
+    for dataset in spec.datasets:
+        for table in (dataset.table, *(item.table for item in dataset.features)):
+            if table not in spec.promote:
+                raise unknown("promoted table", table, spec.promote, where=f"training set {dataset.name!r}")
+    listed: tuple[CheckSpec, ...] = tuple(item for group in spec.checks.values() for item in group)
+    if any(not isinstance(item, CheckSpec) for item in listed):
+        raise ConfigurationError(f"Pipeline {spec.name!r} has something among its checks that is no check")

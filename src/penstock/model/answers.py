@@ -1,0 +1,153 @@
+"""What the facade answers to questions, where no other value says it already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from penstock.model.receipts import RunReceipt
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableStatus:
+    """One table of a pipeline.
+
+    Attributes:
+        table: The lake's name.
+        kind: ``source`` or ``transform``.
+        number: Newest entry; 0 for none.
+        rows: Rows: of all accepted loads, or of the newest version.
+        quarantined: Rows set aside in all.
+        rejected: Loads that wait for ``accept``, ``retry`` or ``discard``.
+        newest: When its newest entry was made.
+        event_time: Greatest value of its interval or cursor column, as text.
+        production: The version in production; None if it is not there.
+    """
+
+    table: str
+    kind: str
+    number: int
+    rows: int
+    quarantined: int = 0
+    rejected: tuple[int, ...] = ()
+    newest: datetime | None = None
+    event_time: str | None = None
+    production: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PipelineStatus:
+    """One pipeline.
+
+    Attributes:
+        name: The pipeline.
+        last_run: Its newest run that did something.
+        tables: Its tables.
+        intervals_done: How many intervals are done in all interval sources.
+        intervals_missing: How many lie between the start and the newest done, and are not done.
+    """
+
+    name: str
+    last_run: RunReceipt | None
+    tables: tuple[TableStatus, ...]
+    intervals_done: int = 0
+    intervals_missing: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectStatus:
+    """The whole project.
+
+    Attributes:
+        name: The project.
+        pipelines: Its pipelines.
+        release: The production release; 0 for none.
+        released_at: When.
+        waiting: Sentences about what waits for a person, each with the command.
+        places: What is where: ``staging lake`` … to path.
+    """
+
+    name: str
+    pipelines: tuple[PipelineStatus, ...]
+    release: int = 0
+    released_at: datetime | None = None
+    waiting: tuple[str, ...] = ()
+    places: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineSummary:
+    """The rows that one load or version set aside.
+
+    Attributes:
+        table: The lake's name.
+        number: The load or version.
+        created_at: When.
+        rows: How many.
+        reasons: Check to how many rows name it.
+        path: The file below the lake root.
+    """
+
+    table: str
+    number: int
+    created_at: datetime
+    rows: int
+    reasons: Mapping[str, int]
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QuarantineRows:
+    """Rows of the quarantine, to be shown.
+
+    Attributes:
+        table: The lake's name.
+        number: The load or version.
+        rows: The rows, each with ``_reasons``, ``_origin`` and its own columns.
+        total: How many there are.
+    """
+
+    table: str
+    number: int
+    rows: tuple[Mapping[str, Any], ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IngestReceipt:
+    """What the one-liner did.
+
+    Attributes:
+        table: The warehouse table.
+        warehouse: The warehouse.
+        lake: The raw zone; None with ``--no-raw``.
+        run: The run.
+        rows: Rows of the table afterwards.
+    """
+
+    table: str
+    warehouse: str
+    lake: str | None
+    run: RunReceipt
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DoctorReport:
+    """What the doctor found and did.
+
+    Attributes:
+        checked: Objects looked at.
+        orphans: Objects that no manifest, release, decision or quarantine names, with their bytes.
+        removed: How many were removed.
+        finished: Sentences about unfinished work brought to its end.
+        indexed: Entries, runs, decisions and releases indexed by a rebuild.
+    """
+
+    checked: int = 0
+    orphans: tuple[tuple[str, int], ...] = ()
+    removed: int = 0
+    finished: tuple[str, ...] = ()
+    indexed: int = 0

@@ -1,0 +1,263 @@
+"""The facade: open a project, then ask, plan, run, promote. Every face (command line, web, Python) goes through it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from penstock import config as configuration
+from penstock.model.events import Observer, ignore
+
+if TYPE_CHECKING:
+    from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
+    from penstock.extract.port import TableDescription
+    from penstock.model.answers import DoctorReport, IngestReceipt, ProjectStatus, QuarantineRows, QuarantineSummary
+    from penstock.model.entries import Entry
+    from penstock.model.interval import Interval
+    from penstock.model.plan import Plan
+    from penstock.model.receipts import CheckReceipt, RunReceipt
+    from penstock.model.releases import Candidate, Decision, Release
+    from penstock.model.specs import PipelineSpec
+    from penstock.orchestrate.workspace import Workspace
+
+
+class Project:
+    """An opened project. Use it as a context manager, or close it.
+
+    Args:
+        folder: The folder of ``penstock.toml``, or any below it; None: the current one.
+        observer: Gets the events of runs, for progress displays.
+    """
+
+    def __init__(self, folder: str | Path | None = None, *, observer: Observer = ignore) -> None:
+        self.config = configuration.load_project(configuration.find_project(folder))
+        self._observer = observer
+        self._opened: Workspace | None = None
+
+    def __enter__(self) -> Project:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close catalog and engine."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
+
+    @property
+    def _workspace(self) -> Workspace:
+        if self._opened is None:
+            from penstock.orchestrate.workspace import open_workspace
+
+            self._opened = open_workspace(self.config, self._observer)
+        return self._opened
+
+    # What is there -----------------------------------------------------------------------------------------------
+
+    def pipelines(self) -> dict[str, PipelineSpec]:
+        """Return the pipelines by name."""
+        return configuration.load_pipelines(self.config)
+
+    def pipeline(self, name: str | None = None) -> PipelineSpec:
+        """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
+        return configuration.choose_pipeline(self.pipelines(), name)
+
+    def status(self) -> ProjectStatus:
+        """Return how things stand."""
+        from penstock.orchestrate import asking
+
+        return asking.status(self._workspace, tuple(self.pipelines().values()))
+
+    def runs(self, pipeline: str | None = None, limit: int = 20) -> tuple[RunReceipt, ...]:
+        """Return the newest runs."""
+        return self._workspace.catalog.runs(pipeline, limit)
+
+    def run_details(self, id: str) -> RunReceipt:  # noqa: A002
+        """Return one run by the beginning of its id."""
+        return self._workspace.catalog.run(id)
+
+    def versions(self, table: str, limit: int = 20) -> tuple[Entry, ...]:
+        """Return the newest entries of a table: loads and verdicts of a source, versions of a transform."""
+        from penstock.orchestrate import asking
+
+        return asking.versions(self._workspace, table, limit)
+
+    def scope(self, uri: str, table: str | None = None) -> tuple[TableDescription, ...]:
+        """Say what can be read at a URI or a connection of the project."""
+        from penstock.orchestrate import scoping
+
+        return scoping.scope(uri, table, self.config.connections, self.config.root)
+
+    # What runs do ------------------------------------------------------------------------------------------------
+
+    def plan(self, pipeline: str | None = None, interval: Interval | None = None) -> Plan:
+        """Return what a run would do and why; nothing is written and no source is asked.
+
+        Args:
+            pipeline: Its name; None: the only one.
+            interval: The time to cover; None: everything from the pipeline's start to now that is not done.
+        """
+        from penstock.orchestrate import running
+
+        return running.plan(self._workspace, self.pipeline(pipeline), interval)
+
+    def run(
+        self, pipeline: str | None = None, interval: Interval | None = None, *, plan: Plan | None = None
+    ) -> RunReceipt:
+        """Run a pipeline: extract, land, check, load, transform, check, load transformed.
+
+        Args:
+            pipeline: Its name; None: the only one.
+            interval: The time to cover; None: everything due.
+            plan: A plan made before; refused if the state has moved since.
+        """
+        from penstock.orchestrate import running
+
+        return running.run(self._workspace, self.pipeline(pipeline), interval, expected=plan)
+
+    def backfill(
+        self, pipeline: str | None, interval: Interval, *, again: bool = False
+    ) -> RunReceipt:
+        """Run a pipeline over a range, interval by interval; what is done is skipped unless ``again``."""
+        from penstock.orchestrate import running
+
+        return running.run(self._workspace, self.pipeline(pipeline), interval, command="backfill", again=again)
+
+    def retry(self, pipeline: str | None = None, table: str | None = None) -> RunReceipt:
+        """Read the rejected loads again, just those, and go on below them."""
+        from penstock.orchestrate import running
+
+        return running.retry(self._workspace, self.pipeline(pipeline), table)
+
+    def accept(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
+        """Accept a rejected load as it is; the next run goes on below it."""
+        from penstock.orchestrate import judging
+
+        return judging.accept(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
+
+    def discard(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
+        """End a rejected load without its rows."""
+        from penstock.orchestrate import judging
+
+        return judging.discard(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
+
+    def check(self, table: str, pipeline: str | None = None) -> CheckReceipt:
+        """Run the checks of a table over all its rows as they are; writes nothing."""
+        from penstock.orchestrate import judging
+
+        return judging.check(self._workspace, self.pipeline(pipeline), table)
+
+    def quarantine(self, table: str | None = None) -> tuple[QuarantineSummary, ...]:
+        """Return what was set aside, newest first."""
+        from penstock.orchestrate import asking
+
+        return asking.quarantine(self._workspace, table)
+
+    def quarantine_rows(self, table: str, number: int | None = None, limit: int = 20) -> QuarantineRows:
+        """Return rows that were set aside by a load or version (None: the newest that has any), with all reasons."""
+        from penstock.orchestrate import asking
+
+        return asking.quarantine_rows(self._workspace, table, number, limit)
+
+    # Releases ----------------------------------------------------------------------------------------------------
+
+    def diff(self, pipeline: str | None = None) -> Candidate:
+        """Freeze the newest versions as a candidate and say what it would change in production."""
+        from penstock.orchestrate import releasing
+
+        return releasing.diff(self._workspace, self.pipeline(pipeline))
+
+    def candidate(self, id: str | None = None, pipeline: str | None = None) -> Candidate:  # noqa: A002
+        """Return a candidate by the beginning of its id; without one the newest of the pipeline."""
+        from penstock.orchestrate import releasing
+
+        return releasing.find(self._workspace, id, pipeline)
+
+    def approve(self, candidate: str | None = None, reason: str = "", by: str | None = None) -> Decision:
+        """Approve exactly this candidate (None: the newest)."""
+        from penstock.orchestrate import releasing
+
+        return releasing.approve(self._workspace, candidate, reason=reason, by=by)
+
+    def reject(self, candidate: str | None = None, reason: str = "", by: str | None = None) -> Decision:
+        """Reject a candidate (None: the newest)."""
+        from penstock.orchestrate import releasing
+
+        return releasing.reject(self._workspace, candidate, reason=reason, by=by)
+
+    def promote(
+        self, candidate: str | None = None, *, reason: str = "", by: str | None = None, force: bool = False
+    ) -> Release:
+        """Make a candidate the production release (None: the newest approved)."""
+        from penstock.orchestrate import releasing
+
+        return releasing.promote(self._workspace, self.pipelines(), candidate, reason=reason, by=by, force=force)
+
+    def rollback(self, to: int | None = None, *, reason: str, by: str | None = None) -> Release:
+        """Serve an earlier release again (None: the one before)."""
+        from penstock.orchestrate import releasing
+
+        return releasing.rollback(self._workspace, to, reason=reason, by=by)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return production's releases, newest first."""
+        from penstock.orchestrate import releasing
+
+        return releasing.releases(self._workspace)
+
+    # Training sets -----------------------------------------------------------------------------------------------
+
+    def build_dataset(self, name: str | None = None, pipeline: str | None = None) -> DatasetReceipt:
+        """Build a training set from the production release; says so if it is there already."""
+        from penstock.orchestrate import datasets
+
+        return datasets.build(self._workspace, self.pipeline(pipeline), name)
+
+    def verify_dataset(self, name: str, version: str | None = None) -> VerifyReceipt:
+        """Check every shard of a training set against its manifest (None: the newest version)."""
+        from penstock.orchestrate import datasets
+
+        return datasets.verify(self._workspace, name, version)
+
+    def datasets(self) -> tuple[Any, ...]:
+        """Return the manifests of all training sets."""
+        from penstock.orchestrate import datasets
+
+        return datasets.listed(self._workspace)
+
+    # Care --------------------------------------------------------------------------------------------------------
+
+    def rebuild_catalog(self) -> DoctorReport:
+        """Make the catalog anew from the lakes."""
+        from penstock.orchestrate import doctor
+
+        return doctor.rebuild(self._workspace)
+
+    def examine(self, *, clean: bool = False) -> DoctorReport:
+        """Finish what a crash left half-way and list objects that nothing names; ``clean`` removes them."""
+        from penstock.orchestrate import doctor
+
+        return doctor.examine(self._workspace, clean=clean)
+
+
+def ingest(
+    data: Any, *, to: str, table: str | None = None, raw: bool = True, observer: Observer = ignore, **reading: Any
+) -> IngestReceipt:
+    """Bring one URI, file, DataFrame, Arrow table or iterable into one table of a DuckDB file; no project needed.
+
+    Args:
+        data: ``sqlite:///ops.db?table=flights``, ``postgresql://…?table=…``, a file's path or glob, or an object.
+        to: The DuckDB file, made if need be.
+        table: The table; the default is the name in the URI.
+        raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.
+        observer: Gets the events, for progress displays.
+        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``on_empty`` as in ``penstock.sources``.
+    """
+    from penstock.orchestrate import ingesting
+
+    return ingesting.ingest(data, to=to, table=table, raw=raw, observer=observer, reading=reading)
