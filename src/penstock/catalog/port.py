@@ -12,7 +12,7 @@ from typing import Protocol
 
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
-from penstock.model.receipts import RunReceipt
+from penstock.model.receipts import RunReceipt, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 
 
@@ -66,11 +66,18 @@ class CatalogReader(Protocol):
         """Return the indexed staging tables, sorted."""
         ...
 
+    def unchanged(self, table: str) -> tuple[StepReceipt, ...]:
+        """Return the steps of runs that found a transform's result equal to a version, oldest first.
+
+        These are the steps with state ``unchanged`` and a fingerprint; ``put_run`` indexes them.
+        """
+        ...
+
     def runs(self, pipeline: str | None = None, limit: int | None = 50) -> tuple[RunReceipt, ...]:
         """Return runs, newest first."""
         ...
 
-    def run(self, id: str) -> RunReceipt:
+    def run(self, id: str) -> RunReceipt:  # noqa: A002 - it is what a run calls it
         """Return one run; raises NotFoundError. A unique beginning of the id suffices."""
         ...
 

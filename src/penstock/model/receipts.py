@@ -108,7 +108,8 @@ class StepReceipt:
         bytes: Bytes written.
         quarantined: Rows set aside.
         seconds: How long it took.
-        number: The entry it committed.
+        number: The entry it committed; of an unchanged transform: the version that the result equals.
+        fingerprint: Of a transform: code, parameters and inputs.
         notes: Sentences for the user.
         report: The checks, if it checked.
     """
@@ -122,6 +123,7 @@ class StepReceipt:
     quarantined: int = 0
     seconds: float = 0.0
     number: int | None = None
+    fingerprint: str = ""
     notes: tuple[str, ...] = ()
     report: CheckReport | None = None
 
