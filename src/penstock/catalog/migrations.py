@@ -1,0 +1,137 @@
+"""The catalog's tables, as numbered steps that are never edited once they are released."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from penstock.catalog.database import Database, Statements
+from penstock.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Migration:
+    """One step: its number from 1, its name, its statements; ``{blob}`` stands for the type of bytes."""
+
+    number: int
+    name: str
+    statements: tuple[str, ...]
+
+
+MIGRATIONS = (
+    Migration(
+        1,
+        "entries, runs, decisions, candidates, releases, leases",
+        (
+            "CREATE TABLE staging_tables (table_name TEXT PRIMARY KEY)",
+            """CREATE TABLE entries (
+                table_name TEXT NOT NULL,
+                number BIGINT NOT NULL,
+                kind TEXT NOT NULL,
+                created_at BIGINT NOT NULL,
+                run TEXT,
+                interval_start BIGINT,
+                interval_end BIGINT,
+                verdict TEXT,
+                verdict_number BIGINT,
+                load BIGINT,
+                positioned BIGINT NOT NULL,
+                fingerprint TEXT NOT NULL,
+                body {blob} NOT NULL,
+                PRIMARY KEY (table_name, number)
+            )""",
+            "CREATE INDEX entries_by_kind ON entries (table_name, kind, number)",
+            "CREATE INDEX entries_by_fingerprint ON entries (table_name, fingerprint)",
+            "CREATE INDEX loads_by_verdict ON entries (table_name, verdict, number) WHERE kind = 'load'",
+            "CREATE INDEX loads_pending ON entries (table_name, number) WHERE kind = 'load' AND verdict IS NULL",
+            "CREATE INDEX loads_resumable ON entries (table_name, number) "
+            "WHERE kind = 'load' AND verdict = 'accepted' AND positioned = 1",
+            "CREATE INDEX verdicts_by_load ON entries (table_name, load, number) WHERE kind = 'verdict'",
+            "CREATE INDEX entries_by_interval ON entries "
+            "(table_name, verdict, interval_start, interval_end, number, kind) WHERE interval_start IS NOT NULL",
+            """CREATE TABLE supersessions (
+                table_name TEXT NOT NULL,
+                number BIGINT NOT NULL,
+                superseded_by BIGINT NOT NULL,
+                PRIMARY KEY (table_name, number, superseded_by)
+            )""",
+            """CREATE TABLE runs (
+                id TEXT PRIMARY KEY,
+                pipeline TEXT NOT NULL,
+                started BIGINT NOT NULL,
+                body {blob} NOT NULL
+            )""",
+            "CREATE INDEX runs_by_start ON runs (started, id)",
+            "CREATE INDEX runs_by_pipeline ON runs (pipeline, started, id)",
+            """CREATE TABLE decisions (
+                id TEXT PRIMARY KEY,
+                at BIGINT NOT NULL,
+                subject TEXT NOT NULL,
+                body {blob} NOT NULL
+            )""",
+            "CREATE INDEX decisions_by_time ON decisions (at, id)",
+            "CREATE INDEX decisions_by_subject ON decisions (subject, at, id)",
+            """CREATE TABLE candidates (
+                id TEXT PRIMARY KEY,
+                pipeline TEXT NOT NULL,
+                created_at BIGINT NOT NULL,
+                body {blob} NOT NULL
+            )""",
+            "CREATE INDEX candidates_by_pipeline ON candidates (pipeline, created_at, id)",
+            "CREATE TABLE releases (number BIGINT PRIMARY KEY, body {blob} NOT NULL)",
+            """CREATE TABLE leases (
+                name TEXT PRIMARY KEY,
+                holder TEXT,
+                fence BIGINT NOT NULL,
+                highest_fence BIGINT NOT NULL,
+                acquired BIGINT NOT NULL,
+                expires BIGINT NOT NULL
+            )""",
+        ),
+    ),
+)
+
+_VERSIONS = (
+    "CREATE TABLE IF NOT EXISTS schema_version "
+    "(number BIGINT PRIMARY KEY, name TEXT NOT NULL, applied_at BIGINT NOT NULL)"
+)
+
+
+def migrate(database: Database, migrations: tuple[Migration, ...] = MIGRATIONS) -> None:
+    """Bring the catalog's tables up to what this code knows, in one transaction.
+
+    Raises:
+        ConfigurationError: The catalog was written by later code.
+    """
+    newest = migrations[-1].number
+    if database.has_schema():
+        with database.reading() as statements:
+            found = _version(statements)
+        _refuse_later(database, found, newest)
+        if found == newest:
+            return
+    with database.writing() as statements:
+        statements.rows(_VERSIONS)
+        found = _version(statements)
+        _refuse_later(database, found, newest)
+        for migration in migrations:
+            if migration.number > found:
+                _apply(database, statements, migration)
+
+
+def _apply(database: Database, statements: Statements, migration: Migration) -> None:
+    for statement in migration.statements:
+        statements.rows(statement.replace("{blob}", database.blob))
+    statements.rows("INSERT INTO schema_version VALUES (?, ?, ?)", (migration.number, migration.name, database.now()))
+
+
+def _version(statements: Statements) -> int:
+    return int(statements.rows("SELECT coalesce(max(number), 0) FROM schema_version")[0][0])
+
+
+def _refuse_later(database: Database, found: int, newest: int) -> None:
+    if found > newest:
+        raise ConfigurationError(
+            f"This checkout is older than the catalog {database.shown}: "
+            f"the catalog's schema has number {found}, this code knows up to {newest}",
+            remedy="Upgrade it (pip install --upgrade penstock), or name another catalog in penstock.toml",
+        )

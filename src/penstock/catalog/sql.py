@@ -1,0 +1,307 @@
+"""The catalog in SQL that SQLite and PostgreSQL both run.
+
+Values stand as JSON in ``body``; the columns beside it are what questions are asked by. Moments are microseconds
+since 1970, so that they sort alike everywhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+from penstock.catalog.database import Database, Statements
+from penstock.catalog.leases import Leases
+from penstock.catalog.migrations import migrate
+from penstock.catalog.port import Lease, LoadRecord
+from penstock.errors import ConfigurationError, NotFoundError
+from penstock.model.codec import decode, encode
+from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.interval import Interval
+from penstock.model.receipts import RunReceipt
+from penstock.model.releases import Candidate, Decision, Release
+
+T = TypeVar("T")
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CHUNK = 500
+_INDEXED = "entries", "supersessions", "staging_tables", "runs", "decisions", "candidates", "releases"
+
+_INSERT_ENTRY = (
+    "INSERT INTO entries (table_name, number, kind, created_at, run, interval_start, interval_end, verdict, load, "
+    "positioned, fingerprint, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+)
+_LOADS = (
+    "SELECT l.body, l.verdict, v.body FROM entries l LEFT JOIN entries v "
+    "ON v.table_name = l.table_name AND v.number = l.verdict_number WHERE l.table_name = ? AND l.kind = 'load'"
+)
+_INTERVALS = """
+SELECT DISTINCT e.interval_start, e.interval_end FROM entries e
+WHERE e.table_name = ? AND e.verdict = 'accepted' AND e.interval_start IS NOT NULL AND e.kind <> 'verdict'
+AND NOT EXISTS (
+    SELECT 1 FROM supersessions s JOIN entries b ON b.table_name = s.table_name AND b.number = s.superseded_by
+    WHERE s.table_name = e.table_name AND s.number = e.number AND b.verdict = 'accepted')
+AND NOT EXISTS (
+    SELECT 1 FROM entries r WHERE r.table_name = e.table_name AND r.verdict = 'rejected' AND r.kind = 'version'
+    AND e.kind = 'version' AND r.interval_start = e.interval_start AND r.interval_end = e.interval_end
+    AND r.number > e.number)
+ORDER BY 1, 2
+"""
+
+
+class SqlCatalog:
+    """Implements ``penstock.catalog.port.Catalog`` over one database.
+
+    Args:
+        database: Where the tables are; they are made or migrated at once.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._leases = Leases(database)
+        try:
+            migrate(database)
+        except BaseException:
+            database.close()
+            raise
+
+    # Questions
+
+    def head(self, table: str) -> int:
+        """Return the number of the newest staging entry that is indexed; 0 for none."""
+        return int(self._rows("SELECT coalesce(max(number), 0) FROM entries WHERE table_name = ?", (table,))[0][0])
+
+    def entries(self, table: str, kind: EntryKind | None = None, limit: int | None = None) -> tuple[Entry, ...]:
+        """Return indexed entries, newest first."""
+        where, values = "WHERE table_name = ?", [table]
+        if kind is not None:
+            where, values = where + " AND kind = ?", [*values, kind.value]
+        rows = self._rows(f"SELECT body FROM entries {where} ORDER BY number DESC{_limit(limit)}", values)
+        return tuple(self._entry(row[0]) for row in rows)
+
+    def loads(self, table: str, verdict: Verdict | None = None, limit: int | None = None) -> tuple[LoadRecord, ...]:
+        """Return the loads of a raw table, newest first, all or those with one verdict."""
+        sql, values = _LOADS, [table]
+        if verdict is not None:
+            sql, values = sql + " AND l.verdict = ?", [*values, verdict.value]
+        return self._loads(f"{sql} ORDER BY l.number DESC{_limit(limit)}", values)
+
+    def pending(self, table: str) -> tuple[LoadRecord, ...]:
+        """Return loads without a verdict, oldest first."""
+        return self._loads(f"{_LOADS} AND l.verdict IS NULL ORDER BY l.number", [table])
+
+    def newest_accepted(self, table: str) -> Entry | None:
+        """Return the newest accepted load that carries a position: where extraction resumes."""
+        rows = self._rows(
+            "SELECT body FROM entries WHERE table_name = ? AND kind = 'load' AND verdict = 'accepted' "
+            "AND positioned = 1 ORDER BY number DESC LIMIT 1",
+            (table,),
+        )
+        return self._entry(rows[0][0]) if rows else None
+
+    def intervals_done(self, table: str) -> tuple[Interval, ...]:
+        """Return the intervals of accepted loads (or versions) that no later entry superseded, sorted.
+
+        A re-run supersedes only once it is accepted. A version whose checks reject it undoes its interval.
+        """
+        return tuple(Interval(_at(start), _at(end)) for start, end in self._rows(_INTERVALS, (table,)))
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the indexed staging tables, sorted."""
+        return tuple(sorted(row[0] for row in self._rows("SELECT table_name FROM staging_tables")))
+
+    def runs(self, pipeline: str | None = None, limit: int | None = 50) -> tuple[RunReceipt, ...]:
+        """Return runs, newest first."""
+        where, values = ("WHERE pipeline = ? ", [pipeline]) if pipeline is not None else ("", [])
+        rows = self._rows(f"SELECT body FROM runs {where}ORDER BY started DESC, id DESC{_limit(limit)}", values)
+        return self._decoded(RunReceipt, rows)
+
+    def run(self, id: str) -> RunReceipt:  # noqa: A002 - the port's name
+        """Return one run; raises NotFoundError. A unique beginning of the id suffices."""
+        rows = self._rows("SELECT body FROM runs WHERE id = ?", (id,))
+        if not rows and id:
+            rows = self._rows("SELECT body FROM runs WHERE substr(id, 1, ?) = ? LIMIT 12", (len(id), id))
+        if not rows:
+            raise NotFoundError("There is no such run", value=id, remedy="penstock runs lists them")
+        found = self._decoded(RunReceipt, rows)
+        if len(found) > 1:
+            raise ConfigurationError(
+                "Several runs begin so", value=id, valid=[run.id for run in found], remedy="Give more of the id"
+            )
+        return found[0]
+
+    def decisions(self, subject: str | None = None, limit: int | None = None) -> tuple[Decision, ...]:
+        """Return decisions, newest first."""
+        where, values = ("WHERE subject = ? ", [subject]) if subject is not None else ("", [])
+        rows = self._rows(f"SELECT body FROM decisions {where}ORDER BY at DESC, id DESC{_limit(limit)}", values)
+        return self._decoded(Decision, rows)
+
+    def candidates(self, pipeline: str | None = None) -> tuple[Candidate, ...]:
+        """Return candidates, newest first."""
+        where, values = ("WHERE pipeline = ? ", [pipeline]) if pipeline is not None else ("", [])
+        rows = self._rows(f"SELECT body FROM candidates {where}ORDER BY created_at DESC, id DESC", values)
+        return self._decoded(Candidate, rows)
+
+    def releases(self) -> tuple[Release, ...]:
+        """Return production's releases, newest first."""
+        return self._decoded(Release, self._rows("SELECT body FROM releases ORDER BY number DESC"))
+
+    # Changes
+
+    def index(self, entries: Sequence[Entry]) -> None:
+        """Add entries of staging tables; quiet about those it has. The order of indexing does not matter."""
+        if not entries:
+            return
+        superseded = [(entry.table, old, entry.number) for entry in entries for old in entry.supersedes]
+        with self._database.writing() as statements:
+            statements.many(
+                "INSERT INTO staging_tables VALUES (?) ON CONFLICT DO NOTHING",
+                [(table,) for table in sorted({entry.table for entry in entries})],
+            )
+            statements.many(_INSERT_ENTRY, (_entry_row(entry) for entry in entries))
+            if superseded:
+                statements.many("INSERT INTO supersessions VALUES (?, ?, ?) ON CONFLICT DO NOTHING", superseded)
+            _apply_verdicts(statements, entries)
+
+    def put_run(self, run: RunReceipt) -> None:
+        """Insert or update a run."""
+        self._write(
+            "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+            "pipeline = excluded.pipeline, started = excluded.started, body = excluded.body",
+            (run.id, run.pipeline, _micros(run.started), encode(run)),
+        )
+
+    def put_decision(self, decision: Decision) -> None:
+        """Index a decision that stands in the lake; quiet if it has it."""
+        self._write(
+            "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (decision.id, _micros(decision.at), decision.subject, encode(decision)),
+        )
+
+    def put_candidate(self, candidate: Candidate) -> None:
+        """Index a candidate; quiet if it has it."""
+        self._write(
+            "INSERT INTO candidates VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
+            (candidate.id, candidate.pipeline, _micros(candidate.created_at), encode(candidate)),
+        )
+
+    def put_release(self, release: Release) -> None:
+        """Index a release; quiet if it has it."""
+        self._write("INSERT INTO releases VALUES (?, ?) ON CONFLICT DO NOTHING", (release.number, encode(release)))
+
+    def acquire(self, name: str, holder: str, seconds: float) -> Lease:
+        """Take the lease if it is free, expired, or its holder is a dead process of this machine.
+
+        Raises:
+            LeaseHeldError: Somebody holds it; the sentence says who and since when.
+        """
+        return self._leases.acquire(name, holder, seconds)
+
+    def renew(self, lease: Lease, seconds: float) -> Lease:
+        """Prolong a lease; raises StaleWriterError if somebody took it over."""
+        return self._leases.renew(lease, seconds)
+
+    def release(self, lease: Lease) -> None:
+        """Give a lease back; quiet if it is not held any more."""
+        self._leases.release(lease)
+
+    def raise_fence(self, name: str, fence: int) -> None:
+        """Make sure that the next lease gets a fence greater than ``fence`` (after a rebuild)."""
+        self._leases.raise_fence(name, fence)
+
+    def clear(self) -> None:
+        """Forget everything but leases (before a rebuild)."""
+        with self._database.writing() as statements:
+            for table in _INDEXED:
+                statements.rows(f"DELETE FROM {table}")
+
+    def close(self) -> None:
+        """Close the connections of all threads."""
+        self._database.close()
+
+    def _rows(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        with self._database.reading() as statements:
+            return statements.rows(sql, values)
+
+    def _write(self, sql: str, values: Sequence[Any]) -> None:
+        with self._database.writing() as statements:
+            statements.rows(sql, values)
+
+    def _loads(self, sql: str, values: Sequence[Any]) -> tuple[LoadRecord, ...]:
+        return tuple(
+            LoadRecord(
+                entry=self._entry(body),
+                verdict=Verdict(verdict) if verdict is not None else None,
+                verdict_entry=self._entry(verdict_body) if verdict_body is not None else None,
+            )
+            for body, verdict, verdict_body in self._rows(sql, values)
+        )
+
+    def _entry(self, body: bytes) -> Entry:
+        return decode(Entry, body, where=f"An entry in the catalog {self._database.shown}")
+
+    def _decoded(self, kind: type[T], rows: Iterable[tuple[Any, ...]]) -> tuple[T, ...]:
+        where = f"A {kind.__name__} in the catalog {self._database.shown}"
+        return tuple(decode(kind, row[0], where=where) for row in rows)
+
+
+def _entry_row(entry: Entry) -> tuple[Any, ...]:
+    interval = entry.work.interval if entry.work is not None else entry.interval
+    return (
+        entry.table,
+        entry.number,
+        entry.kind.value,
+        _micros(entry.created_at),
+        entry.run,
+        _micros(interval.start) if interval else None,
+        _micros(interval.end) if interval else None,
+        _own_verdict(entry),
+        entry.load,
+        int(entry.work is not None and entry.work.position is not None),
+        entry.fingerprint,
+        encode(entry),
+    )
+
+
+def _own_verdict(entry: Entry) -> str | None:
+    """A load has none of its own; a version is judged by the checks that made it."""
+    if entry.kind is EntryKind.VERSION:
+        rejected = entry.report is not None and entry.report.rejects
+        return (Verdict.REJECTED if rejected else Verdict.ACCEPTED).value
+    return entry.verdict.value if entry.kind is EntryKind.VERDICT and entry.verdict is not None else None
+
+
+def _apply_verdicts(statements: Statements, entries: Sequence[Entry]) -> None:
+    """Give each touched load the newest verdict about it, whichever of the two was indexed first."""
+    touched: dict[str, set[int]] = {}
+    for entry in entries:
+        about = entry.load if entry.kind is EntryKind.VERDICT else entry.number
+        if entry.kind is not EntryKind.VERSION and about is not None:
+            touched.setdefault(entry.table, set()).add(about)
+    for table, numbers in touched.items():
+        ordered = sorted(numbers)
+        for first in range(0, len(ordered), _CHUNK):
+            chunk = ordered[first : first + _CHUNK]
+            which = f"table_name = ? AND kind = 'load' AND number IN ({', '.join('?' * len(chunk))})"
+            statements.rows(
+                "UPDATE entries SET verdict_number = (SELECT max(v.number) FROM entries v WHERE v.table_name = "
+                f"entries.table_name AND v.load = entries.number AND v.kind = 'verdict') WHERE {which}",
+                (table, *chunk),
+            )
+            statements.rows(
+                "UPDATE entries SET verdict = (SELECT v.verdict FROM entries v WHERE v.table_name = "
+                f"entries.table_name AND v.number = entries.verdict_number) WHERE {which}",
+                (table, *chunk),
+            )
+
+
+def _limit(limit: int | None) -> str:
+    return "" if limit is None else f" LIMIT {max(0, int(limit))}"
+
+
+def _micros(at: datetime) -> int:
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _at(micros: int) -> datetime:
+    return _EPOCH + timedelta(microseconds=micros)
