@@ -2,34 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from typing import Any, TypedDict, Unpack
+from collections.abc import Mapping
+from typing import Any, Unpack
 
 from penstock.errors import ConfigurationError
-from penstock.model.durations import parse_duration
-from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
-from penstock.names import check_table_name, unknown
-
-
-class Reading(TypedDict, total=False):
-    """What every kind of source takes.
-
-    Attributes:
-        write: ``append``, ``replace`` or ``merge``.
-        key: The column or columns that name a row; needed for merge.
-        cursor: The column that says how far was read; it also decides which of two rows with one key is newer.
-        lag: How far behind the cursor reading begins again, for late rows: ``"2h"`` or a timedelta.
-        interval: The column by which the source is read interval by interval of the pipeline's schedule.
-        on_empty: For replace: ``empty`` the table when nothing comes, or ``refuse``.
-    """
-
-    write: str
-    key: str | Sequence[str]
-    cursor: str | None
-    lag: str | timedelta
-    interval: str | None
-    on_empty: str
+from penstock.model.reading import Reading, read_as
+from penstock.model.specs import SourceSpec
+from penstock.names import check_table_name
 
 
 def sql(
@@ -58,7 +37,7 @@ def sql(
             raise ConfigurationError("sources.sql with a query needs a name", remedy="Add name=…")
         name = table.rpartition(".")[2]
     options = {"table": table} if table is not None else {"query": query}
-    return _source(name, "sql", connection, options, reading)
+    return _source(SourceSpec(table=name, kind="sql", connection=connection, options=options), reading)
 
 
 def files(
@@ -66,7 +45,7 @@ def files(
     *,
     table: str,
     format: str | None = None,
-    connection: str | None = None,  # noqa: A002
+    connection: str | None = None,
     options: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
@@ -83,7 +62,7 @@ def files(
     found: dict[str, Any] = {"path": path, **(options or {})}
     if format is not None:
         found["format"] = format
-    return _source(table, "files", connection, found, reading)
+    return _source(SourceSpec(table=table, kind="files", connection=connection, options=found), reading)
 
 
 def rest(
@@ -103,7 +82,8 @@ def rest(
         options: ``records``, ``params``, ``paging``, ``interval``, ``since`` …
         **reading: See ``Reading``.
     """
-    return _source(table, "rest", connection, {"path": path, **(options or {})}, reading)
+    found = {"path": path, **(options or {})}
+    return _source(SourceSpec(table=table, kind="rest", connection=connection, options=found), reading)
 
 
 def python(data: Any, *, table: str, **reading: Unpack[Reading]) -> SourceSpec:
@@ -114,51 +94,9 @@ def python(data: Any, *, table: str, **reading: Unpack[Reading]) -> SourceSpec:
         table: What it is called in Penstock.
         **reading: See ``Reading``.
     """
-    return _source(table, "python", None, {}, reading, data)
+    return _source(SourceSpec(table=table, kind="python", data=data), reading)
 
 
-def _source(  # noqa: PLR0913 - the one place where the parts of a spec meet
-    table: str,
-    kind: str,
-    connection: str | None,
-    options: Mapping[str, Any],
-    reading: Reading,
-    data: Any = None,
-) -> SourceSpec:
-    check_table_name(table, where="The name of a source")
-    known = list(Reading.__annotations__)
-    for name in reading:
-        if name not in known:
-            raise unknown("argument", name, known, where=f"source {table!r}")
-    lag = reading.get("lag", timedelta(0))
-    spec = SourceSpec(
-        table=table,
-        kind=kind,
-        connection=connection,
-        options=dict(options),
-        write=_choice(WriteMode, reading.get("write", "append"), f"write mode of source {table!r}"),
-        key=_names(reading.get("key", ())),
-        cursor=reading.get("cursor"),
-        lag=lag if isinstance(lag, timedelta) else parse_duration(lag),
-        interval=reading.get("interval"),
-        on_empty=_choice(OnEmpty, reading.get("on_empty", "empty"), f"on_empty of source {table!r}"),
-        data=data,
-    )
-    if spec.write is WriteMode.MERGE and not spec.key:
-        raise ConfigurationError(
-            f"Source {table!r} merges but has no key", remedy="Say which columns name a row: key=[…]"
-        )
-    if spec.lag and not spec.cursor:
-        raise ConfigurationError(f"Source {table!r} has a lag but no cursor", remedy="Add cursor=… or drop lag")
-    return spec
-
-
-def _names(value: str | Sequence[str]) -> tuple[str, ...]:
-    return (value,) if isinstance(value, str) else tuple(value)
-
-
-def _choice(kind: type[Any], value: str, what: str) -> Any:
-    try:
-        return kind(value)
-    except ValueError:
-        raise ConfigurationError(f"The {what} is not known", value=value, valid=[item.value for item in kind]) from None
+def _source(spec: SourceSpec, reading: Reading) -> SourceSpec:
+    check_table_name(spec.table, where="The name of a source")
+    return read_as(spec, reading)
