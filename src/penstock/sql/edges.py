@@ -183,6 +183,11 @@ def named_columns(sql: str, *, origin: str = "query") -> frozenset[str]:
     return frozenset(node.name.lower() for node in _query(sql, origin).find_all(exp.Column, exp.Identifier))
 
 
+def starred(sql: str, *, origin: str = "query") -> bool:
+    """Say whether a query selects columns without naming them: by a star, or by FROM alone."""
+    return any(not isinstance(node.parent, exp.Count) for node in _query(sql, origin).find_all(exp.Star, exp.Columns))
+
+
 def expression(text: str, *, origin: str) -> tuple[str, ...]:
     """Check that a text is one scalar SQL expression over the columns of one row.
 

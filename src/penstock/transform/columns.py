@@ -1,0 +1,149 @@
+"""The columns of a result: their types, and whether the lake can hold them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from penstock import names
+from penstock.errors import ConfigurationError
+from penstock.model.entries import Column
+from penstock.schema import storage
+from penstock.sql.text import identifier
+
+INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
+"""Columns that Penstock adds to warehouse tables: hidden from transforms that do not name them, never in a result."""
+
+_NATIVE = frozenset(
+    (
+        *(
+            "boolean",
+            "tinyint",
+            "smallint",
+            "integer",
+            "bigint",
+            "float",
+            "double",
+            "decimal",
+            "varchar",
+            "blob",
+            "date",
+        ),
+        *("timestamp", "timestamp with time zone", "list", "struct", "map"),
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """The columns of a result and how they are selected from what was computed.
+
+    Attributes:
+        columns: Name, type and stored type of each.
+        select: The select list that drops internal columns and narrows types.
+        plain: True if the select list changes nothing.
+    """
+
+    columns: tuple[Column, ...]
+    select: str
+    plain: bool
+
+
+def shape(relation: duckdb.DuckDBPyRelation, *, what: str, starred: bool) -> Shape:
+    """Return the columns that a result will have.
+
+    HUGEINT, which DuckDB gives to sums of integers, becomes BIGINT; a sum that does not fit fails when it is computed.
+    An array of fixed size becomes a list.
+
+    Args:
+        relation: What was computed, not yet run.
+        what: What made it, for messages.
+        starred: Internal columns may have come by a star, and are dropped; else they were asked for, and are refused.
+
+    Raises:
+        ConfigurationError: Two columns have the same name, a name is reserved, or the lake cannot hold a type.
+    """
+    found = list(zip(relation.columns, relation.types, strict=True))
+    kept = [(name, type_) for name, type_ in found if name.lower() not in INTERNAL]
+    if len(kept) < len(found) and not starred:
+        reserved = next(name for name, _ in found if name.lower() in INTERNAL)
+        raise ConfigurationError(
+            f"{what} makes a column with a name that Penstock keeps for itself",
+            value=reserved,
+            remedy=f"Give it another name: {reserved} AS {reserved.strip('_')}",
+        )
+    if not kept:
+        raise ConfigurationError(f"{what} makes no columns")
+    _refuse_repeats([name for name, _ in kept], what)
+    columns = tuple(_column(name, type_, what) for name, type_ in kept)
+    casts = {name: narrowed for name, type_ in kept if (narrowed := _narrowed(type_)) is not None}
+    select = ", ".join(
+        f"CAST({identifier(name)} AS {casts[name]}) AS {identifier(name)}" if name in casts else identifier(name)
+        for name, _ in kept
+    )
+    return Shape(columns, select, plain=len(kept) == len(found) and not casts)
+
+
+def visible(columns: Sequence[Column], named: Iterable[str]) -> tuple[str, ...]:
+    """Return the columns of a warehouse table that a transform sees: all but the internal ones it does not name."""
+    wanted = set(named)
+    return tuple(
+        column.name for column in columns if column.name.lower() not in INTERNAL or column.name.lower() in wanted
+    )
+
+
+def _refuse_repeats(column_names: Sequence[str], what: str) -> None:
+    taken: set[str] = set()
+    for name in column_names:
+        if name.lower() in taken:
+            raise ConfigurationError(
+                f"{what} makes two columns with the same name",
+                value=name,
+                remedy="Name the columns of the result, or leave one out with * EXCLUDE",
+            )
+        taken.add(name.lower())
+
+
+def _column(name: str, type_: duckdb.sqltypes.DuckDBPyType, what: str) -> Column:
+    text = str(type_)
+    narrowed = _narrowed(type_)
+    if narrowed is not None:
+        return Column(name=name, type=narrowed)
+    how = storage(text)
+    if how is not None:
+        if how.stored == "VARCHAR" and text.strip('"') == "NULL":
+            return Column(name=name, type="VARCHAR")
+        return Column(name=name, type=text, stored=how.stored)
+    bad = _unsupported(type_)
+    if bad is not None:
+        within = "" if bad == text else f" within {text}"
+        raise ConfigurationError(
+            f"{what} makes column {name!r} of type {bad}{within}, which the lake cannot hold",
+            remedy=f"Cast it in the transform, as CAST({identifier(name)} AS VARCHAR)",
+        )
+    return Column(name=name, type=text)
+
+
+def _narrowed(type_: duckdb.sqltypes.DuckDBPyType) -> str | None:
+    """Return the type that a result gets instead of this one, or None."""
+    if type_.id == "array" and not any(_children(type_)):
+        return f"{type_.children[0][1]}[]"
+    return "BIGINT" if str(type_) == "HUGEINT" else None
+
+
+def _unsupported(type_: duckdb.sqltypes.DuckDBPyType) -> str | None:
+    """Return the innermost type that Delta has no like of, or None."""
+    if type_.id not in _NATIVE or str(type_) == "JSON":
+        return str(type_)
+    if type_.id not in ("list", "struct", "map"):
+        return None
+    return next(_children(type_), None)
+
+
+def _children(type_: duckdb.sqltypes.DuckDBPyType) -> Iterator[str]:
+    for _, child in type_.children:
+        bad = _unsupported(child) if isinstance(child, duckdb.sqltypes.DuckDBPyType) else None
+        if bad is not None:
+            yield bad

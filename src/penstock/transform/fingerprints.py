@@ -1,0 +1,136 @@
+"""What a transform means, as hex digits that stay while the meaning stays: for skipping what is unchanged.
+
+Comments, docstrings, white space and keyword case change nothing. Of a function, its defaults, the values it closes
+over, and the functions, classes and constants of its own package that it names count too, as far as they can be found.
+"""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date, time, timedelta
+from decimal import Decimal
+from enum import Enum
+from pathlib import PurePath
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
+
+from penstock.model import codec
+from penstock.model.entries import InputVersion
+from penstock.model.interval import Interval
+from penstock.model.specs import TransformSpec
+from penstock.sql import edges
+
+_PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedelta, Decimal, PurePath, Enum)
+
+
+def code_fingerprint(transform: TransformSpec) -> str:
+    """Return 16 hex digits of what a transform does, its inputs' versions aside."""
+    if transform.sql is not None:
+        code = edges.meaning(transform.sql, origin=transform.origin or transform.table)
+    else:
+        code = _meaning(transform.function, set()) if transform.function is not None else ""
+    return codec.fingerprint(transform.table, transform.interval, code)
+
+
+def fingerprint(
+    transform: TransformSpec,
+    inputs: Sequence[InputVersion],
+    interval: Interval | None = None,
+    parameters: Mapping[str, Any] | None = None,
+) -> str:
+    """Return 16 hex digits of what a transform would make: its code, the versions it reads, interval, parameters."""
+    pairs = sorted((version.table, version.number) for version in inputs)
+    return codec.fingerprint(code_fingerprint(transform), pairs, interval, parameters or {})
+
+
+def _meaning(function: Callable[..., Any], seen: set[int]) -> str:
+    """Return the meaning of a function as text."""
+    if isinstance(function, MethodType):
+        return f"{type(function.__self__).__qualname__}.{_meaning(function.__func__, seen)}"
+    plain = inspect.unwrap(function)
+    if id(plain) in seen:
+        return f"again {getattr(plain, '__qualname__', '')}"
+    seen.add(id(plain))
+    if not isinstance(plain, FunctionType):
+        return f"{type(plain).__qualname__} {_source(type(plain))}"
+    parts = [_source(plain) or _bytecode(plain.__code__)]
+    parts.append(f"defaults {_value(plain.__defaults__, plain, seen)} {_value(plain.__kwdefaults__, plain, seen)}")
+    for name, cell in zip(plain.__code__.co_freevars, plain.__closure__ or (), strict=True):
+        try:
+            parts.append(f"closes {name} = {_value(cell.cell_contents, plain, seen)}")
+        except ValueError:  # an empty cell: the name is not bound yet
+            parts.append(f"closes {name}")
+    named = sorted(set(_names(plain.__code__)))
+    parts += [
+        f"names {name} = {_value(plain.__globals__[name], plain, seen, named)}"
+        for name in named
+        if name in plain.__globals__
+    ]
+    return "\n".join(parts)
+
+
+def _value(value: Any, owner: FunctionType, seen: set[int], named: Sequence[str] = ()) -> str:
+    """Return the meaning of a value that a function uses; of foreign things only their name."""
+    if isinstance(value, _PLAIN):
+        return repr(value)
+    if isinstance(value, re.Pattern):
+        return f"re {value.pattern!r} {value.flags}"
+    if isinstance(value, Mapping | tuple | list | set | frozenset):
+        return _collection(value, owner, seen)
+    if isinstance(value, ModuleType):
+        if not _same_package(value.__name__, owner):
+            return value.__name__
+        used = [name for name in named if name in vars(value)]
+        return value.__name__ + " " + "; ".join(_value(vars(value)[name], owner, seen) for name in used)
+    if _same_package(getattr(value, "__module__", None) or "", owner):
+        if isinstance(value, FunctionType | MethodType):
+            return _meaning(value, seen)
+        if isinstance(value, type):
+            return _source(value) or value.__qualname__
+    kind = value if isinstance(value, type | FunctionType) else type(value)
+    return f"{kind.__module__}.{kind.__qualname__}"
+
+
+def _collection(value: Any, owner: FunctionType, seen: set[int]) -> str:
+    if isinstance(value, Mapping):
+        items = sorted(f"{_value(key, owner, seen)}: {_value(item, owner, seen)}" for key, item in value.items())
+    else:
+        items = [_value(item, owner, seen) for item in value]
+        items = sorted(items) if isinstance(value, set | frozenset) else items
+    return f"{type(value).__name__}({', '.join(items)})"
+
+
+def _same_package(module: str, owner: FunctionType) -> bool:
+    return bool(module) and module.partition(".")[0] == (owner.__module__ or "").partition(".")[0]
+
+
+def _names(code: CodeType) -> Iterator[str]:
+    yield from code.co_names
+    for constant in code.co_consts:
+        if isinstance(constant, CodeType):
+            yield from _names(constant)
+
+
+def _source(thing: Any) -> str:
+    """Return the source without comments, docstrings and formatting; empty where there is none."""
+    try:
+        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+    except (OSError, TypeError, SyntaxError):
+        return ""
+    for node in ast.walk(tree):
+        body = getattr(node, "body", None)
+        if (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef)
+            and ast.get_docstring(node) is not None
+        ):
+            node.body = body[1:] or [ast.Pass()] if body else []
+    return ast.unparse(tree)
+
+
+def _bytecode(code: CodeType) -> str:
+    constants = [_bytecode(item) if isinstance(item, CodeType) else repr(item) for item in code.co_consts]
+    return f"{code.co_code.hex()} {constants} {code.co_names} {code.co_varnames}"

@@ -1,0 +1,200 @@
+"""Publishing a result: its Parquet file, then the commit that makes it a version."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from penstock import names
+from penstock.errors import ConfigurationError, ConflictError, StaleWriterError, TransientError
+from penstock.model.codec import fingerprint
+from penstock.model.entries import CheckReport, Column, DataFile, Entry, EntryKind, InputVersion
+from penstock.model.events import Advance
+from penstock.model.interval import Interval
+from penstock.model.receipts import CheckReceipt
+from penstock.model.specs import TransformSpec
+from penstock.schema import store
+from penstock.sql.text import identifier, literal
+from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
+from penstock.transform.computing import Computed
+
+WHOLE = "whole"
+"""The partition of a version that holds the whole of a table that was made by interval before."""
+_ATTEMPTS = 8
+_INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Publishing:
+    """What to publish.
+
+    Attributes:
+        transform: The transform.
+        computed: Its result.
+        created_at: The moment of the version, UTC.
+        interval: The interval that it rebuilds; None replaces the whole table.
+        inputs: What it was made from.
+        fingerprint: Of code, parameters and inputs.
+        checked: What the checks found; the rows of its quarantine file (``_row``: position in the result) are left out.
+        run: The run.
+        fence: The fencing token of the run's lease.
+    """
+
+    transform: TransformSpec
+    computed: Computed
+    created_at: datetime
+    interval: Interval | None = None
+    inputs: tuple[InputVersion, ...] = ()
+    fingerprint: str = ""
+    checked: CheckReceipt | None = None
+    run: str | None = None
+    fence: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class PublishPorts:
+    """Where it happens.
+
+    Attributes:
+        transaction: The open warehouse transaction that holds the result.
+        table: The lake table.
+        objects: The lake's objects, where the quarantine file is.
+        advance: Gets the rows and bytes written.
+    """
+
+    transaction: WarehouseTransaction
+    table: LakeTable
+    objects: Objects
+    advance: Advance | None = None
+
+
+def publish(spec: Publishing, ports: PublishPorts) -> Entry:
+    """Write a result to the lake and commit it as a version.
+
+    Rows stand in the file in the order that the transform gave. A version of an interval replaces the files of that
+    interval alone; any other replaces them all.
+
+    Raises:
+        ConfigurationError: A table that was made whole would be made by interval.
+        ConflictError: Others kept committing first.
+        StaleWriterError: A successor has taken over.
+        TransientError: The disk is full or cannot be written.
+    """
+    live = ports.table.live()
+    partition = _partition(spec, live)
+    file = _write(spec, partition, ports)
+    files = (file,) if file.rows or spec.interval is None else ()
+    if ports.advance is not None:
+        ports.advance(file.rows, file.bytes)
+    for attempt in range(_ATTEMPTS):
+        live = ports.table.live() if attempt else live
+        entry = _entry(spec, files, live, ports.table.next_number())
+        try:
+            return ports.table.commit(entry, (names.INTERVAL,) if partition else ())
+        except StaleWriterError:
+            raise
+        except ConflictError:
+            if attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError
+
+
+def _partition(spec: Publishing, live: tuple[DataFile, ...]) -> dict[str, str]:
+    """Return the partition of the new file. A Delta table keeps its partitioning for ever."""
+    if spec.interval is None:
+        return {names.INTERVAL: WHOLE} if any(names.INTERVAL in file.partition for file in live) else {}
+    if any(names.INTERVAL not in file.partition for file in live):
+        raise ConfigurationError(
+            f"The table {spec.transform.table!r} was made as a whole before and cannot be made by interval now",
+            value=f"interval={spec.transform.interval}",
+            remedy="Give the transform another table name, or take the interval away",
+        )
+    return {names.INTERVAL: spec.interval.path}
+
+
+def _write(spec: Publishing, partition: Mapping[str, str], ports: PublishPorts) -> DataFile:
+    """Write the rows that passed as one Parquet file, under a name that no other run uses."""
+    folder = "".join(f"{name}={value}/" for name, value in partition.items())
+    token = fingerprint(spec.run, spec.fence, spec.computed.content)[:8]
+    path = f"{folder}part-{names.moment(spec.created_at)}-{token}.parquet"
+    columns = ", ".join(
+        f"{store(identifier(column.name), column.type)} AS {identifier(column.name)}"
+        for column in spec.computed.columns
+    )
+    target = literal(ports.table.uri(path))
+    try:
+        found = ports.transaction.connection.execute(
+            f"COPY (SELECT {columns} FROM {_passed(spec, ports)}) TO {target} "
+            "(FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
+        ).fetchall()
+    except duckdb.IOException as error:
+        raise TransientError(
+            f"The version of {spec.transform.table!r} could not be written", value=str(error).splitlines()[0]
+        ) from error
+    _, rows, size, _, statistics, *_ = found[0]
+    return DataFile(
+        path=path,
+        rows=int(rows),
+        bytes=int(size),
+        partition=dict(partition),
+        statistics=_statistics(statistics or {}, spec.computed.columns),
+    )
+
+
+def _passed(spec: Publishing, ports: PublishPorts) -> str:
+    relation = identifier(spec.computed.relation)
+    if spec.checked is None or spec.checked.quarantine is None:
+        return relation
+    quarantine = literal(ports.objects.uri(spec.checked.quarantine))
+    return (
+        f"(SELECT r.* FROM (SELECT *, row_number() OVER () - 1 AS _penstock_row FROM {relation}) r "
+        f"ANTI JOIN (SELECT _row FROM read_parquet({quarantine}, hive_partitioning=false)) q "
+        f"ON r._penstock_row = q._row ORDER BY r._penstock_row)"
+    )
+
+
+def _statistics(found: Mapping[str, Any], columns: tuple[Column, ...]) -> dict[str, tuple[Any, Any, int]]:
+    """Return minimum, maximum and nulls of the columns whose bounds JSON holds exactly: integers and dates."""
+    kept: dict[str, tuple[Any, Any, int]] = {}
+    for column in columns:
+        figures = found.get(identifier(column.name))
+        if not figures or "min" not in figures or "null_count" not in figures:
+            continue
+        if column.type in _INTEGERS:
+            kept[column.name] = (int(figures["min"]), int(figures["max"]), int(figures["null_count"]))
+        elif column.type == "DATE":
+            kept[column.name] = (figures["min"], figures["max"], int(figures["null_count"]))
+    return kept
+
+
+def _entry(spec: Publishing, files: tuple[DataFile, ...], live: tuple[DataFile, ...], number: int) -> Entry:
+    if spec.interval is None:
+        removed = live
+    else:
+        replaced = (spec.interval.path, WHOLE)
+        removed = tuple(file for file in live if file.partition.get(names.INTERVAL) in replaced)
+    gone = {file.path for file in removed}
+    return Entry(
+        table=spec.transform.table,
+        number=number,
+        previous=None,
+        kind=EntryKind.VERSION,
+        created_at=spec.created_at,
+        run=spec.run,
+        fence=spec.fence,
+        files=files,
+        removed=tuple(file.path for file in removed),
+        schema=spec.computed.columns,
+        rows=sum(file.rows for file in (*files, *live) if file.path not in gone),
+        report=spec.checked.report if spec.checked else CheckReport(rows=spec.computed.rows),
+        quarantine=spec.checked.quarantine if spec.checked else None,
+        profile=spec.checked.profile if spec.checked else {},
+        inputs=spec.inputs,
+        interval=spec.interval,
+        fingerprint=spec.fingerprint,
+        content=spec.computed.content,
+    )
