@@ -35,7 +35,7 @@ def shown(holder: str) -> str:
     """Return a holder for people: ``process 4711 on worker-3``."""
     parts = holder.split(":")
     if len(parts) != 3 or not parts[1].isdigit():
-        return holder
+        return holder or "somebody unnamed"
     return f"process {parts[1]} on {parts[0].partition('/')[0]}"
 
 

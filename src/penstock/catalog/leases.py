@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
-
 from penstock.catalog import holders
 from penstock.catalog.database import Database
+from penstock.catalog.moments import from_micros
 from penstock.catalog.port import Lease
 from penstock.errors import LeaseHeldError, StaleWriterError
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Leases:
@@ -32,9 +29,9 @@ class Leases:
             if held_by is not None and expires > now and not holders.is_dead(held_by):
                 raise LeaseHeldError(
                     f"Another run of {name} is at work: {holders.shown(held_by)}, "
-                    f"since {_at(acquired):%Y-%m-%d %H:%M:%S} UTC",
+                    f"since {from_micros(acquired):%Y-%m-%d %H:%M:%S} UTC",
                     remedy="Wait until it ends; if it is dead on another machine, its lease runs out "
-                    f"at {_at(expires):%H:%M:%S} UTC",
+                    f"at {from_micros(expires):%H:%M:%S} UTC",
                 )
             until = now + round(seconds * 1e6)
             fence = statements.rows(
@@ -42,7 +39,7 @@ class Leases:
                 "acquired = ?, expires = ? WHERE name = ? RETURNING fence",
                 (holder, now, until, name),
             )[0][0]
-        return Lease(name=name, holder=holder, fence=int(fence), expires=_at(until))
+        return Lease(name=name, holder=holder, fence=int(fence), expires=from_micros(until))
 
     def renew(self, lease: Lease, seconds: float) -> Lease:
         """Prolong a lease; see the port."""
@@ -57,7 +54,7 @@ class Leases:
                 f"The lease of {lease.name} (fence {lease.fence}) was taken over by another run",
                 remedy="This run stops; penstock runs shows its successor",
             )
-        return Lease(name=lease.name, holder=lease.holder, fence=lease.fence, expires=_at(until))
+        return Lease(name=lease.name, holder=lease.holder, fence=lease.fence, expires=from_micros(until))
 
     def release(self, lease: Lease) -> None:
         """Give a lease back; see the port."""
@@ -76,7 +73,3 @@ class Leases:
                 "THEN excluded.highest_fence ELSE leases.highest_fence END",
                 (name, fence),
             )
-
-
-def _at(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=int(micros))

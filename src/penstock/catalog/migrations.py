@@ -34,6 +34,7 @@ MIGRATIONS = (
                 verdict TEXT,
                 verdict_number BIGINT,
                 load BIGINT,
+                superseded BIGINT NOT NULL,
                 positioned BIGINT NOT NULL,
                 fingerprint TEXT NOT NULL,
                 body {blob} NOT NULL,
@@ -46,14 +47,17 @@ MIGRATIONS = (
             "CREATE INDEX loads_resumable ON entries (table_name, number) "
             "WHERE kind = 'load' AND verdict = 'accepted' AND positioned = 1",
             "CREATE INDEX verdicts_by_load ON entries (table_name, load, number) WHERE kind = 'verdict'",
-            "CREATE INDEX entries_by_interval ON entries "
-            "(table_name, verdict, interval_start, interval_end, number, kind) WHERE interval_start IS NOT NULL",
+            "CREATE INDEX versions_by_interval ON entries (table_name, interval_start, interval_end, number) "
+            "WHERE kind = 'version'",
+            "CREATE INDEX intervals_done ON entries "
+            "(table_name, superseded, verdict, interval_start, interval_end, kind) WHERE interval_start IS NOT NULL",
             """CREATE TABLE supersessions (
                 table_name TEXT NOT NULL,
                 number BIGINT NOT NULL,
                 superseded_by BIGINT NOT NULL,
                 PRIMARY KEY (table_name, number, superseded_by)
             )""",
+            "CREATE INDEX supersessions_by_successor ON supersessions (table_name, superseded_by)",
             """CREATE TABLE runs (
                 id TEXT PRIMARY KEY,
                 pipeline TEXT NOT NULL,

@@ -1,18 +1,18 @@
 """The catalog in SQL that SQLite and PostgreSQL both run.
 
-Values stand as JSON in ``body``; the columns beside it are what questions are asked by. Moments are microseconds
-since 1970, so that they sort alike everywhere.
+Values stand as JSON in ``body``; the columns beside it are what questions are asked by.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
-from penstock.catalog.database import Database, Statements
+from penstock.catalog import standing
+from penstock.catalog.database import Database
 from penstock.catalog.leases import Leases
 from penstock.catalog.migrations import migrate
+from penstock.catalog.moments import from_micros, to_micros
 from penstock.catalog.port import Lease, LoadRecord
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import decode, encode
@@ -23,30 +23,20 @@ from penstock.model.releases import Candidate, Decision, Release
 
 T = TypeVar("T")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_CHUNK = 500
 _INDEXED = "entries", "supersessions", "staging_tables", "runs", "decisions", "candidates", "releases"
 
 _INSERT_ENTRY = (
     "INSERT INTO entries (table_name, number, kind, created_at, run, interval_start, interval_end, verdict, load, "
-    "positioned, fingerprint, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+    "superseded, positioned, fingerprint, body) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, 0, ?, ?, ?) ON CONFLICT DO NOTHING"
 )
 _LOADS = (
     "SELECT l.body, l.verdict, v.body FROM entries l LEFT JOIN entries v "
     "ON v.table_name = l.table_name AND v.number = l.verdict_number WHERE l.table_name = ? AND l.kind = 'load'"
 )
-_INTERVALS = """
-SELECT DISTINCT e.interval_start, e.interval_end FROM entries e
-WHERE e.table_name = ? AND e.verdict = 'accepted' AND e.interval_start IS NOT NULL AND e.kind <> 'verdict'
-AND NOT EXISTS (
-    SELECT 1 FROM supersessions s JOIN entries b ON b.table_name = s.table_name AND b.number = s.superseded_by
-    WHERE s.table_name = e.table_name AND s.number = e.number AND b.verdict = 'accepted')
-AND NOT EXISTS (
-    SELECT 1 FROM entries r WHERE r.table_name = e.table_name AND r.verdict = 'rejected' AND r.kind = 'version'
-    AND e.kind = 'version' AND r.interval_start = e.interval_start AND r.interval_end = e.interval_end
-    AND r.number > e.number)
-ORDER BY 1, 2
-"""
+_INTERVALS = (
+    "SELECT DISTINCT interval_start, interval_end FROM entries WHERE table_name = ? AND kind <> 'verdict' "
+    "AND verdict = 'accepted' AND superseded = 0 AND interval_start IS NOT NULL ORDER BY 1, 2"
+)
 
 
 class SqlCatalog:
@@ -102,9 +92,9 @@ class SqlCatalog:
     def intervals_done(self, table: str) -> tuple[Interval, ...]:
         """Return the intervals of accepted loads (or versions) that no later entry superseded, sorted.
 
-        A re-run supersedes only once it is accepted. A version whose checks reject it undoes its interval.
+        A re-run supersedes only once it is accepted. Of an interval's versions the newest counts, if its checks let it.
         """
-        return tuple(Interval(_at(start), _at(end)) for start, end in self._rows(_INTERVALS, (table,)))
+        return tuple(Interval(from_micros(start), from_micros(end)) for start, end in self._rows(_INTERVALS, (table,)))
 
     def tables(self) -> tuple[str, ...]:
         """Return the indexed staging tables, sorted."""
@@ -159,30 +149,29 @@ class SqlCatalog:
                 [(table,) for table in sorted({entry.table for entry in entries})],
             )
             statements.many(_INSERT_ENTRY, (_entry_row(entry) for entry in entries))
-            if superseded:
-                statements.many("INSERT INTO supersessions VALUES (?, ?, ?) ON CONFLICT DO NOTHING", superseded)
-            _apply_verdicts(statements, entries)
+            statements.many("INSERT INTO supersessions VALUES (?, ?, ?) ON CONFLICT DO NOTHING", superseded)
+            standing.settle(statements, entries)
 
     def put_run(self, run: RunReceipt) -> None:
         """Insert or update a run."""
         self._write(
             "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
             "pipeline = excluded.pipeline, started = excluded.started, body = excluded.body",
-            (run.id, run.pipeline, _micros(run.started), encode(run)),
+            (run.id, run.pipeline, to_micros(run.started), encode(run)),
         )
 
     def put_decision(self, decision: Decision) -> None:
         """Index a decision that stands in the lake; quiet if it has it."""
         self._write(
             "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (decision.id, _micros(decision.at), decision.subject, encode(decision)),
+            (decision.id, to_micros(decision.at), decision.subject, encode(decision)),
         )
 
     def put_candidate(self, candidate: Candidate) -> None:
         """Index a candidate; quiet if it has it."""
         self._write(
             "INSERT INTO candidates VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (candidate.id, candidate.pipeline, _micros(candidate.created_at), encode(candidate)),
+            (candidate.id, candidate.pipeline, to_micros(candidate.created_at), encode(candidate)),
         )
 
     def put_release(self, release: Release) -> None:
@@ -238,11 +227,11 @@ class SqlCatalog:
         )
 
     def _entry(self, body: bytes) -> Entry:
-        return decode(Entry, body, where=f"An entry in the catalog {self._database.shown}")
+        return decode(Entry, bytes(body), where=f"An entry in the catalog {self._database.shown}")
 
     def _decoded(self, kind: type[T], rows: Iterable[tuple[Any, ...]]) -> tuple[T, ...]:
         where = f"A {kind.__name__} in the catalog {self._database.shown}"
-        return tuple(decode(kind, row[0], where=where) for row in rows)
+        return tuple(decode(kind, bytes(row[0]), where=where) for row in rows)
 
 
 def _entry_row(entry: Entry) -> tuple[Any, ...]:
@@ -251,10 +240,10 @@ def _entry_row(entry: Entry) -> tuple[Any, ...]:
         entry.table,
         entry.number,
         entry.kind.value,
-        _micros(entry.created_at),
+        to_micros(entry.created_at),
         entry.run,
-        _micros(interval.start) if interval else None,
-        _micros(interval.end) if interval else None,
+        to_micros(interval.start) if interval else None,
+        to_micros(interval.end) if interval else None,
         _own_verdict(entry),
         entry.load,
         int(entry.work is not None and entry.work.position is not None),
@@ -271,37 +260,5 @@ def _own_verdict(entry: Entry) -> str | None:
     return entry.verdict.value if entry.kind is EntryKind.VERDICT and entry.verdict is not None else None
 
 
-def _apply_verdicts(statements: Statements, entries: Sequence[Entry]) -> None:
-    """Give each touched load the newest verdict about it, whichever of the two was indexed first."""
-    touched: dict[str, set[int]] = {}
-    for entry in entries:
-        about = entry.load if entry.kind is EntryKind.VERDICT else entry.number
-        if entry.kind is not EntryKind.VERSION and about is not None:
-            touched.setdefault(entry.table, set()).add(about)
-    for table, numbers in touched.items():
-        ordered = sorted(numbers)
-        for first in range(0, len(ordered), _CHUNK):
-            chunk = ordered[first : first + _CHUNK]
-            which = f"table_name = ? AND kind = 'load' AND number IN ({', '.join('?' * len(chunk))})"
-            statements.rows(
-                "UPDATE entries SET verdict_number = (SELECT max(v.number) FROM entries v WHERE v.table_name = "
-                f"entries.table_name AND v.load = entries.number AND v.kind = 'verdict') WHERE {which}",
-                (table, *chunk),
-            )
-            statements.rows(
-                "UPDATE entries SET verdict = (SELECT v.verdict FROM entries v WHERE v.table_name = "
-                f"entries.table_name AND v.number = entries.verdict_number) WHERE {which}",
-                (table, *chunk),
-            )
-
-
 def _limit(limit: int | None) -> str:
     return "" if limit is None else f" LIMIT {max(0, int(limit))}"
-
-
-def _micros(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _at(micros: int) -> datetime:
-    return _EPOCH + timedelta(microseconds=micros)

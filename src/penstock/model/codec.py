@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
@@ -15,6 +16,9 @@ from pydantic import TypeAdapter, ValidationError
 from penstock.errors import DataError
 
 T = TypeVar("T")
+
+_PLAIN = frozenset({str, int, float, bool})
+_LONE_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
 
 
 def encode(value: Any) -> bytes:
@@ -36,7 +40,12 @@ def decode(kind: type[T], data: bytes, *, where: str) -> T:
         DataError: If the bytes are not such a value (torn, edited, or of a later version).
     """
     try:
+        if _LONE_SURROGATE.search(data):
+            # A file name that is not UTF-8 holds such characters; the fast reader refuses them, this one does not.
+            return _adapter(kind).validate_python(json.loads(data.decode(errors="surrogatepass")))
         return _adapter(kind).validate_json(data)
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise DataError(f"{where} is not JSON: {error}", remedy="It may be torn; see penstock doctor") from None
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         place = ".".join(str(part) for part in first["loc"])
@@ -54,6 +63,8 @@ def fingerprint(*values: Any) -> str:
 
 def plain(value: Any) -> Any:
     """Return a value as JSON data: dataclass fields equal to their default are left out."""
+    if value is None or type(value) in _PLAIN:
+        return value
     if is_dataclass(value) and not isinstance(value, type):
         found = {}
         for field in fields(value):
