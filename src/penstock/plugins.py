@@ -18,7 +18,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "sqlite": "penstock.extract.sqlite:SqliteSource",
         "postgres": "penstock.extract.postgres:PostgresSource",
         "files": "penstock.extract.files:FilesSource",
-        "rest": "penstock.extract.rest:RestSource",
+        "rest": "penstock.extract.rest.source:RestSource",
         "python": "penstock.extract.python:PythonSource",
     },
     "catalog": {
