@@ -7,7 +7,10 @@ boolean, date, timestamp, timestamp_ntz), DuckDB's type list.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,11 +61,47 @@ _STORAGE = {
 }
 
 
+NATIVE = frozenset(
+    {
+        "BOOLEAN",
+        "TINYINT",
+        "SMALLINT",
+        "INTEGER",
+        "BIGINT",
+        "FLOAT",
+        "DOUBLE",
+        "DECIMAL",
+        "VARCHAR",
+        "BLOB",
+        "DATE",
+        "TIMESTAMP",
+        "TIMESTAMP WITH TIME ZONE",
+    }
+)
+"""The plain types that Delta has, without the arguments of DECIMAL."""
+
+_CAST_ONLY = frozenset({"TIME", "TIMESTAMP_NS", "INTERVAL"})
+"""Types whose stored form is reached by a function, which cannot be applied inside a nested value."""
+
+
+@lru_cache(maxsize=1024)
 def storage(type_: str) -> Storage | None:
-    """Return how a DuckDB type is stored, or None where Delta has it."""
-    if type_.startswith("ENUM("):
+    """Return how a DuckDB type is stored, or None where Delta has it.
+
+    A nested type is stored with its members in stored form; a type that cannot be taken apart (UNION, VARIANT, a
+    struct without names) as text.
+    """
+    if type_.startswith("ENUM(") and type_.endswith(")"):
         return _cast("VARCHAR", "VARCHAR")
-    return _STORAGE.get(type_.upper())
+    known = _STORAGE.get(type_.upper())
+    if known is not None:
+        return known
+    try:
+        original = parse(type_)
+    except ValueError:
+        return _cast("VARCHAR", type_)
+    stored = _stored(original)
+    return None if stored == original else _cast(spell(stored), type_)
 
 
 def store(expression: str, type_: str) -> str:
@@ -75,3 +114,127 @@ def restore(expression: str, type_: str) -> str:
     """Return the SQL that turns a stored expression back into its original type."""
     how = storage(type_)
     return expression if how is None else how.restore.replace("{}", expression)
+
+
+@dataclass(frozen=True, slots=True)
+class Type:
+    """A DuckDB type taken apart.
+
+    Attributes:
+        name: ``LIST``, ``ARRAY``, ``STRUCT``, ``MAP``, or the plain name as ``DECIMAL``.
+        arguments: What stands in brackets after a plain name, as ``10,2``; the length of an ARRAY.
+        members: Of a STRUCT: name and type of each field; of a MAP: key and value; of a LIST or ARRAY: the element.
+    """
+
+    name: str
+    arguments: str = ""
+    members: tuple[tuple[str, Type], ...] = ()
+
+
+def parse(text: str) -> Type:
+    """Take a DuckDB type apart.
+
+    Raises:
+        ValueError: If it is no type that can be taken apart.
+    """
+    found, rest = _type(text.strip())
+    if rest.strip():
+        raise ValueError(text)
+    return found
+
+
+def spell(type_: Type) -> str:
+    """Return the text of a type, as DuckDB spells it."""
+    members = [(name, spell(member)) for name, member in type_.members]
+    if type_.name in ("LIST", "ARRAY"):
+        return f"{members[0][1]}[{type_.arguments}]"
+    if type_.name == "MAP":
+        return f"MAP({members[0][1]}, {members[1][1]})"
+    if type_.name == "STRUCT":
+        return "STRUCT(" + ", ".join(f"{_quote(name)} {member}" for name, member in members) + ")"
+    return f"{type_.name}({type_.arguments})" if type_.arguments else type_.name
+
+
+_WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r"(?:TIMESTAMP|TIME) WITH TIME ZONE|[A-Za-z_][A-Za-z0-9_]*")
+_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
+_SUFFIX = re.compile(r"\[(\d*)\]")
+
+
+_ALIASES = {
+    "INT": "INTEGER",
+    "TEXT": "VARCHAR",
+    "STRING": "VARCHAR",
+    "BOOL": "BOOLEAN",
+    "NUMERIC": "DECIMAL",
+    "REAL": "FLOAT",
+    "DATETIME": "TIMESTAMP",
+    "TIMESTAMPTZ": "TIMESTAMP WITH TIME ZONE",
+}
+
+
+def _quote(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _type(text: str) -> tuple[Type, str]:
+    found, rest = _head(text.lstrip())
+    while suffix := _SUFFIX.match(rest):
+        found = Type("ARRAY" if suffix[1] else "LIST", suffix[1], (("element", found),))
+        rest = rest[suffix.end() :]
+    return found, rest
+
+
+def _head(text: str) -> tuple[Type, str]:
+    match = _PLAIN.match(text)
+    if match is None:
+        raise ValueError(text)
+    name, rest = _ALIASES.get(match[0].upper(), match[0].upper()), text[match.end() :]
+    if not rest.startswith("("):
+        return Type(name), rest
+    if name == "STRUCT":
+        return _members(rest[1:], name, _field)
+    if name == "MAP":
+        found, rest = _members(rest[1:], name, lambda part: ("", *_type(part)))
+        if len(found.members) != 2:
+            raise ValueError(text)
+        return found, rest
+    if name in ("UNION", "ENUM"):
+        raise ValueError(text)
+    inside, closed, rest = rest[1:].partition(")")
+    if not closed:
+        raise ValueError(text)
+    return Type(name, inside.replace(" ", "")), rest
+
+
+def _members(rest: str, name: str, read: Callable[[str], tuple[str, Type, str]]) -> tuple[Type, str]:
+    members = []
+    while True:
+        label, member, rest = read(rest.lstrip())
+        members.append((label, member))
+        rest = rest.lstrip()
+        if rest.startswith(")"):
+            return Type(name, "", tuple(members)), rest[1:]
+        if not rest.startswith(","):
+            raise ValueError(rest)
+        rest = rest[1:]
+
+
+def _field(text: str) -> tuple[str, Type, str]:
+    quoted = _QUOTED.match(text)
+    word = quoted or _WORD.match(text)
+    if word is None:
+        raise ValueError(text)
+    label = quoted[1].replace('""', '"') if quoted else word[0]
+    member, rest = _type(text[word.end() :])
+    return label, member, rest
+
+
+def _stored(type_: Type) -> Type:
+    if type_.members:
+        name = "LIST" if type_.name == "ARRAY" else type_.name
+        return Type(name, "", tuple((label, _stored(member)) for label, member in type_.members))
+    if type_.name in NATIVE:
+        return type_
+    known = None if type_.name in _CAST_ONLY else _STORAGE.get(type_.name)
+    return parse(known.stored) if known is not None else Type("VARCHAR")

@@ -1,0 +1,200 @@
+"""The Delta log of one table: one handle, read on from where it stood, and commits that only pass on what was read."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
+from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
+from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
+
+from penstock.errors import ConflictError, DataError
+from penstock.model.entries import DataFile
+from penstock.stores.objects import file_error, sync_file
+
+APPLICATION = "penstock"
+"""The Delta application id under which a table's entries are numbered."""
+LOG = "_delta_log"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeltaCommit:
+    """One commit of the log.
+
+    Attributes:
+        number: The entry's number, which becomes the application's transaction.
+        at: The entry's moment.
+        added: Files that come in.
+        removed: Files that go out.
+        schema: The schema afterwards.
+        partition_by: The partition columns.
+        overwrite: Replace the schema and take every file out.
+    """
+
+    number: int
+    at: datetime
+    added: Sequence[DataFile]
+    removed: Sequence[DataFile]
+    schema: Schema
+    partition_by: Sequence[str]
+    overwrite: bool = False
+
+
+class DeltaLog:
+    """The Delta log in a folder. Not safe for threads: its table holds a lock.
+
+    Args:
+        folder: The table's folder.
+        table: The table's name, for messages.
+    """
+
+    def __init__(self, folder: str, table: str) -> None:
+        self._folder = folder
+        self._table = table
+        self._handle: DeltaTable | None = None
+
+    def refresh(self) -> None:
+        """Read on in the log; quiet if there is no table yet."""
+        with self._refusals():
+            if self._handle is not None:
+                self._handle.update_incremental()
+            elif os.path.isdir(os.path.join(self._folder, LOG)):
+                try:
+                    self._handle = DeltaTable(self._folder)
+                except TableNotFoundError:
+                    self._handle = None
+
+    @property
+    def number(self) -> int:
+        """The newest committed number at the version read; 0 for none."""
+        return 0 if self._handle is None else self._handle.transaction_version(APPLICATION) or 0
+
+    @property
+    def schema(self) -> Schema | None:
+        """The schema at the version read; None if there is no table."""
+        return None if self._handle is None else self._handle.schema()
+
+    @property
+    def partition_by(self) -> tuple[str, ...]:
+        """The partition columns; empty if there is no table."""
+        return () if self._handle is None else tuple(self._handle.metadata().partition_columns)
+
+    def files(self) -> tuple[DataFile, ...]:
+        """Return the live files at the version read, sorted by path."""
+        if self._handle is None:
+            return ()
+        with self._refusals():
+            rows = pa.table(self._handle.get_add_actions(flatten=True)).to_pylist()
+        found = (
+            DataFile(
+                path=row["path"],
+                rows=row.get("num_records") or 0,
+                bytes=row["size_bytes"],
+                partition={
+                    name.removeprefix("partition."): value
+                    for name, value in row.items()
+                    if name.startswith("partition.")
+                },
+            )
+            for row in rows
+        )
+        return tuple(sorted(found, key=lambda file: file.path))
+
+    def create(self, commit: DeltaCommit, configuration: dict[str, str | None]) -> None:
+        """Make the table together with its first commit, in one log entry; raises ConflictError if there is one."""
+        with self._refusals(creating=True):
+            create_table_with_add_actions(
+                self._folder,
+                commit.schema,
+                [_add(file, commit.at) for file in commit.added],
+                "error",
+                list(commit.partition_by),
+                configuration=configuration,
+                commit_properties=_properties(commit.number),
+            )
+        self._seal()
+
+    def append(self, commit: DeltaCommit) -> None:
+        """Commit upon the version read; raises ConflictError if the log has moved on since."""
+        if self._handle is None:
+            raise ConflictError(f"The Delta table {self._table} was never opened")
+        actions: list[AddAction | RemoveAction] = [_add(file, commit.at) for file in commit.added]
+        if not commit.overwrite:
+            actions += [_remove(file, commit.at) for file in commit.removed]
+        with self._refusals():
+            self._handle.create_write_transaction(
+                actions,
+                "overwrite" if commit.overwrite else "append",
+                commit.schema,
+                list(commit.partition_by),
+                commit_properties=_properties(commit.number),
+            )
+        self._seal()
+
+    def add_columns(self, fields: Sequence[Field]) -> None:
+        """Add columns to the schema, in a commit of their own that changes no row."""
+        if self._handle is None:
+            raise ConflictError(f"The Delta table {self._table} was never opened")
+        with self._refusals():
+            self._handle.alter.add_columns(list(fields))
+        self.refresh()
+
+    def _seal(self) -> None:
+        """Make the newest log entry durable; delta-rs leaves that to the operating system."""
+        self.refresh()
+        if self._handle is not None:
+            sync_file(os.path.join(self._folder, LOG, f"{self._handle.version():020}.json"))
+
+    @contextmanager
+    def _refusals(self, *, creating: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except CommitFailedError as error:
+            raise ConflictError(
+                f"Somebody else committed to the Delta table {self._table} first", remedy="Read it afresh and try again"
+            ) from error
+        except OSError as error:
+            raise file_error(error, self._folder, "read or written") from error
+        except DeltaError as error:
+            if creating and "already exists" in str(error):
+                raise ConflictError(f"Somebody else made the Delta table {self._table} first") from error
+            raise DataError(
+                f"The Delta log of {self._table} cannot be used: {_first_line(error)}", remedy="See penstock doctor"
+            ) from error
+
+
+def _properties(number: int) -> CommitProperties:
+    return CommitProperties(
+        custom_metadata={"penstock.entry": str(number)}, app_transactions=[Transaction(APPLICATION, number)]
+    )
+
+
+def _add(file: DataFile, at: datetime) -> AddAction:
+    return AddAction(
+        file.path, file.bytes, dict(file.partition), int(at.timestamp() * 1000), True, json.dumps(_statistics(file))
+    )
+
+
+def _remove(file: DataFile, at: datetime) -> RemoveAction:
+    return RemoveAction(file.path, True, int(at.timestamp() * 1000), file.bytes, dict(file.partition))
+
+
+def _statistics(file: DataFile) -> dict[str, Any]:
+    stats: dict[str, Any] = {"numRecords": file.rows}
+    if file.statistics:
+        known = file.statistics.items()
+        stats["minValues"] = {name: low for name, (low, _, _) in known if low is not None}
+        stats["maxValues"] = {name: high for name, (_, high, _) in known if high is not None}
+        stats["nullCount"] = {name: nulls for name, (_, _, nulls) in known}
+    return stats
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0] if str(error) else type(error).__name__

@@ -1,0 +1,100 @@
+"""Delta types of stored DuckDB types, and the differences between the schemas of a table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from deltalake import Field, Schema
+from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
+
+from penstock.errors import DataError
+from penstock.model.entries import Column
+from penstock.schema import Type, parse
+
+DeltaType = PrimitiveType | ArrayType | MapType | StructType
+
+_PRIMITIVES = {
+    "BOOLEAN": "boolean",
+    "TINYINT": "byte",
+    "SMALLINT": "short",
+    "INTEGER": "integer",
+    "BIGINT": "long",
+    "FLOAT": "float",
+    "DOUBLE": "double",
+    "VARCHAR": "string",
+    "BLOB": "binary",
+    "DATE": "date",
+    "TIMESTAMP": "timestamp_ntz",
+    "TIMESTAMP WITH TIME ZONE": "timestamp",
+}
+
+
+def delta_field(column: Column) -> Field:
+    """Return the field of a column, in its stored type; what it was stands in the field's metadata.
+
+    Raises:
+        DataError: If the stored type is none that Delta has.
+    """
+    stored = column.stored or column.type
+    try:
+        type_ = _delta_type(stored)
+    except (KeyError, ValueError):
+        raise DataError(
+            f"The column {column.name!r} has a stored type that a Delta table cannot hold", value=stored
+        ) from None
+    return Field(column.name, type_, metadata={"penstock.type": column.type} if column.stored else None)
+
+
+@lru_cache(maxsize=1024)
+def _delta_type(stored: str) -> DeltaType:
+    return _convert(parse(stored))
+
+
+def _convert(type_: Type) -> DeltaType:
+    if type_.name in ("LIST", "ARRAY"):
+        return ArrayType(_convert(type_.members[0][1]), contains_null=True)
+    if type_.name == "MAP":
+        return MapType(_convert(type_.members[0][1]), _convert(type_.members[1][1]), value_contains_null=True)
+    if type_.name == "STRUCT":
+        return StructType([Field(name, _convert(member)) for name, member in type_.members])
+    if type_.name == "DECIMAL":
+        return PrimitiveType(f"decimal({type_.arguments or '18,3'})")
+    return PrimitiveType(_PRIMITIVES[type_.name])
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """What a table's Delta schema lacks of an entry's columns.
+
+    Attributes:
+        added: Fields that are new.
+        changed: (column, type in the table, type of the entry) for each that differs.
+        dropped: Columns of the table that the entry has not.
+    """
+
+    added: tuple[Field, ...]
+    changed: tuple[tuple[str, str, str], ...]
+    dropped: tuple[str, ...]
+
+
+def difference(table: Schema, wanted: Sequence[Field]) -> Difference:
+    """Compare a table's Delta schema with the fields that an entry needs; names differ only by more than case."""
+    known = {field.name.lower(): field for field in table.fields}
+    added, changed = [], []
+    for field in wanted:
+        there = known.pop(field.name.lower(), None)
+        if there is None:
+            added.append(field)
+        elif spelled(there) != spelled(field):
+            changed.append((field.name, spelled(there), spelled(field)))
+    return Difference(tuple(added), tuple(changed), tuple(field.name for field in known.values()))
+
+
+def spelled(field: Field) -> str:
+    """Return the type of a field as JSON, which is what the Delta log holds."""
+    if isinstance(field.type, PrimitiveType):
+        return str(field.type.type)
+    return json.dumps(json.loads(field.type.to_json()), sort_keys=True, separators=(",", ":"))

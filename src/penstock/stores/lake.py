@@ -1,0 +1,221 @@
+"""The lake: Delta tables below one folder, each with one sequence of entries."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from threading import RLock
+
+from deltalake import Field, Schema
+from deltalake.schema import PrimitiveType
+
+from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError
+from penstock.model.entries import DataFile, Entry
+from penstock.names import LOAD, RAW_PREFIX
+from penstock.stores.delta import LOG, DeltaCommit, DeltaLog
+from penstock.stores.delta_types import Difference, delta_field, difference
+from penstock.stores.manifests import Manifests
+from penstock.stores.objects import LocalObjects, file_error
+from penstock.stores.port import Objects
+
+
+class DeltaLake:
+    """A folder with lake tables and, beside them, create-only objects. Tables may be used from different threads.
+
+    Args:
+        root: The folder; made at the first write.
+        objects: Its objects, where they are not plain files of that folder.
+    """
+
+    def __init__(self, root: str | os.PathLike[str], objects: Objects | None = None) -> None:
+        self.objects: Objects = objects or LocalObjects(root)
+        self._tables: dict[str, DeltaLakeTable] = {}
+        self._lock = RLock()
+
+    def table(self, name: str) -> DeltaLakeTable:
+        """Return a table; it need not exist yet."""
+        with self._lock:
+            if name not in self._tables:
+                self._tables[name] = DeltaLakeTable(self.objects, name)
+            return self._tables[name]
+
+    def tables(self) -> tuple[str, ...]:
+        """Return the names of the tables that have at least one committed entry, sorted."""
+        root = self.objects.root
+        try:
+            names = sorted(os.listdir(root))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise file_error(error, root, "listed") from error
+        there = (name for name in names if os.path.isdir(os.path.join(root, name, LOG)))
+        return tuple(name for name in there if self.table(name).head())
+
+
+class DeltaLakeTable:
+    """One Delta table and its sequence of entries; safe for threads.
+
+    Args:
+        objects: The objects of the lake.
+        name: The table.
+    """
+
+    def __init__(self, objects: Objects, name: str) -> None:
+        self.name = name
+        self._objects = objects
+        self._manifests = Manifests(objects, name)
+        self._log = DeltaLog(os.path.join(objects.root, name), name)
+        self._lock = RLock()
+
+    def head(self) -> int:
+        """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
+        with self._lock:
+            self._log.refresh()
+            return self._log.number
+
+    def entry(self, number: int) -> Entry:
+        """Return one entry; raises NotFoundError."""
+        return self._manifests.read(number)
+
+    def entries(self, after: int = 0) -> Iterator[Entry]:
+        """Yield the committed entries with a greater number than ``after``, oldest first."""
+        numbers: list[int] = []
+        found: dict[int, Entry] = {}
+        number: int | None = self.head()
+        while number and number > after:
+            entry = self.entry(number)
+            numbers.append(number)
+            # Only the newest are kept: a long walk reads the older ones a second time instead of holding all.
+            if len(found) < _KEPT:
+                found[number] = entry
+            number = entry.previous
+        for number in reversed(numbers):
+            yield found.pop(number) if number in found else self.entry(number)
+
+    def next_number(self) -> int:
+        """Return the number that a new entry would get: past the head and past any manifest left by a crash."""
+        with self._lock:
+            return self._manifests.highest(self.head()) + 1
+
+    def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
+        """Commit an entry whose data files are written: its manifest, then the log.
+
+        Raises:
+            ConflictError: The number is taken or the log moved; reload, renumber, try again.
+            StaleWriterError: The head was committed under a greater fence.
+            DataError: A column would change its type while files with the old one stay.
+        """
+        with self._lock:
+            head = self.head()
+            self._check_turn(entry, head)
+            wanted = _fields(entry, self._log.partition_by or partition_by)
+            schema = self._log.schema
+            if schema is None:
+                return self._create(entry, wanted, partition_by)
+            removed, overwrite, target = self._arrange(entry, schema, wanted)
+            if self._log.number != head:
+                raise ConflictError(f"Somebody else committed to the table {self.name} first")
+            made = replace(entry, previous=head or None)
+            self._manifests.write(made)
+            commit = DeltaCommit(
+                number=made.number,
+                at=made.created_at,
+                added=made.files,
+                removed=removed,
+                schema=target,
+                partition_by=self._log.partition_by,
+                overwrite=overwrite,
+            )
+            self._pass(made, lambda: self._log.append(commit))
+            return made
+
+    def live(self) -> tuple[DataFile, ...]:
+        """Return the files that a Delta reader sees, from the log, sorted by path."""
+        with self._lock:
+            self._log.refresh()
+            return self._log.files()
+
+    def uri(self, path: str) -> str:
+        """Return what DuckDB reads and writes as a file of this table; makes the folder."""
+        return self._objects.uri(f"{self.name}/{path}")
+
+    def _check_turn(self, entry: Entry, head: int) -> None:
+        if entry.table != self.name:
+            raise DataError(f"An entry of the table {entry.table} cannot be committed to {self.name}")
+        if entry.number <= head:
+            raise ConflictError(
+                f"The table {self.name} has come to entry {head} meanwhile",
+                value=entry.number,
+                valid=f"{head + 1} or more",
+            )
+        if head and self.entry(head).fence > entry.fence:
+            raise StaleWriterError(
+                f"Another run has taken over the table {self.name} and committed entry {head}",
+                remedy="This run stops; start a new one to go on from there",
+            )
+
+    def _create(self, entry: Entry, wanted: Sequence[Field], partition_by: Sequence[str]) -> Entry:
+        made = replace(entry, previous=None)
+        self._manifests.write(made)
+        commit = DeltaCommit(
+            number=made.number,
+            at=made.created_at,
+            added=made.files,
+            removed=(),
+            schema=Schema(list(wanted)),
+            partition_by=partition_by,
+        )
+        guard = {"delta.appendOnly": "true"} if self.name.startswith(RAW_PREFIX) else {}
+        self._pass(made, lambda: self._log.create(commit, dict(guard)))
+        return made
+
+    def _pass(self, entry: Entry, write: Callable[[], None]) -> None:
+        """Write the log; where that fails after the entry was committed all the same, it is committed."""
+        try:
+            write()
+        except PenstockError:
+            # The manifest of this number is ours alone, so the number in the log can only be ours, too.
+            if not any(other.number == entry.number for other in self.entries(after=entry.number - 1)):
+                raise
+
+    def _arrange(
+        self, entry: Entry, schema: Schema, wanted: Sequence[Field]
+    ) -> tuple[tuple[DataFile, ...], bool, Schema]:
+        """Return the files that go out, whether all do under a new schema, and the schema of the commit."""
+        live = {file.path: file for file in self._log.files()} if entry.removed else {}
+        unknown = [path for path in entry.removed if path not in live]
+        if unknown:
+            raise ConflictError(f"A file that entry {entry.number} takes out of {self.name} is gone", value=unknown[0])
+        removed = tuple(live[path] for path in entry.removed)
+        if not entry.schema:
+            return removed, False, schema
+        change = difference(schema, wanted)
+        emptied = len(removed) == len(live) if entry.removed else not (change.changed and self._log.files())
+        if emptied and (change.changed or (entry.removed and (change.added or change.dropped))):
+            return removed, True, Schema(list(wanted))
+        self._refuse_changes(change)
+        if change.added:
+            self._log.add_columns(change.added)
+        return removed, False, self._log.schema or schema
+
+    def _refuse_changes(self, change: Difference) -> None:
+        for column, old, new in change.changed:
+            raise DataError(
+                f"The column {column!r} of the table {self.name} would change its type from {old} to {new}, "
+                "while files with the old type stay in the table",
+                remedy="Cast it to the old type, or rebuild the whole table",
+            )
+
+
+_KEPT = 1000
+
+
+def _fields(entry: Entry, partition_by: Sequence[str]) -> list[Field]:
+    """Return the Delta fields of an entry's columns, then the load's number of a raw table, then the partitions."""
+    if not entry.schema and not entry.table.startswith(RAW_PREFIX):
+        return []
+    fields = [delta_field(column) for column in entry.schema if column.name not in partition_by]
+    if entry.table.startswith(RAW_PREFIX) and all(field.name != LOAD for field in fields):
+        fields.append(Field(LOAD, PrimitiveType("long")))
+    return fields + [Field(name, PrimitiveType("string")) for name in partition_by]

@@ -1,0 +1,167 @@
+"""Writing Parquet files for a table: the one way by which data files come into being.
+
+Every data file passes through ``write`` or ``seal``, so that a test that wraps these sees each of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import duckdb
+
+from penstock.errors import DataError, PenstockError, TransientError
+from penstock.sql.text import literal
+from penstock.stores.objects import sync_file
+
+ROW_GROUP = 122_880
+"""Rows in one row group: DuckDB's own unit of parallel work."""
+LONGEST_BOUND = 32
+"""Characters of a text that still stands in the Delta log as a minimum or maximum."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A Parquet file that is durable.
+
+    Attributes:
+        rows: Rows in it.
+        bytes: Its size.
+        statistics: Column to (minimum, maximum, null count), where known; see ``DataFile``.
+    """
+
+    rows: int
+    bytes: int
+    statistics: Mapping[str, tuple[Any, Any, int]] = field(default_factory=dict)
+
+
+def write(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    target: str,
+    types: Mapping[str, str],
+    values: Sequence[Any] = (),
+) -> Written:
+    """Write the rows of a query, in their order, as one durable Parquet file.
+
+    Args:
+        connection: A session of the engine.
+        query: A SELECT.
+        target: Path of the new file; its folder exists.
+        types: Stored DuckDB type of each column whose statistics are wanted.
+        values: Values bound in the query.
+
+    Raises:
+        DataError: A value cannot be converted, or a file that is read is broken.
+        TransientError: The disk is full.
+    """
+    copy = (
+        f"COPY ({query}) TO {literal(target)} "
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}, RETURN_STATS)"
+    )
+    try:
+        with refusals(target):
+            row = connection.execute(copy, list(values)).fetchone()
+        if row is None:
+            raise DataError(f"{target} was not written")
+        seal(target)
+    except BaseException:
+        discard(target)
+        raise
+    return Written(int(row[1]), int(row[2]), _statistics(row[4] or {}, types))
+
+
+def seal(path: str) -> None:
+    """Make a written data file durable; only then may it be named in a commit."""
+    sync_file(path)
+
+
+def discard(path: str) -> None:
+    """Delete a data file of a failed attempt; what cannot be deleted is an orphan and counts for nothing."""
+    with contextlib.suppress(OSError):
+        os.unlink(path)
+
+
+@contextlib.contextmanager
+def refusals(target: str) -> Iterator[None]:
+    """Turn the errors of DuckDB while writing ``target`` into sentences."""
+    try:
+        yield
+    except PenstockError:
+        raise
+    except duckdb.OutOfMemoryException as error:
+        raise TransientError(
+            f"There is not enough memory to write {target}: {first_line(error)}", remedy="Raise the engine's memory"
+        ) from error
+    except duckdb.IOException as error:
+        if "No space left" in str(error):
+            raise TransientError(
+                f"{target} could not be written: the disk is full",
+                remedy="Free some space and run again; nothing was committed",
+            ) from error
+        raise TransientError(f"{target} could not be written: {first_line(error)}") from error
+    except duckdb.Error as error:
+        raise DataError(f"The rows for {target} cannot be read or converted: {first_line(error)}") from error
+
+
+def first_line(error: BaseException) -> str:
+    """Return the first line of a foreign error, cut to 300 characters; the others quote data or SQL."""
+    text = str(error).strip().splitlines()
+    return text[0][:300] if text else type(error).__name__
+
+
+def bound(text: str, *, upper: bool) -> str | None:
+    """Return a bound of a text of at most 32 characters that is still true; None where there is none."""
+    if len(text) <= LONGEST_BOUND:
+        return text
+    if not upper:
+        return text[:LONGEST_BOUND]
+    # The last character that has a successor is raised, so that the shorter text is greater than the whole.
+    for place in range(LONGEST_BOUND - 1, -1, -1):
+        following = ord(text[place]) + 1
+        if following <= 0x10FFFF and not 0xD800 <= following <= 0xDFFF:
+            return text[:place] + chr(following)
+    return None
+
+
+def _statistics(found: Mapping[str, Mapping[str, str]], types: Mapping[str, str]) -> dict[str, tuple[Any, Any, int]]:
+    taken = {}
+    for name, type_ in types.items():
+        column = found.get('"' + name.replace('"', '""') + '"')
+        if column is None or "null_count" not in column:
+            continue
+        # NaN is greater than all numbers to some readers, and stands in no bound.
+        bounded = column.get("has_nan") != "true"
+        low, high = (column.get("min"), column.get("max")) if bounded else (None, None)
+        taken[name] = (
+            None if low is None else statistic(low, type_, upper=False),
+            None if high is None else statistic(high, type_, upper=True),
+            int(column["null_count"]),
+        )
+    return taken
+
+
+_INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
+
+
+def statistic(text: str, type_: str, *, upper: bool) -> Any:
+    """Return a bound, as DuckDB prints it, as the JSON value of the Delta log; None for types without order or use."""
+    if type_ in _INTEGERS:
+        return int(text)
+    if type_ in ("DOUBLE", "FLOAT") or type_.startswith("DECIMAL"):
+        value = float(text)
+        # A decimal of more than 15 digits is no longer exact as a JSON number, and a wrong bound hides rows.
+        exact = not type_.startswith("DECIMAL") or len(text.strip("-").replace(".", "")) <= 15
+        return value if exact and value - value == 0 else None
+    if type_ == "VARCHAR":
+        return bound(text, upper=upper)
+    if type_ == "DATE":
+        return text if len(text) == 10 and text[4] == "-" else None
+    if type_ == "TIMESTAMP":
+        return text.replace(" ", "T") if len(text) >= 19 and text[4] == "-" and text[0] != "-" else None
+    if type_ == "TIMESTAMP WITH TIME ZONE":
+        return text.replace(" ", "T").removesuffix("+00") + "Z" if text.endswith("+00") and text[4] == "-" else None
+    return None
