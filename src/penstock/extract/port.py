@@ -7,16 +7,16 @@ acknowledged at the far end before ``Extraction.commit``, which is called after 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
+from penstock.errors import PenstockError
 from penstock.model.interval import Interval
 from penstock.model.specs import ConnectionSpec, SourceSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,6 +65,7 @@ class Scan:
         origins: File by file, in the order of the scan: (uri, detail).
         file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it out.
         rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
+        explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
     """
 
     sql: str
@@ -72,6 +73,7 @@ class Scan:
     origins: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     file_column: str | None = None
     rejects: str | None = None
+    explain: Callable[[Exception], PenstockError] | None = field(default=None, compare=False)
 
 
 Batch = ArrowBatch | Scan
