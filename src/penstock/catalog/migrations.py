@@ -66,6 +66,14 @@ MIGRATIONS = (
             )""",
             "CREATE INDEX runs_by_start ON runs (started, id)",
             "CREATE INDEX runs_by_pipeline ON runs (pipeline, started, id)",
+            """CREATE TABLE unchanged_steps (
+                run TEXT NOT NULL,
+                position BIGINT NOT NULL,
+                table_name TEXT NOT NULL,
+                body {blob} NOT NULL,
+                PRIMARY KEY (run, position)
+            )""",
+            "CREATE INDEX unchanged_by_table ON unchanged_steps (table_name, run, position)",
             """CREATE TABLE decisions (
                 id TEXT PRIMARY KEY,
                 at BIGINT NOT NULL,

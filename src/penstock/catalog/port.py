@@ -105,6 +105,10 @@ class Catalog(CatalogReader, Protocol):
         """Insert or update a run."""
         ...
 
+    def drop_run(self, id: str) -> None:  # noqa: A002
+        """Forget a run that found nothing to do; quiet if it is not there."""
+        ...
+
     def put_decision(self, decision: Decision) -> None:
         """Index a decision that stands in the lake; quiet if it has it."""
         ...

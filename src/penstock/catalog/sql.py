@@ -18,12 +18,12 @@ from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
-from penstock.model.receipts import RunReceipt
+from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 
 T = TypeVar("T")
 
-_INDEXED = "entries", "supersessions", "staging_tables", "runs", "decisions", "candidates", "releases"
+_INDEXED = "entries", "supersessions", "staging_tables", "runs", "unchanged_steps", "decisions", "candidates", "releases"
 
 _INSERT_ENTRY = (
     "INSERT INTO entries (table_name, number, kind, created_at, run, interval_start, interval_end, verdict, load, "
@@ -100,6 +100,11 @@ class SqlCatalog:
         """Return the indexed staging tables, sorted."""
         return tuple(sorted(row[0] for row in self._rows("SELECT table_name FROM staging_tables")))
 
+    def unchanged(self, table: str) -> tuple[StepReceipt, ...]:
+        """Return the steps of runs that found a transform's result equal to a version, oldest first."""
+        rows = self._rows("SELECT body FROM unchanged_steps WHERE table_name = ? ORDER BY run, position", (table,))
+        return self._decoded(StepReceipt, rows)
+
     def runs(self, pipeline: str | None = None, limit: int | None = 50) -> tuple[RunReceipt, ...]:
         """Return runs, newest first."""
         where, values = ("WHERE pipeline = ? ", [pipeline]) if pipeline is not None else ("", [])
@@ -154,11 +159,22 @@ class SqlCatalog:
 
     def put_run(self, run: RunReceipt) -> None:
         """Insert or update a run."""
-        self._write(
-            "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
-            "pipeline = excluded.pipeline, started = excluded.started, body = excluded.body",
-            (run.id, run.pipeline, to_micros(run.started), encode(run)),
-        )
+        unchanged = [
+            (run.id, position, step.table, encode(step))
+            for position, step in enumerate(run.steps)
+            if step.state is State.UNCHANGED and step.fingerprint
+        ]
+        with self._database.writing() as statements:
+            statements.rows(
+                "INSERT INTO runs VALUES (?, ?, ?, ?) ON CONFLICT (id) DO UPDATE SET "
+                "pipeline = excluded.pipeline, started = excluded.started, body = excluded.body",
+                (run.id, run.pipeline, to_micros(run.started), encode(run)),
+            )
+            statements.many("INSERT INTO unchanged_steps VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING", unchanged)
+
+    def drop_run(self, id: str) -> None:  # noqa: A002 - the port's name
+        """Forget a run that found nothing to do; quiet if it is not there."""
+        self._write("DELETE FROM runs WHERE id = ?", (id,))
 
     def put_decision(self, decision: Decision) -> None:
         """Index a decision that stands in the lake; quiet if it has it."""
