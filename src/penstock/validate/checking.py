@@ -1,0 +1,204 @@
+"""The stage: checks and profile over new rows, in as few passes as there can be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+import duckdb
+import pyarrow as pa
+
+from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
+from penstock.model.entries import CheckFailure, CheckReport, Column, DataFile, Origin
+from penstock.model.events import Advance
+from penstock.model.receipts import CheckReceipt
+from penstock.model.specs import CheckSpec, Severity
+from penstock.sql.relations import FILE, ROW
+from penstock.stores.port import Objects
+from penstock.validate import quarantine, uniqueness
+from penstock.validate.binding import Bound, bind
+from penstock.validate.expressions import Scope
+from penstock.validate.findings import Reporter
+from penstock.validate.functions import Answer, Call, ask
+from penstock.validate.measuring import Measured, measure
+from penstock.validate.rows import POSITION, Rows, opened
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Checking:
+    """What to check.
+
+    Attributes:
+        table: The table, as ``raw_flights``.
+        checks: Its checks; their names must differ.
+        relation: SQL of a FROM clause: the new rows. Rows of lake files have the columns ``sql.relations.FILE`` and
+            ``ROW``; only such rows can be set aside.
+        columns: The columns of the table.
+        tables: Name to SQL of a FROM clause: what ``references`` and subqueries may name. Under the table's own name:
+            the rows accepted before, without the new ones.
+        now: The moment of the check, UTC, for ``fresh`` and ``:now``.
+        quarantine_path: Where failing rows go, below the lake root; no committed entry refers to it yet.
+        origins: Where the rows came from.
+        files: The files of the rows, in order; values of ``FILE`` end with their paths.
+        personal: Columns of which no value is shown, in examples, sentences or profile.
+        examples: How many failing rows are shown of each check.
+        profiled: Whether to take the profile.
+    """
+
+    table: str
+    checks: tuple[CheckSpec, ...]
+    relation: str
+    columns: tuple[Column, ...]
+    now: datetime
+    quarantine_path: str
+    tables: Mapping[str, str] = field(default_factory=dict)
+    origins: tuple[Origin, ...] = ()
+    files: tuple[DataFile, ...] = ()
+    personal: tuple[str, ...] = ()
+    examples: int = 5
+    profiled: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckPorts:
+    """What checking needs of the world.
+
+    Attributes:
+        connection: DuckDB, to which the relations are visible.
+        objects: The lake root.
+        advance: Told the rows that were looked at.
+    """
+
+    connection: duckdb.DuckDBPyConnection
+    objects: Objects
+    advance: Advance | None = None
+
+
+def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
+    """Check new rows, take their profile, and set aside the rows that fail a quarantine check.
+
+    Args:
+        spec: What to check.
+        ports: Where.
+
+    Raises:
+        ConfigurationError: A check names what is not there or cannot be; nothing was read or written.
+        TransientError: A file could not be read or written.
+        DataError: The rows cannot be read as what they should be.
+    """
+    try:
+        return _check(spec, ports)
+    except PenstockError:
+        raise
+    except duckdb.IOException as error:
+        raise TransientError(f"Checking {spec.table} failed to read or write: {_line(error)}") from error
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            f"Checking {spec.table} needs more memory than the engine may hold: {_line(error)}",
+            remedy="Raise the engine's memory, or give the spill folder more room",
+        ) from error
+    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
+        raise DataError(f"The rows of {spec.table} cannot be read: {_line(error)}") from error
+    except OSError as error:
+        raise TransientError(f"Checking {spec.table} failed to read or write: {error}") from error
+
+
+def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
+    rows = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
+    scope = Scope(rows, spec.tables, spec.now, ports.connection)
+    checks = _named([bind(item, scope) for item in spec.checks], spec.table)
+    measured = measure(rows, checks, spec.personal, profiled=spec.profiled)
+    if ports.advance is not None:
+        ports.advance(measured.rows, 0)
+    session = _Session(spec, rows, measured)
+    failures = [session.judge(index, check) for index, check in enumerate(checks)]
+    quarantined = session.set_aside(ports.objects) if session.failing else 0
+    report = CheckReport(
+        rows=measured.rows,
+        passed=tuple(check.spec.name for check, failure in zip(checks, failures, strict=True) if failure is None),
+        failures=tuple(failure for failure in failures if failure is not None),
+        quarantined=quarantined,
+    )
+    path = spec.quarantine_path if quarantined else None
+    return CheckReceipt(table=spec.table, report=report, quarantine=path, profile=measured.profile)
+
+
+def _named(checks: Sequence[Bound], table: str) -> Sequence[Bound]:
+    names = [check.spec.name for check in checks]
+    for name in names:
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"Two checks of {table} have the same name", value=name, remedy="Give one of them another name="
+            )
+    return checks
+
+
+class _Session:
+    """Judges one check after the other, and remembers which SQL finds the rows to set aside."""
+
+    def __init__(self, spec: Checking, rows: Rows, measured: Measured) -> None:
+        self.failing: dict[str, str] = {}
+        self._spec = spec
+        self._rows = rows
+        self._measured = measured
+        self._reporter = Reporter(rows, frozenset(name.lower() for name in spec.personal), spec.examples)
+        self._places: dict[str, pa.Table] = {}
+
+    def judge(self, index: int, check: Bound) -> CheckFailure | None:
+        """Return what a check found, or None if it held."""
+        measured, reporter = self._measured, self._reporter
+        if index in measured.broken:
+            return reporter.broken(check, measured.broken[index])
+        of = measured.looked.get(index, measured.rows)
+        match check.spec.kind:
+            case "row_count":
+                return reporter.counted(check, of)
+            case "fresh":
+                return reporter.aged(check, measured.newest[index], self._spec.now)
+            case "unique":
+                count = uniqueness.count(self._rows, check) if of else 0
+                if count:
+                    self._remember(check, f"{POSITION} IN ({uniqueness.repeated(self._rows, check)})")
+                return reporter.repeating(check, count, of) if count else None
+            case "function" | "validator":
+                return self._call(index, check) if of else None
+        count = measured.failed[index]
+        if count:
+            self._remember(check, check.guarded)
+        return reporter.failing(check, count, of) if count else None
+
+    def set_aside(self, objects: Objects) -> int:
+        """Write the quarantine and return how many rows it holds."""
+        connection = self._rows.connection
+        try:
+            for name, places in self._places.items():
+                connection.register(name, places)
+            return quarantine.write(self._rows, self.failing, objects, self._spec.quarantine_path)
+        finally:
+            for name in self._places:
+                connection.unregister(name)
+
+    def _call(self, index: int, check: Bound) -> CheckFailure | None:
+        function = check.spec.function if check.spec.kind == "function" else check.spec.function.validate
+        columns = check.columns or tuple(column.name for column in self._rows.columns)
+        try:
+            answer: Answer = ask(Call(function, check.frame, columns, check.where), self._rows, self._spec.examples)
+        except (duckdb.IOException, ConfigurationError):
+            raise
+        except Exception as error:
+            return self._reporter.broken(check, error)
+        if answer.places is not None:
+            name = f"_penstock_failed_{index}"
+            self._places[name] = answer.places
+            self._remember(check, f"({FILE}, {ROW}) IN (SELECT {FILE}, {ROW} FROM {name})")
+        return self._reporter.answered(check, answer)
+
+    def _remember(self, check: Bound, fails: str) -> None:
+        if check.spec.severity is Severity.QUARANTINE:
+            self.failing[check.spec.name] = fails
+
+
+def _line(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0]
+    return line if len(line) <= 200 else line[:199] + "…"

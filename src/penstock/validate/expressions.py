@@ -1,0 +1,124 @@
+"""Conditions that users write in SQL: made safe to stand inside our own query, and bound before anything is read."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+import duckdb
+import sqlglot
+from sqlglot import exp
+
+from penstock.errors import ConfigurationError
+from penstock.names import unknown
+from penstock.sql import edges
+from penstock.validate.rows import Rows
+
+_SELECT = "SELECT\n"
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """A condition over one row.
+
+    Attributes:
+        sql: In brackets, tables replaced by their relations.
+        columns: The columns of the rows that it reads.
+    """
+
+    sql: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a condition may name: the rows, other tables, the clock as ``:now``."""
+
+    rows: Rows
+    tables: Mapping[str, str]
+    now: datetime
+    connection: duckdb.DuckDBPyConnection
+
+
+def condition(text: str, scope: Scope, *, where: str) -> Condition:
+    """Return a user's condition as SQL that can stand in our query.
+
+    Args:
+        text: As the user wrote it.
+        scope: What it may name.
+        where: The check, for messages.
+
+    Raises:
+        ConfigurationError: It is not one condition over one row, names what is not there, or does not bind.
+    """
+    query = _SELECT + text
+    named = edges.edges(query, origin=where)
+    _one_row(query, where)
+    for table in named:
+        if table.lower() not in {known.lower() for known in scope.tables}:
+            raise unknown("table", table, scope.tables, where=where)
+    if edges.volatile(query, origin=where):
+        raise ConfigurationError(
+            f"{where} reads the clock or chance, so that it could judge the same rows differently",
+            value=text,
+            remedy="Write :now for the moment of the check",
+        )
+    columns = _columns(query, scope.rows, where)
+    query = edges.bind(edges.substitute(query, scope.tables, origin=where), {"now": scope.now}, origin=where)
+    inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
+    _bind(inner, scope, text, where)
+    return Condition(inner, columns)
+
+
+def _one_row(query: str, where: str) -> None:
+    """Refuse what is more than one condition, and what looks at more than one row outside of a subquery."""
+    tree = sqlglot.parse_one(query, dialect="duckdb")
+    rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
+    if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1:
+        raise ConfigurationError(f"{where} must be one SQL condition", value=query[len(_SELECT) :])
+    inner = tree.expressions[0]
+    if isinstance(inner, exp.Alias | exp.Star):
+        raise ConfigurationError(f"{where} must be one SQL condition", value=query[len(_SELECT) :])
+    for node in inner.walk(prune=lambda found: isinstance(found, exp.Query)):
+        if isinstance(node, exp.AggFunc | exp.Window):
+            raise ConfigurationError(
+                f"{where} looks at more than one row",
+                value=node.sql(dialect="duckdb"),
+                valid="a condition over the columns of one row",
+                remedy="Use checks.function, or compute it in a transform",
+            )
+
+
+def _columns(query: str, rows: Rows, where: str) -> tuple[str, ...]:
+    """Return the columns that stand outside of subqueries; each must exist."""
+    tree = sqlglot.parse_one(query, dialect="duckdb")
+    bound = {name.lower() for node in tree.find_all(exp.Lambda) for name in _parameters(node)}
+    found: dict[str, None] = {}
+    for node in tree.expressions[0].walk(prune=lambda found: isinstance(found, exp.Query)):
+        if not isinstance(node, exp.Column):
+            continue
+        parts = [part.name for part in node.parts]
+        if len(parts) > 1 and parts[0].lower() == rows.alias.strip('"').lower():
+            parts = parts[1:]
+        if parts[0].lower() not in bound:
+            found[rows.column(parts[0], where=where).name] = None
+    return tuple(found)
+
+
+def _parameters(node: exp.Expression) -> list[str]:
+    return [parameter.name for parameter in node.expressions]
+
+
+def _bind(inner: str, scope: Scope, text: str, where: str) -> None:
+    try:
+        scope.connection.execute(f"SELECT CAST({inner} AS BOOLEAN) FROM {scope.rows.bare()}").fetchall()
+    except duckdb.Error as error:
+        raise ConfigurationError(
+            f"{where} is no condition that DuckDB understands: {_first(error)}", value=text
+        ) from error
+
+
+def _first(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0]
+    return line if len(line) <= 200 else line[:199] + "…"

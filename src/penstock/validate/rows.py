@@ -1,0 +1,180 @@
+"""The new rows as SQL: with their original types, and with their place in the load where they stand in lake files."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import duckdb
+
+from penstock.errors import BugError, ConfigurationError
+from penstock.model.entries import Column, DataFile, Origin
+from penstock.names import RAW_PREFIX, unknown
+from penstock.schema import restore, storage
+from penstock.sql.relations import FILE, ROW
+from penstock.sql.text import identifier, literal
+
+POSITION = "_penstock_position"
+"""The row's position within the load, from 0: order of the files, then of the rows in them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A file of the load: as a scan names it, as the lake names it, and the position of its first row."""
+
+    uri: str
+    path: str
+    start: int
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows that are checked.
+
+    Attributes:
+        table: Their table.
+        relation: SQL of a FROM clause, in stored types.
+        columns: The columns, with the types that checks see; a column that the relation lacks is all null.
+        stored: Name in lower case to type of the columns that the relation has, without the place of the row.
+        names: Their names as they are written.
+        located: Whether the relation says file and row of each row.
+        files: The files of the load, in order.
+        origins: Where the rows came from, by position.
+    """
+
+    table: str
+    relation: str
+    columns: tuple[Column, ...]
+    stored: dict[str, str]
+    names: tuple[str, ...]
+    located: bool
+    files: tuple[DataFile, ...]
+    origins: tuple[Origin, ...]
+    connection: duckdb.DuckDBPyConnection = field(repr=False)
+
+    @property
+    def alias(self) -> str:
+        """The name by which conditions may call the rows: the table's, as the user knows it."""
+        return identifier(self.table.removeprefix(RAW_PREFIX))
+
+    def sql(self, *, place: bool = False) -> str:
+        """Return the rows as a FROM clause with an alias, columns in their original types.
+
+        Args:
+            place: Add ``FILE``, ``ROW`` and ``POSITION``.
+        """
+        listed = [f"{self.restored(column)} AS {identifier(column.name)}" for column in self.columns]
+        if place:
+            listed += [FILE, ROW, f"{self.position} AS {POSITION}"]
+        return f"(SELECT {', '.join(listed) or '1'} FROM {self.relation}) AS {self.alias}"
+
+    def bare(self) -> str:
+        """Return a relation of the same columns without rows, to bind conditions against."""
+        listed = ", ".join(f"CAST(NULL AS {column.type}) AS {identifier(column.name)}" for column in self.columns)
+        return f"(SELECT {listed or '1'} WHERE false) AS {self.alias}"
+
+    def column(self, name: str, *, where: str) -> Column:
+        """Return a column by its name, without regard to case.
+
+        Raises:
+            ConfigurationError: If there is none; says the nearest.
+        """
+        for column in self.columns:
+            if column.name.lower() == name.lower():
+                return column
+        for column in self.columns:
+            if column.source_name == name:
+                raise ConfigurationError(
+                    f"Column {name!r} of the source is stored under another name ({where})",
+                    valid=column.name,
+                    remedy=f"Write {column.name!r}",
+                )
+        raise unknown("column", name, [column.name for column in self.columns], where=where)
+
+    def restored(self, column: Column) -> str:
+        """Return the SQL of a column in its original type, over ``relation``."""
+        actual = self.stored.get(column.name.lower())
+        if actual is None:
+            return f"CAST(NULL AS {column.type})"
+        return restore(identifier(column.name), column.type) if actual != column.type else identifier(column.name)
+
+    @cached_property
+    def position(self) -> str:
+        """The SQL of a row's position, over ``relation``."""
+        places = self.places
+        uris = ", ".join(literal(place.uri) for place in places)
+        starts = ", ".join(str(place.start) for place in places)
+        return f"list_extract([{starts}]::BIGINT[], list_position([{uris}]::VARCHAR[], {FILE})) + {ROW}"
+
+    @cached_property
+    def places(self) -> tuple[Place, ...]:
+        """The files that have rows in the relation, in order."""
+        found = self.connection.execute(f"SELECT DISTINCT {FILE} FROM {self.relation} WHERE {FILE} IS NOT NULL")
+        uris = {uri.replace("\\", "/"): uri for (uri,) in found.fetchall()}
+        by_name: dict[str, list[str]] = {}
+        for uri in uris:
+            by_name.setdefault(uri.rpartition("/")[2], []).append(uri)
+        places, start = [], 0
+        for file in self.files:
+            ending = "/" + file.path
+            named = by_name.get(file.path.rpartition("/")[2], ())
+            matching = [uri for uri in named if uri in uris and ("/" + uri).endswith(ending)]
+            places += [Place(uris.pop(uri), file.path, start) for uri in matching]
+            start += file.rows
+        if uris:
+            raise BugError(f"Rows of {self.table} stand in a file that is not of the load", value=next(iter(uris)))
+        return tuple(places)
+
+    def origin(self, position: int) -> tuple[Origin, int] | None:
+        """Return where a row came from, and its position there from 0; None where nobody recorded it."""
+        index = bisect_right(self._firsts, position) - 1
+        if index < 0:
+            return None
+        origin = self._filled[index]
+        return (origin, position - origin.first) if position < origin.first + origin.rows else None
+
+    @cached_property
+    def _filled(self) -> tuple[Origin, ...]:
+        return tuple(sorted((item for item in self.origins if item.rows), key=lambda item: item.first))
+
+    @cached_property
+    def _firsts(self) -> list[int]:
+        return [item.first for item in self._filled]
+
+
+def described(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
+    """Return column name to DuckDB type of a relation, in order."""
+    found = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
+    return {str(name): str(type_) for name, type_, *_ in found}
+
+
+def opened(
+    connection: duckdb.DuckDBPyConnection,
+    table: str,
+    relation: str,
+    columns: Sequence[Column],
+    files: Sequence[DataFile],
+    origins: Sequence[Origin],
+) -> Rows:
+    """Look at a relation and return its rows, columns with the types that checks see."""
+    actual = described(connection, relation)
+    located = FILE in actual and ROW in actual
+    stored = {name.lower(): type_ for name, type_ in actual.items() if name not in (FILE, ROW)}
+    seen = tuple(
+        Column(name=column.name, type=_seen(column, stored), source_name=column.source_name) for column in columns
+    )
+    names = tuple(name for name in actual if name not in (FILE, ROW))
+    return Rows(table, relation, seen, stored, names, located, tuple(files), tuple(origins), connection)
+
+
+def _seen(column: Column, stored: dict[str, str]) -> str:
+    """Return the type that checks see: the original one if the relation holds its stored form, else what is there."""
+    actual = stored.get(column.name.lower())
+    how = storage(column.type)
+    untyped = column.type.upper().startswith("ENUM(") or column.type.upper() in ("NULL", '"NULL"')
+    original = "VARCHAR" if untyped else column.type
+    if actual is None or (how is not None and actual == how.stored):
+        return original
+    return actual
