@@ -23,6 +23,7 @@ class TableVersion:
             production for a release).
         content: Order-free hash of the rows, where known.
         failures: Names of checks that warned.
+        pipeline: Of a release: the pipeline that promoted it; a release carries the tables of other pipelines on.
     """
 
     table: str
@@ -32,6 +33,7 @@ class TableVersion:
     files: tuple[DataFile, ...]
     content: str = ""
     failures: tuple[str, ...] = ()
+    pipeline: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +43,7 @@ class TableChange:
     Attributes:
         table: The table.
         before: Production's version number, None for a new table.
-        after: The candidate's.
+        after: The candidate's; 0 where production would lose the table.
         rows_before: Rows in production.
         rows_after: Rows in the candidate.
         added: Rows in the candidate that production has not (whole rows compared).
@@ -110,6 +112,21 @@ class Decision:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Withdrawal:
+    """A version that a rollback took out of production; it may not return until a newer one replaces it.
+
+    Attributes:
+        table: The table.
+        number: The staging version.
+        release: The release, a rollback, that took it out.
+    """
+
+    table: str
+    number: int
+    release: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Release:
     """What production serves: ``releases/{n}.json`` of the production lake. Creating it is the commit point.
 
@@ -125,6 +142,7 @@ class Release:
         rollback_to: Of a rollback: the release whose tables it took back.
         reason: Why.
         fence: The fencing token of the promoting run.
+        withdrawn: Versions taken out by rollbacks and not replaced since.
     """
 
     number: int
@@ -138,3 +156,4 @@ class Release:
     rollback_to: int | None = None
     reason: str = ""
     fence: int = 0
+    withdrawn: tuple[Withdrawal, ...] = ()
