@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from penstock.sql.text import literal
+from penstock.schema import restore
+from penstock.sql.text import identifier, literal
 
 FILE = "_penstock_file"
 """Each row's file, as the path given."""
@@ -43,6 +44,19 @@ def parquet(uris: Sequence[str], *, located: bool = False) -> str:
     )
 
 
+def empty(columns: Sequence[tuple[str, str]], *, located: bool = False) -> str:
+    """Return a relation without rows.
+
+    Args:
+        columns: Name and DuckDB type; at least one, unless ``located``.
+        located: Add the columns ``FILE`` and ``ROW``.
+    """
+    listed = [f"CAST(NULL AS {type_}) AS {identifier(name)}" for name, type_ in columns]
+    if located:
+        listed += [f"CAST(NULL AS VARCHAR) AS {FILE}", f"CAST(NULL AS BIGINT) AS {ROW}"]
+    return f"(SELECT {', '.join(listed)} WHERE false)"
+
+
 def accepted(sets: Sequence[FileSet], *, located: bool = False) -> str:
     """Return a relation over several file sets without their excluded rows.
 
@@ -60,3 +74,14 @@ def accepted(sets: Sequence[FileSet], *, located: bool = False) -> str:
             f"ON r.{ROW} = q._row AND ends_with(r.{FILE}, q._file)"
         )
     return "(" + " UNION ALL BY NAME ".join(selects) + ")"
+
+
+def restored(relation: str, columns: Sequence[tuple[str, str]]) -> str:
+    """Return a relation with the types that were stored otherwise turned back into the originals.
+
+    Args:
+        relation: A FROM-clause relation with the stored types.
+        columns: Name and original DuckDB type.
+    """
+    listed = ", ".join(f"{restore(identifier(name), type_)} AS {identifier(name)}" for name, type_ in columns)
+    return f"(SELECT {listed} FROM {relation})"
