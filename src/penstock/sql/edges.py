@@ -188,12 +188,13 @@ def starred(sql: str, *, origin: str = "query") -> bool:
     return any(not isinstance(node.parent, exp.Count) for node in _query(sql, origin).find_all(exp.Star, exp.Columns))
 
 
-def expression(text: str, *, origin: str) -> tuple[str, ...]:
+def expression(text: str, *, origin: str, table: str = "") -> tuple[str, ...]:
     """Check that a text is one scalar SQL expression over the columns of one row.
 
     Args:
         text: The expression, as ``dep_delay > 15``.
         origin: What it belongs to, for messages.
+        table: The table whose columns it reads, which may stand before their names.
 
     Returns:
         The names of the columns it reads, as first written.
@@ -219,7 +220,8 @@ def expression(text: str, *, origin: str) -> tuple[str, ...]:
         raise ConfigurationError(f"{origin} depends on the clock, on chance or on the session", value=text)
     found: dict[str, str] = {}
     for column in node.find_all(exp.Column):
-        name = column.parts[0].name
+        path = [part.name for part in column.parts]
+        name = path[1] if len(path) > 1 and path[0].lower() == table.lower() else path[0]
         found.setdefault(name.lower(), name)
     return tuple(found.values())
 

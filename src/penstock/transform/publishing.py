@@ -5,27 +5,24 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
-
-import duckdb
 
 from penstock import names
-from penstock.errors import ConfigurationError, ConflictError, StaleWriterError, TransientError
+from penstock.errors import ConfigurationError, ConflictError, StaleWriterError
 from penstock.model.codec import fingerprint
-from penstock.model.entries import CheckReport, Column, DataFile, Entry, EntryKind, InputVersion
+from penstock.model.entries import CheckReport, DataFile, Entry, EntryKind, InputVersion
 from penstock.model.events import Advance
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import TransformSpec
 from penstock.schema import store
 from penstock.sql.text import identifier, literal
+from penstock.stores import parquet
 from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
 from penstock.transform.computing import Computed
 
 WHOLE = "whole"
 """The partition of a version that holds the whole of a table that was made by interval before."""
 _ATTEMPTS = 8
-_INTEGERS = ("BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,23 +122,18 @@ def _write(spec: Publishing, partition: Mapping[str, str], ports: PublishPorts) 
         f"{store(identifier(column.name), column.type)} AS {identifier(column.name)}"
         for column in spec.computed.columns
     )
-    target = literal(ports.table.uri(path))
-    try:
-        found = ports.transaction.connection.execute(
-            f"COPY (SELECT {columns} FROM {_passed(spec, ports)}) TO {target} "
-            "(FORMAT parquet, COMPRESSION zstd, RETURN_STATS)"
-        ).fetchall()
-    except duckdb.IOException as error:
-        raise TransientError(
-            f"The version of {spec.transform.table!r} could not be written", value=str(error).splitlines()[0]
-        ) from error
-    _, rows, size, _, statistics, *_ = found[0]
+    written = parquet.write(
+        ports.transaction.connection,
+        f"SELECT {columns} FROM {_passed(spec, ports)}",
+        ports.table.uri(path),
+        {column.name: column.stored or column.type for column in spec.computed.columns},
+    )
     return DataFile(
         path=path,
-        rows=int(rows),
-        bytes=int(size),
+        rows=written.rows,
+        bytes=written.bytes,
         partition=dict(partition),
-        statistics=_statistics(statistics or {}, spec.computed.columns),
+        statistics=written.statistics,
     )
 
 
@@ -155,20 +147,6 @@ def _passed(spec: Publishing, ports: PublishPorts) -> str:
         f"ANTI JOIN (SELECT _row FROM read_parquet({quarantine}, hive_partitioning=false)) q "
         f"ON r._penstock_row = q._row ORDER BY r._penstock_row)"
     )
-
-
-def _statistics(found: Mapping[str, Any], columns: tuple[Column, ...]) -> dict[str, tuple[Any, Any, int]]:
-    """Return minimum, maximum and nulls of the columns whose bounds JSON holds exactly: integers and dates."""
-    kept: dict[str, tuple[Any, Any, int]] = {}
-    for column in columns:
-        figures = found.get(identifier(column.name))
-        if not figures or "min" not in figures or "null_count" not in figures:
-            continue
-        if column.type in _INTEGERS:
-            kept[column.name] = (int(figures["min"]), int(figures["max"]), int(figures["null_count"]))
-        elif column.type == "DATE":
-            kept[column.name] = (figures["min"], figures["max"], int(figures["null_count"]))
-    return kept
 
 
 def _entry(spec: Publishing, files: tuple[DataFile, ...], live: tuple[DataFile, ...], number: int) -> Entry:

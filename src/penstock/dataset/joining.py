@@ -1,0 +1,233 @@
+"""Point-in-time joins: for each sample the features as they were known at its moment, as SQL.
+
+A feature row is usable from the later of its event and of the moment at which we came to know it. Of all
+rows usable at a sample's moment the one with the newest event counts; among equal events the one known last; among
+full ties the one with the greatest hash, so that neither threads nor the order of input decide. A row can only ever be
+that one if its event is the newest among all rows usable no later than it: a running maximum finds those in one sort,
+and one ASOF join on ``usable`` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+from penstock import names
+from penstock.errors import ConfigurationError
+from penstock.model.specs import FeatureSpec
+from penstock.names import unknown
+from penstock.sql.text import identifier
+
+AT = "_penstock_at"
+"""The moment of a sample, in UTC."""
+INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
+_NUMBERS = (
+    "TINYINT",
+    "SMALLINT",
+    "INTEGER",
+    "BIGINT",
+    "HUGEINT",
+    "UTINYINT",
+    "USMALLINT",
+    "UINTEGER",
+    "UBIGINT",
+    "FLOAT",
+    "DOUBLE",
+)
+_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """One feature column of the result: its name and the column of the feature table it comes from."""
+
+    name: str
+    column: str
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """One point-in-time join, checked against the columns that are there.
+
+    Attributes:
+        spec: The declaration, names as the tables spell them.
+        keys: Label column and feature column, pair by pair.
+        taken: The feature columns.
+        known_at: Name of the column that says from which moment the taken row was usable.
+        event: SQL of the event's moment.
+        usable: SQL of the moment from which a row is usable.
+        tie: SQL of the moment at which the row became known, for rows of one event.
+    """
+
+    spec: FeatureSpec
+    keys: tuple[tuple[str, str], ...]
+    taken: tuple[Taken, ...]
+    known_at: str
+    event: str
+    usable: str
+    tie: str
+
+
+def resolve(spec: FeatureSpec, samples: Mapping[str, str], columns: Mapping[str, str], *, where: str) -> Join:
+    """Check a declared join against the columns of both tables.
+
+    Args:
+        spec: The declaration.
+        samples: Column to DuckDB type, of the table of samples.
+        columns: Column to DuckDB type, of the table of features.
+        where: What it belongs to, for messages.
+
+    Raises:
+        ConfigurationError: A column is missing, a key has another kind of type, a time is no time.
+    """
+    where = f"{where}, features of {spec.table!r}"
+    keys = []
+    for key in spec.on:
+        left, right = find(key, samples, where=where), find(key, columns, where=where)
+        if _family(samples[left]) != _family(columns[right]):
+            raise ConfigurationError(
+                f"The key {key!r} has different types in the samples and in {spec.table!r} ({where})",
+                value=f"{samples[left]} and {columns[right]}",
+                remedy="Cast one of them in a transform",
+            )
+        keys.append((left, right))
+    if not keys:
+        raise ConfigurationError(f"A feature join needs at least one key ({where})", remedy='Add on="COLUMN"')
+    event_column = find(spec.event_time, columns, where=where)
+    event = moment(event_column, columns[event_column], late=True, where=where)
+    known_column = find(spec.known_at, columns, where=where) if spec.known_at else None
+    if known_column is not None:
+        known = moment(known_column, columns[known_column], late=True, where=where)
+    else:
+        known = f"({event} + {_duration(spec.available_after)})" if spec.available_after else event
+    times = {event_column, known_column, *(right for _, right in keys)}
+    chosen = [find(column, columns, where=where) for column in spec.columns] or [
+        column for column in columns if column not in times and column.lower() not in INTERNAL
+    ]
+    prefix = f"{spec.table}_" if spec.prefix is None else spec.prefix
+    return Join(
+        spec=spec,
+        keys=tuple(keys),
+        taken=tuple(Taken(prefix + column, column) for column in chosen),
+        known_at=f"{prefix}known_at",
+        event=event,
+        usable=f"greatest({event}, {known})",
+        tie=known,
+    )
+
+
+def find(name: str, columns: Mapping[str, str], *, where: str) -> str:
+    """Return a column as the table spells it; raises ConfigurationError with the nearest name."""
+    for column in columns:
+        if column.lower() == name.lower():
+            return column
+    raise unknown("column", name, columns, where=where)
+
+
+def moment(column: str, type_: str, *, late: bool, where: str) -> str:
+    """Return SQL for a column as a TIMESTAMPTZ; times without a zone are UTC.
+
+    Args:
+        column: The column.
+        type_: Its DuckDB type.
+        late: Round nanoseconds up (of features, which may not seem earlier than they are), not down.
+        where: What it belongs to, for messages.
+    """
+    if type_ not in _MOMENTS:
+        raise ConfigurationError(
+            f"The column {column!r} cannot be used as a time ({where})", value=type_, valid=_MOMENTS
+        )
+    cast = f"CAST({identifier(column)} AS TIMESTAMPTZ)"
+    if type_ == "TIMESTAMP_NS" and late:
+        return f"({cast} + to_microseconds(CAST(epoch_ns({identifier(column)}) % 1000 > 0 AS BIGINT)))"
+    return cast
+
+
+def usable_rows(join: Join, relation: str) -> str:
+    """Return the query of the rows of a feature table that can be an answer, one for each key and moment.
+
+    Args:
+        join: The join.
+        relation: The feature table, as SQL that stands in a FROM clause.
+
+    Returns:
+        Columns ``k0`` …, ``usable``, ``event``, ``c0`` … .
+    """
+    keys = ", ".join(f"{identifier(right)} AS k{number}" for number, (_, right) in enumerate(join.keys))
+    columns = ", ".join(f"{identifier(taken.column)} AS c{number}" for number, taken in enumerate(join.taken))
+    listed = ", ".join(f"c{number}" for number in range(len(join.taken)))
+    partition = ", ".join(f"k{number}" for number in range(len(join.keys)))
+    tie = f"hash({listed})" if listed else "0"
+    present = " AND ".join(f"{identifier(right)} IS NOT NULL" for _, right in join.keys)
+    comma = ", " if listed else ""
+    return (
+        f"SELECT {partition}, usable, event{comma}{listed} FROM ("
+        f"SELECT *, lead(usable) OVER w AS following, max(event) OVER w AS newest FROM ("
+        f"SELECT *, {tie} AS tie FROM ("
+        f"SELECT {keys}, {join.usable} AS usable, {join.event} AS event, {join.tie} AS known{comma}{columns} "
+        f"FROM {relation} WHERE {present} AND {join.event} IS NOT NULL AND {join.tie} IS NOT NULL)) "
+        f"WINDOW w AS (PARTITION BY {partition} ORDER BY usable, event, known, tie "
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) "
+        f"WHERE event = newest AND (following IS NULL OR following > usable)"
+    )
+
+
+def unusable_count(join: Join, relation: str) -> str:
+    """Return the query that counts the feature rows that can never be joined: a key or a time is null."""
+    absent = " OR ".join(f"{identifier(right)} IS NULL" for _, right in join.keys)
+    return f"SELECT count(*) FROM {relation} WHERE {absent} OR {join.event} IS NULL OR {join.tie} IS NULL"
+
+
+def clause(join: Join, number: int, relation: str, samples: str) -> str:
+    """Return the join clause of the ``number``-th feature table: ``ASOF LEFT JOIN (…) AS f0 ON …``.
+
+    Args:
+        join: The join.
+        number: Its place, which names it.
+        relation: The feature table, as SQL that stands in a FROM clause.
+        samples: The alias of the samples, whose keys are named by ``key``.
+    """
+    equal = " AND ".join(
+        f"{samples}.{identifier(key(number, place))} = f{number}.k{place}" for place in range(len(join.keys))
+    )
+    return (
+        f"ASOF LEFT JOIN ({usable_rows(join, relation)}) AS f{number} ON {equal} AND {samples}.{AT} >= f{number}.usable"
+    )
+
+
+def selected(join: Join, number: int, samples: str) -> list[str]:
+    """Return the select list of the joined columns; what is too old at the sample's moment becomes null."""
+    age = join.spec.expires_after
+    fresh = "" if age is None else f"epoch_us({samples}.{AT}) - epoch_us(f{number}.event) < {_microseconds(age)}"
+    parts = [(f"f{number}.c{place}", taken.name) for place, taken in enumerate(join.taken)]
+    parts.append((f"f{number}.usable", join.known_at))
+    return [
+        f"{f'CASE WHEN {fresh} THEN {source} END' if fresh else source} AS {identifier(name)}" for source, name in parts
+    ]
+
+
+def key(number: int, place: int) -> str:
+    """Return the name under which the samples carry a key of the ``number``-th join."""
+    return f"_penstock_{number}_{place}"
+
+
+def is_number(type_: str) -> bool:
+    """Say whether a DuckDB type is a number."""
+    return type_ in _NUMBERS or type_.startswith("DECIMAL")
+
+
+def _family(type_: str) -> str:
+    if is_number(type_):
+        return "number"
+    if type_.startswith("ENUM("):
+        return "VARCHAR"
+    return type_
+
+
+def _duration(length: timedelta) -> str:
+    return f"to_microseconds({_microseconds(length)})"
+
+
+def _microseconds(length: timedelta) -> int:
+    return length // timedelta(microseconds=1)

@@ -1,0 +1,101 @@
+"""Shards: the samples of each split in their order, as Parquet files of bounded size with checksums.
+
+DuckDB writes equal bytes for equal rows whatever the number of threads, as long as the order is asked for (tried:
+without ORDER BY the row groups of a filtered scan follow its batches).
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+
+from penstock.dataset.manifest import Shard
+from penstock.dataset.sampling import PLACE, SPLIT
+from penstock.model.entries import Column
+from penstock.model.events import Advance
+from penstock.schema import storage, store
+from penstock.sql.text import identifier, literal
+from penstock.stores import parquet
+from penstock.stores.objects import file_error
+from penstock.stores.port import Objects
+
+_CHUNK = 2**20
+# Parquet as DuckDB writes it rounds 128-bit integers to doubles and has no like for the others.
+_LOSSY = ("HUGEINT", "UHUGEINT", "BIT", "INTERVAL", "TIME WITH TIME ZONE", "NULL", '"NULL"')
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Writing:
+    """What to write.
+
+    Attributes:
+        relation: The table of joined samples, with ``SPLIT`` and ``PLACE``.
+        columns: The columns of the shards.
+        splits: Split to its samples.
+        rows_per_shard: The most samples in one file.
+        folder: Where, below the root of the training sets.
+    """
+
+    relation: str
+    columns: tuple[Column, ...]
+    splits: Mapping[str, int]
+    rows_per_shard: int
+    folder: str
+
+
+def column_of(name: str, type_: str) -> Column:
+    """Return a column of a shard: types that Parquet would round or lose are stored as the lake stores them."""
+    how = storage(type_) if type_ in _LOSSY else None
+    return Column(name=name, type=type_, stored=how.stored if how else None)
+
+
+def write_shards(
+    spec: Writing, connection: duckdb.DuckDBPyConnection, objects: Objects, advance: Advance | None
+) -> tuple[Shard, ...]:
+    """Write ``{split}-{i:05d}-of-{n:05d}.parquet`` for each split; each is durable when this returns."""
+    shards = []
+    for split, rows in spec.splits.items():
+        count = -(-rows // spec.rows_per_shard)
+        for number in range(count):
+            shard = _write(spec, (split, number, count), connection, objects)
+            shards.append(shard)
+            if advance is not None:
+                advance(shard.rows, shard.bytes)
+    return tuple(shards)
+
+
+def digest(path: str | Path) -> str:
+    """Return the SHA-256 of a file, read in pieces of 1 MiB."""
+    found = hashlib.sha256()
+    with Path(path).open("rb") as file:
+        while piece := file.read(_CHUNK):
+            found.update(piece)
+    return found.hexdigest()
+
+
+def _write(
+    spec: Writing, place: tuple[str, int, int], connection: duckdb.DuckDBPyConnection, objects: Objects
+) -> Shard:
+    split, number, count = place
+    path = f"{split}-{number:05d}-of-{count:05d}.parquet"
+    uri = objects.uri(f"{spec.folder}/{path}")
+    first = number * spec.rows_per_shard
+    columns = ", ".join(
+        f"{store(identifier(column.name), column.type) if column.stored else identifier(column.name)} "
+        f"AS {identifier(column.name)}"
+        for column in spec.columns
+    )
+    query = (
+        f"SELECT {columns} FROM {spec.relation} WHERE {SPLIT} = {literal(split)} AND {PLACE} >= {first} "
+        f"AND {PLACE} < {first + spec.rows_per_shard} ORDER BY {PLACE}"
+    )
+    written = parquet.write(connection, query, uri, {})
+    try:
+        checksum = digest(uri)
+    except OSError as error:
+        raise file_error(error, uri, "read") from error
+    return Shard(path=path, split=split, rows=written.rows, bytes=written.bytes, sha256=checksum)
