@@ -79,9 +79,11 @@ def moment(at: datetime) -> str:
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
-    """Return the known name most like a misspelt one, or None."""
-    found = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return found[0] if found else None
+    """Return the known name most like a misspelt or shortened one, or None."""
+    names = list(known)
+    found = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
+    longer = [each for each in names if len(name) > 2 and each.startswith(name)]
+    return found[0] if found else longer[0] if len(longer) == 1 else None
 
 
 def unknown(kind: str, name: str, known: Iterable[str], *, where: str) -> ConfigurationError:

@@ -1,0 +1,137 @@
+"""Connections: what a table of ``[connections]``, or a URL alone, says about an endpoint."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from importlib.metadata import entry_points
+from pathlib import Path
+from types import MappingProxyType
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from penstock.errors import ConfigurationError
+from penstock.model.specs import ConnectionSpec
+from penstock.names import unknown
+from penstock.plugins import BUILT_IN
+
+_SCHEMES = {
+    "sqlite": "sqlite",
+    "postgresql": "postgres",
+    "postgres": "postgres",
+    "http": "rest",
+    "https": "rest",
+    "file": "files",
+}
+KEYS: Mapping[str, tuple[str, ...]] = {
+    "sqlite": (),
+    "postgres": ("user",),
+    "files": (),
+    "rest": (
+        "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",
+        "body_bytes", "allow_hosts",
+    ),
+}  # fmt: skip
+"""What a connection of a kind may say besides ``url``, ``kind`` and secrets; other kinds check it themselves."""
+_SECRETS = ("password", "token", "key", "secret")
+
+
+class ConnectionTable(BaseModel):
+    """A table of ``[connections]``; keys beside these depend on its kind."""
+
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    url: str = Field(min_length=1)
+    kind: str | None = None
+    secrets: dict[str, str] = Field(default_factory=dict)
+
+
+def connection_from_url(name: str, url: str) -> ConnectionSpec:
+    """Return a connection that nothing but a URL describes; relative places stay relative.
+
+    Raises:
+        ConfigurationError: The URL is of no known kind.
+    """
+    return connection_from_table(name, ConnectionTable(url=url), None, f"connection {name!r}")
+
+
+def connection_from_table(name: str, given: ConnectionTable, root: Path | None, where: str) -> ConnectionSpec:
+    """Return a connection with its password and tokens put among the secrets.
+
+    Args:
+        name: The connection.
+        given: What the file says.
+        root: Where relative places are; None leaves them relative.
+        where: Where it was written, for messages.
+    """
+    rest = dict(given.model_extra or {})
+    kind = given.kind or _kind(given.url, where)
+    if given.kind is not None and kind not in _kinds():
+        raise unknown("kind of connection", kind, _kinds(), where=where)
+    known = ("url", "kind", "secrets", *KEYS.get(kind, ()), *_SECRETS)
+    for key in rest:
+        if kind in KEYS and key not in known and not _is_secret(key):
+            raise unknown("key", key, known, where=where)
+    url, password = _without_password(given.url, where)
+    secrets = dict(given.secrets)
+    if password:
+        secrets["password"] = password
+    for key in list(rest):
+        if _is_secret(key):
+            if not isinstance(rest[key], str):
+                raise ConfigurationError(f"{key} of {where} is not a text")
+            secrets[key] = rest.pop(key)
+    return ConnectionSpec(
+        name=name,
+        kind=kind,
+        url=url if root is None else resolved(root, url),
+        secrets=MappingProxyType({key: str(value) for key, value in secrets.items()}),
+        options=MappingProxyType(rest),
+    )
+
+
+def _is_secret(key: str) -> bool:
+    return key in _SECRETS or key.endswith(tuple(f"_{secret}" for secret in _SECRETS))
+
+
+def _kind(url: str, where: str) -> str:
+    scheme, separator, _ = url.partition(":")
+    if not separator or len(scheme) == 1 or not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*", scheme):
+        return "files"
+    # A driver may be named as SQLAlchemy does: postgresql+psycopg.
+    scheme = scheme.lower().partition("+")[0]
+    if scheme in _SCHEMES:
+        return _SCHEMES[scheme]
+    if scheme in _kinds():
+        return scheme
+    raise unknown("scheme of a URL", scheme, [*_SCHEMES, *_kinds()], where=where)
+
+
+def _kinds() -> list[str]:
+    return [*BUILT_IN["source"], *(point.name for point in entry_points(group="penstock.source"))]
+
+
+def _without_password(url: str, where: str) -> tuple[str, str | None]:
+    if "://" not in url or "@" not in url:
+        return str(url), None
+    try:
+        parts = urlsplit(url)
+        if parts.password is None:
+            return str(url), None
+        bare = f"{quote(unquote(parts.username or ''), safe='')}@" if parts.username else ""
+        return urlunsplit(parts._replace(netloc=bare + parts.netloc.rpartition("@")[2])), unquote(parts.password)
+    except ValueError:
+        raise ConfigurationError(f"The url of {where} is not a URL") from None
+
+
+def resolved(root: Path, url: str) -> str:
+    """Resolve the place that a URL of files names; other URLs stay as they are."""
+    if url.startswith("sqlite:"):
+        path, question, query = url.removeprefix("sqlite:").partition("?")
+        path = unquote(path.removeprefix("///") if path.startswith("///") else path.removeprefix("//"))
+        if not path:
+            raise ConfigurationError("A SQLite URL names no file", value=url, valid="sqlite:///path/file.db")
+        return f"sqlite:///{quote(str(root / Path(path).expanduser()))}{question}{query}"
+    if url.startswith("file:"):
+        return str(root / unquote(urlsplit(url).path))
+    return url if "://" in url else str(root / Path(url).expanduser())

@@ -1,0 +1,159 @@
+"""Importing the pipelines that a project names."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from traceback import walk_tb
+from types import ModuleType
+
+from penstock.config.project import FILE, ProjectConfig
+from penstock.errors import ConfigurationError, PenstockError
+from penstock.model.specs import PipelineSpec
+from penstock.names import unknown
+
+_MARK = "__penstock_pipeline_module__"
+
+
+def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
+    """Import the project's pipelines, afresh at each call.
+
+    Raises:
+        ConfigurationError: A module or attribute is not there, is no pipeline, or fails while it is imported; the
+            sentence names file and line.
+    """
+    found: dict[str, PipelineSpec] = {}
+    with _importing(config.root):
+        for place in config.pipelines:
+            spec = _pipeline(config, place)
+            if spec.name in found:
+                raise ConfigurationError(f"Two pipelines of {config.root / FILE} have the same name", value=spec.name)
+            found[spec.name] = spec
+    return found
+
+
+def choose_pipeline(pipelines: Mapping[str, PipelineSpec], name: str | None = None) -> PipelineSpec:
+    """Return the pipeline of that name; without a name the only one.
+
+    Raises:
+        ConfigurationError: There is none of that name, or the choice is not clear.
+    """
+    if name is not None:
+        if name not in pipelines:
+            raise unknown("pipeline", name, pipelines, where=f"pipelines in {FILE}")
+        return pipelines[name]
+    if len(pipelines) == 1:
+        return next(iter(pipelines.values()))
+    if not pipelines:
+        raise ConfigurationError(
+            f"{FILE} names no pipeline", remedy='Add pipelines = ["module:attribute"] to its section [project]'
+        )
+    raise ConfigurationError("There are several pipelines", valid=sorted(pipelines), remedy="Name one of them")
+
+
+@contextmanager
+def _importing(root: Path) -> Iterator[None]:
+    """Put the project's folder on the import path, with none of the modules that an earlier load left behind."""
+    for name in [name for name, module in sys.modules.items() if hasattr(module, _MARK)]:
+        del sys.modules[name]
+    importlib.invalidate_caches()
+    before, bytecode = set(sys.modules), sys.dont_write_bytecode
+    sys.path.insert(0, str(root))
+    # Bytecode is told from its source by the second; a pipeline edited twice in one would not be seen.
+    sys.dont_write_bytecode = True
+    try:
+        yield
+    finally:
+        sys.dont_write_bytecode = bytecode
+        sys.path.remove(str(root))
+        for name in set(sys.modules) - before:
+            if _is_below(sys.modules[name], root):
+                setattr(sys.modules[name], _MARK, True)
+
+
+def _pipeline(config: ProjectConfig, place: str) -> PipelineSpec:
+    where = f"pipelines in {config.root / FILE}"
+    module_name, colon, attribute = place.partition(":")
+    if not colon or not attribute or not all(part.isidentifier() for part in module_name.split(".")):
+        raise ConfigurationError(f"A pipeline is not named ({where})", value=place, valid="module:attribute")
+    module = _import(config.root, module_name, where)
+    names = [name for name, value in vars(module).items() if _spec(value) is not None]
+    found = getattr(module, attribute, None)
+    if found is None:
+        raise unknown("pipeline", attribute, names, where=f"module {module_name}, {where}")
+    spec = _spec(found)
+    if spec is None:
+        raise ConfigurationError(
+            f"{place} is a {type(found).__name__}, no pipeline ({where})", valid=names or "penstock.Pipeline(…)"
+        )
+    return spec
+
+
+def _spec(value: object) -> PipelineSpec | None:
+    found = value if isinstance(value, PipelineSpec) else getattr(value, "spec", None)
+    return found if isinstance(found, PipelineSpec) else None
+
+
+def _import(root: Path, name: str, where: str) -> ModuleType:
+    top = name.partition(".")[0]
+    own = (root / top).is_dir() or (root / f"{top}.py").is_file()
+    loaded = sys.modules.get(top)
+    if own and (top in sys.stdlib_module_names or (loaded is not None and not _is_below(loaded, root))):
+        raise ConfigurationError(
+            f"The module {top} of the project has the name of another that is loaded already ({where})",
+            remedy=f"Rename {root / top}",
+        )
+    try:
+        return importlib.import_module(name)
+    except PenstockError as error:
+        line = _line(error, root)
+        if line:
+            error.what = f"{error.what.rstrip('.')} ({line})"
+            error.args = (error.sentence(),)
+        raise
+    except ModuleNotFoundError as error:
+        if error.name is not None and (name == error.name or name.startswith(f"{error.name}.")):
+            modules = [".".join(path.relative_to(root).with_suffix("").parts) for path in _sources(root, name)]
+            raise unknown("module", name, modules, where=where) from None
+        raise _broken(error, root, name, where) from error
+    except (Exception, SystemExit) as error:
+        raise _broken(error, root, name, where) from error
+
+
+def _broken(error: BaseException, root: Path, name: str, where: str) -> ConfigurationError:
+    line = _line(error, root)
+    said = error.msg if isinstance(error, SyntaxError) else str(error)
+    return ConfigurationError(
+        f"The module {name} cannot be imported: {type(error).__name__}: {said[:300]}"
+        + (f" ({line})" if line else f" ({where})"),
+        remedy="Mend it; --debug shows the traceback",
+    )
+
+
+def _line(error: BaseException, root: Path) -> str:
+    """Return the last line of the project's own code that led to an error, as ``pipeline.py, line 12``."""
+    if isinstance(error, SyntaxError) and error.filename:
+        path, number = Path(error.filename), error.lineno
+    else:
+        frames = [(frame.f_code.co_filename, line) for frame, line in walk_tb(error.__traceback__)]
+        own = [(Path(file), line) for file, line in frames if root in Path(file).parents]
+        if not own:
+            return ""
+        path, number = own[-1]
+    return f"{path.relative_to(root) if root in path.parents else path}, line {number}"
+
+
+def _sources(root: Path, name: str) -> list[Path]:
+    folder = root.joinpath(*name.split(".")[:-1])
+    return sorted([*root.glob("*.py"), *root.glob("*/*.py"), *(folder.glob("*.py") if folder != root else ())])[:200]
+
+
+def _is_below(module: ModuleType, root: Path) -> bool:
+    file = getattr(module, "__file__", None)
+    places = [file] if file else list(getattr(module, "__path__", []))
+    return any(root in Path(place).resolve().parents for place in places) and not any(
+        "site-packages" in place for place in places
+    )

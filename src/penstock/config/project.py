@@ -1,0 +1,224 @@
+"""``penstock.toml``: where a project's things are.
+
+Order, the later winning: the file, ``PENSTOCK__SECTION__KEY`` variables. ``${NAME}`` in a text is taken from the
+environment, then from ``.env`` and ``secrets.toml`` beside the file. Relative places are below the file's folder.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from penstock.config.connections import ConnectionTable, connection_from_table, resolved
+from penstock.config.variables import Variables, override, read_toml
+from penstock.errors import ConfigurationError
+from penstock.model.specs import ConnectionSpec, EnvironmentSpec
+from penstock.names import nearest, unknown
+
+FILE = "penstock.toml"
+LEAST_MEMORY = 64 * 2**20
+
+_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectConfig:
+    """Where a project's things are.
+
+    Attributes:
+        name: The project.
+        root: The folder of ``penstock.toml``.
+        catalog: URL of the catalog; may hold a password, so it is not shown.
+        pipelines: ``module:attribute`` of each pipeline, below the root.
+        environments: ``staging`` and ``production``.
+        connections: The named endpoints, secrets resolved.
+        memory: Bytes that DuckDB may hold.
+        datasets: Folder of training sets.
+        approvers: Who may approve a release; empty: anybody.
+    """
+
+    name: str
+    root: Path
+    catalog: str = field(repr=False)
+    pipelines: tuple[str, ...]
+    environments: Mapping[str, EnvironmentSpec]
+    connections: Mapping[str, ConnectionSpec]
+    memory: int
+    datasets: str
+    approvers: tuple[str, ...] = ()
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", strict=False, hide_input_in_errors=True)
+
+
+class _Project(_Section):
+    name: str = Field(min_length=1)
+    catalog: str = "sqlite:///.penstock/catalog.db"
+    pipelines: tuple[str, ...] = ()
+    memory: int | str = "512MiB"
+    datasets: str = "data/datasets"
+    approvers: tuple[str, ...] = ()
+
+
+class _Staging(_Section):
+    lake: str = "data/staging/lake"
+    warehouse: str = "data/staging/warehouse.duckdb"
+
+
+class _Production(_Section):
+    lake: str = "data/production/lake"
+    warehouse: str = "data/production/warehouse.duckdb"
+    keep_releases: int = Field(default=5, ge=1)
+
+
+class _Environments(_Section):
+    staging: _Staging = Field(default_factory=_Staging)
+    production: _Production = Field(default_factory=_Production)
+
+
+class _File(_Section):
+    project: _Project
+    environments: _Environments = Field(default_factory=_Environments)
+    connections: dict[str, ConnectionTable] = Field(default_factory=dict)
+
+
+def find_project(folder: str | Path | None = None) -> Path:
+    """Return the ``penstock.toml`` of a folder or the nearest above it.
+
+    Args:
+        folder: A folder, or the file itself; None: the current folder.
+
+    Raises:
+        ConfigurationError: There is none.
+    """
+    start = Path(folder or ".").expanduser().resolve()
+    if start.is_file():
+        return start
+    if not start.is_dir():
+        raise ConfigurationError("There is no such folder", value=str(start), remedy="Name the project with --project")
+    for place in (start, *start.parents):
+        if (place / FILE).is_file():
+            return place / FILE
+    raise ConfigurationError(
+        f"There is no {FILE} in {start} or above it",
+        remedy="penstock init DIR --template flights makes a project; --project DIR names one",
+    )
+
+
+def load_project(path: str | Path, environment: Mapping[str, str] | None = None) -> ProjectConfig:
+    """Read a project's configuration.
+
+    Args:
+        path: The ``penstock.toml``, or its folder.
+        environment: The variables; None takes the process's own.
+
+    Raises:
+        ConfigurationError: A key that is not known (with the nearest that is), a bad value, a missing variable.
+    """
+    file = find_project(path)
+    variables = dict(os.environ if environment is None else environment)
+    content = read_toml(file)
+    override(content, variables)
+    filled = Variables(file, variables).fill(content)
+    try:
+        given = _File.model_validate(filled)
+    except ValidationError as error:
+        raise _sentence(error, filled, file) from None
+    root = file.parent
+    return ProjectConfig(
+        name=given.project.name,
+        root=root,
+        catalog=resolved(root, given.project.catalog),
+        pipelines=given.project.pipelines,
+        environments=_environments(given.environments, root, file),
+        connections=MappingProxyType(
+            {
+                name: connection_from_table(name, each, root, f"connections.{name} in {file}")
+                for name, each in given.connections.items()
+            }
+        ),
+        memory=_bytes(given.project.memory, f"project.memory in {file}"),
+        datasets=resolved(root, given.project.datasets),
+        approvers=given.project.approvers,
+    )
+
+
+def _sentence(error: ValidationError, given: Any, file: Path) -> ConfigurationError:
+    """Turn the first of pydantic's findings into a sentence with file, key path and nearest match."""
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = [str(part) for part in first["loc"]]
+    path = ".".join(place)
+    if first["type"] == "extra_forbidden":
+        known = _known_keys(place[:-1])
+        kind = "section" if len(place) == 1 or place[:-1] == ["environments"] else "key"
+        return unknown(kind, place[-1], known, where=f"{path} in {file}")
+    if first["type"] == "missing":
+        for part in place[:-1]:
+            given = given[part]
+        guess = nearest(place[-1], given)
+        return ConfigurationError(
+            f"{path} is missing in {file}", remedy=f"Did you misspell it as {guess!r}?" if guess else None
+        )
+    return ConfigurationError(f"{path} in {file} is not usable: {first['msg'].lower()}")
+
+
+def _known_keys(place: Sequence[str]) -> list[str]:
+    model: type[BaseModel] = _File
+    for part in place:
+        annotation = model.model_fields[part].annotation
+        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
+            return []
+        model = annotation
+    return list(model.model_fields)
+
+
+def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, EnvironmentSpec]:
+    specs = {
+        name: EnvironmentSpec(
+            name=name,
+            lake=resolved(root, each.lake),
+            warehouse=resolved(root, each.warehouse),
+        )
+        for name, each in (("staging", given.staging), ("production", given.production))
+    }
+    production = specs["production"]
+    specs["production"] = EnvironmentSpec(
+        name="production",
+        lake=production.lake,
+        warehouse=production.warehouse,
+        keep_releases=given.production.keep_releases,
+    )
+    lakes = [Path(os.path.normpath(spec.lake)) for spec in specs.values()]
+    if lakes[0] == lakes[1] or lakes[0] in lakes[1].parents or lakes[1] in lakes[0].parents:
+        raise ConfigurationError(
+            f"The lakes of staging and production overlap in {file}",
+            value=f"{lakes[0]} and {lakes[1]}",
+            valid="two folders, neither inside the other",
+        )
+    if os.path.normpath(specs["staging"].warehouse) == os.path.normpath(production.warehouse):
+        raise ConfigurationError(
+            f"Staging and production have the same warehouse in {file}", value=production.warehouse, valid="two files"
+        )
+    return MappingProxyType(specs)
+
+
+def _bytes(given: int | str, where: str) -> int:
+    match = _SIZE.fullmatch(str(given))
+    if match is None:
+        raise ConfigurationError(
+            f"{where} is not a size", value=str(given), valid="as 512MiB, 2GB or a number of bytes"
+        )
+    number, prefix, binary = match.groups()
+    power = " KMGT".index(prefix.upper() or " ")
+    size = int(float(number) * (1024 if binary else 1000) ** power)
+    if size < LEAST_MEMORY:
+        raise ConfigurationError(f"{where} is too small to work with", value=str(given), valid="64MiB or more")
+    return size

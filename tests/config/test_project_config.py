@@ -1,0 +1,308 @@
+"""Reading penstock.toml: values, places, variables, secrets, and what is wrong with it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import FrozenInstanceError
+from pathlib import Path
+
+import pytest
+
+from penstock.config.connections import KEYS, connection_from_url
+from penstock.config.project import ProjectConfig, find_project, load_project
+from penstock.errors import ConfigurationError
+
+Write = Callable[[str], Path]
+
+WHOLE = """
+[project]
+name = "flights"
+catalog = "sqlite:///.penstock/catalog.db"
+pipelines = ["flights.pipeline:flights"]
+memory = "512MiB"
+datasets = "data/datasets"
+approvers = ["ada"]
+[environments.staging]
+lake = "data/staging/lake"
+warehouse = "data/staging/warehouse.duckdb"
+[environments.production]
+lake = "/srv/lake"
+warehouse = "data/production/warehouse.duckdb"
+keep_releases = 7
+[connections.ops]
+url = "sqlite:///sources/ops.db"
+[connections.weather_api]
+url = "http://127.0.0.1:8123"
+token = "${WEATHER_TOKEN}"
+rate = 20
+headers = { X-Team = "${TEAM:-none}" }
+[connections.crm]
+url = "postgresql://reader:p%40ss@db.example:5433/crm?sslmode=require"
+[connections.planes]
+url = "planes"
+"""
+LEAST = '[project]\nname = "p"\n'
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    def write(text: str) -> Path:
+        path = tmp_path / "penstock.toml"
+        path.write_text(text, encoding="utf-8")
+        return path
+
+    return write
+
+
+def load(path: Path, **variables: str) -> ProjectConfig:
+    return load_project(path, variables)
+
+
+def test_a_whole_file(write: Write, tmp_path: Path) -> None:
+    config = load(write(WHOLE), WEATHER_TOKEN="s3cret")
+    assert (config.name, config.root, config.memory) == ("flights", tmp_path, 512 * 2**20)
+    assert config.catalog == f"sqlite:///{tmp_path}/.penstock/catalog.db"
+    assert config.pipelines == ("flights.pipeline:flights",)
+    assert config.datasets == f"{tmp_path}/data/datasets"
+    assert config.approvers == ("ada",)
+    assert config.environments["staging"].lake == f"{tmp_path}/data/staging/lake"
+    assert config.environments["production"].lake == "/srv/lake"
+    assert config.environments["production"].keep_releases == 7
+    ops, api, crm, planes = (config.connections[name] for name in ("ops", "weather_api", "crm", "planes"))
+    assert (ops.kind, ops.url, ops.name) == ("sqlite", f"sqlite:///{tmp_path}/sources/ops.db", "ops")
+    assert (api.kind, api.secrets["token"]) == ("rest", "s3cret")
+    assert api.options == {"rate": 20, "headers": {"X-Team": "none"}}
+    assert (crm.kind, crm.url) == ("postgres", "postgresql://reader@db.example:5433/crm?sslmode=require")
+    assert crm.secrets == {"password": "p@ss"}
+    assert (planes.kind, planes.url) == ("files", f"{tmp_path}/planes")
+
+
+def test_the_least_file_has_defaults(write: Write, tmp_path: Path) -> None:
+    config = load(write(LEAST))
+    assert config.catalog == f"sqlite:///{tmp_path}/.penstock/catalog.db"
+    assert set(config.environments) == {"staging", "production"}
+    assert config.environments["production"].warehouse == f"{tmp_path}/data/production/warehouse.duckdb"
+    assert config.connections == {}
+    assert config.pipelines == config.approvers == ()
+
+
+def test_it_is_frozen(write: Write) -> None:
+    config = load(write(WHOLE), WEATHER_TOKEN="x")
+    with pytest.raises(FrozenInstanceError):
+        config.name = "other"  # type: ignore[misc]
+    with pytest.raises(TypeError):
+        config.environments["staging"] = config.environments["production"]  # type: ignore[index]
+    with pytest.raises(TypeError):
+        config.connections["ops"].secrets["password"] = ""  # type: ignore[index]
+
+
+def test_no_secret_is_shown(write: Write) -> None:
+    text = WHOLE.replace('"${TEAM:-none}"', '"Bearer ${HIDDEN}"') + 'password = "in-the-file"\n'
+    text = text.replace("sqlite:///.penstock/catalog.db", "postgresql://u:catalogpass@h/d")
+    config = load(write(text), WEATHER_TOKEN="s3cret", HIDDEN="hidden-header")
+    assert config.connections["weather_api"].options["headers"]["X-Team"] == "Bearer hidden-header"
+    assert "catalogpass" in config.catalog
+    for shown in (repr(config), str(config), repr(dict(config.connections))):
+        for secret in ("s3cret", "p@ss", "p%40ss", "in-the-file", "hidden-header", "catalogpass"):
+            assert secret not in shown
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            LEAST + '[conections.ops]\nurl = "x"',
+            r"section 'conections' \(conections in .*penstock\.toml\).*mean 'connections'",
+        ),
+        (LEAST + '[environments.prod]\nlake = "x"', "section 'prod'.*environments.prod in.*mean 'production'"),
+        (LEAST + '[environments.staging]\nlaek = "x"', "key 'laek'.*environments.staging.laek in.*mean 'lake'"),
+        ('[project]\nname = "p"\ncatalogue = "x"', "key 'catalogue'.*project.catalogue.*mean 'catalog'"),
+        (LEAST + '[connections.a]\nurll = "x"', "connections.a.url is missing in .*misspell it as 'urll'"),
+        (
+            LEAST + '[connections.a]\nurl = "sqlite:///x"\npasword = "y"',
+            "key 'pasword' .*connections.a in.*mean 'password'",
+        ),
+        (LEAST + '[connections.a]\nurl = "https://x"\ntokn = "y"', "key 'tokn'.*mean 'token'"),
+        (LEAST + '[connections.a]\nurl = "https://x"\nraet = 3', "key 'raet'.*mean 'rate'"),
+        (LEAST + '[connections.a]\nurl = "postgre://x/y"', "'postgre' .*connections.a.*mean 'postgres'"),
+        (LEAST + '[connections.a]\nurl = "x"\nkind = "sqlit"', "kind of connection 'sqlit'.*mean 'sqlite'"),
+        (LEAST + '[connections.a]\nurl = "https://x"\ntoken = 5', "token of connections.a .*is not a text"),
+        (LEAST + '[connections.a]\nurl = "sqlite:///"', "names no file"),
+        (LEAST + '[connections.a]\nurl = "http://[::1:x@y:1"', "not a URL"),
+        (LEAST + '[connections]\na = "sqlite:///x"', "connections.a in .* is not usable"),
+        ('[project]\nmemory = "1GiB"', "project.name is missing in .*penstock.toml"),
+        ("", "project is missing"),
+        ('[project]\nname = ""', "project.name in .* is not usable"),
+        ('[project]\nname = "p"\nmemory = "lots"', "project.memory in .* is not a size. Got: lots"),
+        ('[project]\nname = "p"\nmemory = "1MiB"', "too small"),
+        ('[project]\nname = "p"\npipelines = "a:b"', "project.pipelines in .* is not usable"),
+        (LEAST + "[environments.production]\nkeep_releases = 0", "keep_releases in .* is not usable"),
+        (LEAST + '[environments.staging]\nlake = "data/production/lake/in"', "overlap"),
+        (LEAST + '[environments.staging]\nlake = "./data/x/../production/lake"', "overlap"),
+        (LEAST + '[environments.staging]\nwarehouse = "data/production/warehouse.duckdb"', "same warehouse"),
+        ("[project\nname = 1", "not valid TOML.*line 1"),
+        (LEAST + LEAST, "not valid TOML"),
+        (
+            LEAST + '[connections.a]\nurl = "${NOT_THERE}"',
+            "variable NOT_THERE is not set, which connections.a.url in .*\\.env",
+        ),
+        (LEAST + '[connections.a]\nurl = "${NOT-A-NAME}"', "cannot be read. Got: \\$\\{NOT-A-NAME\\}"),
+    ],
+)
+def test_what_is_wrong_is_said_in_a_sentence(write: Write, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"(?s){said}") as caught:
+        load(write(text))
+    assert "pydantic" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_secret_is_not_in_the_sentence_about_it(write: Write) -> None:
+    text = LEAST + '[connections.a]\nurl = "postgre://u:hunter2@h/d"\ntoken = "hunter2"'
+    with pytest.raises(ConfigurationError) as caught:
+        load(write(text))
+    assert "hunter2" not in str(caught.value)
+
+
+def test_a_file_that_is_not_text(tmp_path: Path) -> None:
+    (tmp_path / "penstock.toml").write_bytes(b'[project]\nname = "caf\xe9"')
+    with pytest.raises(ConfigurationError, match="is not UTF-8: byte 21"):
+        load(tmp_path)
+
+
+def test_a_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
+    (tmp_path / "penstock.toml").write_bytes(b"\xef\xbb\xbf" + LEAST.encode())
+    assert load(tmp_path).name == "p"
+
+
+@pytest.mark.parametrize(
+    ("given", "size"),
+    [
+        ('"512MiB"', 512 * 2**20),
+        ('"2GB"', 2 * 10**9),
+        ('"1.5 gib"', 3 * 2**29),
+        ("268435456", 2**28),
+        ('"100M"', 10**8),
+    ],
+)
+def test_sizes(write: Write, given: str, size: int) -> None:
+    assert load(write(LEAST + f"memory = {given}")).memory == size
+
+
+def test_variables_come_from_the_environment_then_from_files(write: Write, tmp_path: Path) -> None:
+    path = write(LEAST + '[connections.a]\nurl = "https://x"\ntoken = "${A}-${B}-${C}-${D:-d}$$"\n')
+    (tmp_path / ".env").write_text(
+        "# secrets\nA=env-file\nexport B = 'quoted # not a comment' # one\n\nC=c # comment\n"
+    )
+    (tmp_path / "secrets.toml").write_text('B = "other"\nC = "other"\nD = "toml"\n')
+    assert load(path, A="process").connections["a"].secrets["token"] == "process-quoted # not a comment-c-toml$"
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        (".env", "A b", r"Line 1 of .*\.env is not NAME=value"),
+        (".env", "X=1\nA='b' c", r"Line 2 of .*\.env goes on"),
+        ("secrets.toml", "A = 1", r"A in .*secrets\.toml is not a text"),
+        ("secrets.toml", "A = ", r"secrets\.toml is not valid TOML"),
+    ],
+)
+def test_a_broken_file_of_secrets(write: Write, tmp_path: Path, name: str, content: str, said: str) -> None:
+    path = write(LEAST + '[connections.a]\nurl = "${A}"\n')
+    (tmp_path / name).write_text(content)
+    with pytest.raises(ConfigurationError, match=said):
+        load(path)
+
+
+def test_a_password_with_any_character_can_be_filled_into_a_url(write: Write) -> None:
+    path = write(LEAST + '[connections.a]\nurl = "postgresql://u:${PW}@h:1/d"\n')
+    connection = load(path, PW="p:a/s@s wör%d#?").connections["a"]
+    assert connection.secrets["password"] == "p:a/s@s wör%d#?"
+    assert connection.url == "postgresql://u@h:1/d"
+
+
+def test_variables_override_the_file(write: Write, tmp_path: Path) -> None:
+    config = load(
+        write(WHOLE),
+        WEATHER_TOKEN="x",
+        PENSTOCK__PROJECT__MEMORY="1GiB",
+        PENSTOCK__PROJECT__APPROVERS='["bob", "eve"]',
+        PENSTOCK__ENVIRONMENTS__PRODUCTION__KEEP_RELEASES="3",
+        PENSTOCK__CONNECTIONS__OPS__URL="postgresql://u:secret@h/ops",
+        PENSTOCK__CONNECTIONS__NEW__URL="https://new.example",
+        PENSTOCK_USER="somebody",
+    )
+    assert config.memory == 2**30
+    assert config.approvers == ("bob", "eve")
+    assert config.environments["production"].keep_releases == 3
+    assert config.connections["ops"].secrets == {"password": "secret"}
+    assert config.connections["new"].kind == "rest"
+
+
+@pytest.mark.parametrize(
+    ("variable", "said"),
+    [
+        ("PENSTOCK__PROJECT", "names no key"),
+        ("PENSTOCK__PROJECT__NAME__X", "goes below a key that holds a value"),
+        ("PENSTOCK__PROJEKT__NAME", "section 'projekt'.*mean 'project'"),
+        ("PENSTOCK__PROJECT__MEMRY", "key 'memry'.*mean 'memory'"),
+    ],
+)
+def test_a_bad_override(write: Write, variable: str, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        load(write(LEAST), **{variable: "x"})
+
+
+def test_the_project_is_found_upward(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(LEAST)
+    below = tmp_path / "a" / "b"
+    below.mkdir(parents=True)
+    assert find_project(below) == find_project(path) == find_project(tmp_path) == path
+    monkeypatch.chdir(below)
+    assert find_project() == path
+    with pytest.raises(ConfigurationError, match="no such folder"):
+        find_project(tmp_path / "nowhere")
+    path.unlink()
+    with pytest.raises(ConfigurationError, match=r"no penstock\.toml in .* or above it.*penstock init"):
+        find_project(below)
+
+
+def test_the_process_environment_is_the_default(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PENSTOCK__PROJECT__NAME", "renamed")
+    assert load_project(write(LEAST)).name == "renamed"
+    assert os.environ["PENSTOCK__PROJECT__NAME"] == "renamed"
+
+
+@pytest.mark.parametrize(
+    ("url", "kind", "shown"),
+    [
+        ("sqlite:///ops.db", "sqlite", "sqlite:///ops.db"),
+        ("planes/*.csv", "files", "planes/*.csv"),
+        ("C:\\planes.csv", "files", "C:\\planes.csv"),
+        ("file:///data/x.csv", "files", "file:///data/x.csv"),
+        ("postgresql+psycopg://u:p@h/d", "postgres", "postgresql+psycopg://u@h/d"),
+        ("HTTPS://h/x", "rest", "HTTPS://h/x"),
+        ("odd:name.csv", None, ""),
+    ],
+)
+def test_a_connection_from_a_url_alone(url: str, kind: str | None, shown: str) -> None:
+    if kind is None:
+        with pytest.raises(ConfigurationError, match="scheme"):
+            connection_from_url("c", url)
+    else:
+        connection = connection_from_url("c", url)
+        assert (connection.kind, connection.url) == (kind, shown)
+
+
+def test_sqlite_places_may_hold_any_character(write: Write, tmp_path: Path) -> None:
+    config = load(write(LEAST + '[connections.a]\nurl = "sqlite:///my%20data/100%25 ü.db"\n'))
+    assert config.connections["a"].url == f"sqlite:///{tmp_path}/my%20data/100%25%20%C3%BC.db"
+    absolute = load(write(LEAST + '[connections.a]\nurl = "sqlite:////srv/x.db"\n'))
+    assert absolute.connections["a"].url == "sqlite:////srv/x.db"
+
+
+def test_the_keys_of_rest_are_those_that_its_source_reads() -> None:
+    from penstock.extract.http.settings import SETTINGS
+    from penstock.extract.rest import options
+
+    assert set(KEYS["rest"]) == {*SETTINGS, *options._CONNECTION}
