@@ -6,7 +6,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from penstock import config as configuration
+from penstock.config.pipelines import choose_pipeline, load_pipelines
+from penstock.config.project import find_project, load_project
 from penstock.model.events import Observer, ignore
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ class Project:
     """
 
     def __init__(self, folder: str | Path | None = None, *, observer: Observer = ignore) -> None:
-        self.config = configuration.load_project(configuration.find_project(folder))
+        self.config = load_project(find_project(folder))
         self._observer = observer
         self._opened: Workspace | None = None
 
@@ -61,11 +62,11 @@ class Project:
 
     def pipelines(self) -> dict[str, PipelineSpec]:
         """Return the pipelines by name."""
-        return configuration.load_pipelines(self.config)
+        return load_pipelines(self.config)
 
     def pipeline(self, name: str | None = None) -> PipelineSpec:
         """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
-        return configuration.choose_pipeline(self.pipelines(), name)
+        return choose_pipeline(self.pipelines(), name)
 
     def status(self) -> ProjectStatus:
         """Return how things stand."""
@@ -118,15 +119,15 @@ class Project:
         """
         from penstock.orchestrate import running
 
-        return running.run(self._workspace, self.pipeline(pipeline), interval, expected=plan)
+        asked = running.Asked(interval=interval, expected=plan)
+        return running.run(self._workspace, self.pipeline(pipeline), asked)
 
-    def backfill(
-        self, pipeline: str | None, interval: Interval, *, again: bool = False
-    ) -> RunReceipt:
+    def backfill(self, pipeline: str | None, interval: Interval, *, again: bool = False) -> RunReceipt:
         """Run a pipeline over a range, interval by interval; what is done is skipped unless ``again``."""
         from penstock.orchestrate import running
 
-        return running.run(self._workspace, self.pipeline(pipeline), interval, command="backfill", again=again)
+        asked = running.Asked(command="backfill", interval=interval, again=again)
+        return running.run(self._workspace, self.pipeline(pipeline), asked)
 
     def retry(self, pipeline: str | None = None, table: str | None = None) -> RunReceipt:
         """Read the rejected loads again, just those, and go on below them."""

@@ -1,0 +1,203 @@
+"""Questions about how things stand, answered from the catalog and the lake; nothing is written there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock import names
+from penstock.model.answers import (
+    PipelineStatus,
+    ProjectStatus,
+    QuarantineRows,
+    QuarantineSummary,
+    TableStatus,
+)
+from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.receipts import State
+from penstock.model.releases import Release
+from penstock.model.specs import PipelineSpec, SourceSpec
+from penstock.names import unknown
+from penstock.orchestrate import indexing, planner
+from penstock.orchestrate.ledger import SourceLedger, collect
+from penstock.orchestrate.workspace import Workspace, now
+from penstock.validate import quarantine as shelves
+
+
+def status(workspace: Workspace, specs: Sequence[PipelineSpec]) -> ProjectStatus:
+    """Return how the project stands, and what waits for a person."""
+    indexing.follow_releases(workspace)
+    releases = workspace.catalog.releases()
+    current = releases[0] if releases else None
+    pipelines = tuple(_pipeline(workspace, spec, current) for spec in specs)
+    places = {"staging lake": workspace.staging.lake, "staging warehouse": workspace.staging.warehouse}
+    if workspace.production is not None:
+        places |= {
+            "production lake": workspace.production.lake,
+            "production warehouse": workspace.production.warehouse,
+            "datasets": workspace.datasets,
+        }
+    return ProjectStatus(
+        name=workspace.name,
+        pipelines=pipelines,
+        release=current.number if current else 0,
+        released_at=current.created_at if current else None,
+        waiting=tuple(_waiting(workspace, pipelines, current)),
+        places=places,
+    )
+
+
+def versions(workspace: Workspace, table: str, limit: int) -> tuple[Entry, ...]:
+    """Return the newest entries of a table, named with or without ``raw_``."""
+    found = resolve(workspace, table)
+    return workspace.catalog.entries(found, limit=limit)
+
+
+def resolve(workspace: Workspace, table: str) -> str:
+    """Return the lake table that a user means by a name."""
+    indexing.follow(workspace, workspace.lake.tables())
+    known = workspace.catalog.tables()
+    for candidate in (table, names.raw(table)):
+        if candidate in known:
+            return candidate
+    raise unknown("table", table, known, where="the staging lake")
+
+
+def quarantine(workspace: Workspace, table: str | None) -> tuple[QuarantineSummary, ...]:
+    """Return what was set aside, newest first."""
+    tables = (resolve(workspace, table),) if table else workspace.catalog.tables()
+    found = [
+        _summary(workspace, name, entry)
+        for name in tables
+        for entry in workspace.catalog.entries(name)
+        if entry.quarantine is not None
+    ]
+    return tuple(sorted(found, key=lambda item: item.created_at, reverse=True))
+
+
+def quarantine_rows(workspace: Workspace, table: str, number: int | None, limit: int) -> QuarantineRows:
+    """Return rows that one load or version set aside."""
+    name = resolve(workspace, table)
+    shelved = [entry for entry in workspace.catalog.entries(name) if entry.quarantine is not None]
+    chosen = [entry for entry in shelved if number is None or number in (entry.load, entry.number)]
+    if not chosen:
+        numbers = [str(entry.load or entry.number) for entry in shelved]
+        what = f"{name} has no quarantined rows" + (f" in load {number}" if number is not None else "")
+        raise indexing.not_found(what, numbers)
+    entry = chosen[0]
+    assert entry.quarantine is not None
+    rows = shelves.rows(workspace.lake.objects, entry.quarantine, limit)
+    total = entry.report.quarantined if entry.report else rows.num_rows
+    return QuarantineRows(table=name, number=entry.load or entry.number, rows=tuple(rows.to_pylist()), total=total)
+
+
+def _summary(workspace: Workspace, table: str, entry: Entry) -> QuarantineSummary:
+    assert entry.quarantine is not None
+    failures = entry.report.failures if entry.report else ()
+    return QuarantineSummary(
+        table=table,
+        number=entry.load or entry.number,
+        created_at=entry.created_at,
+        rows=entry.report.quarantined if entry.report else 0,
+        reasons={failure.check: failure.count for failure in failures if failure.severity == "quarantine"},
+        path=workspace.lake.objects.uri(entry.quarantine),
+    )
+
+
+def _pipeline(workspace: Workspace, spec: PipelineSpec, current: Release | None) -> PipelineStatus:
+    indexing.follow(workspace, indexing.tables_of(spec))
+    ledger = collect(spec, workspace.catalog)
+    promoted = {item.table: item.number for item in current.tables} if current else {}
+    tables = [_source(source, ledger.sources[source.table]) for source in spec.sources]
+    for transform in spec.transforms:
+        versions_known = ledger.versions[transform.table]
+        head = versions_known.head
+        tables.append(
+            TableStatus(
+                table=transform.table,
+                kind="transform",
+                number=head.number if head else 0,
+                rows=head.rows if head else 0,
+                quarantined=sum(e.report.quarantined for e in versions_known.newest.values() if e.report),
+                newest=head.created_at if head else None,
+                production=promoted.get(transform.table),
+            )
+        )
+    done, missing = _intervals(spec, ledger.sources)
+    runs = [run for run in workspace.catalog.runs(spec.name, 20) if run.state is not State.UNCHANGED]
+    return PipelineStatus(
+        name=spec.name,
+        last_run=runs[0] if runs else None,
+        tables=tuple(tables),
+        intervals_done=done,
+        intervals_missing=missing,
+    )
+
+
+def _source(source: SourceSpec, known: SourceLedger) -> TableStatus:
+    live = known.live()
+    newest = known.records[-1].entry if known.records else None
+    measured = source.interval or source.cursor or ""
+    bounds = [
+        str(file.statistics[measured][1])
+        for record in live
+        for file in record.entry.files
+        if measured in file.statistics and file.statistics[measured][1] is not None
+    ]
+    set_aside = sum(r.verdict_entry.report.quarantined for r in live if r.verdict_entry and r.verdict_entry.report)
+    return TableStatus(
+        table=known.table,
+        kind="source",
+        number=newest.number if newest else 0,
+        rows=sum(record.entry.rows for record in live) - set_aside,
+        quarantined=set_aside,
+        rejected=tuple(record.entry.number for record in known.rejected),
+        newest=newest.created_at if newest else None,
+        event_time=max(bounds, default=None),
+    )
+
+
+def _intervals(spec: PipelineSpec, sources: dict[str, SourceLedger]) -> tuple[int, int]:
+    by_interval = [source.table for source in spec.sources if source.interval]
+    if not by_interval:
+        return 0, 0
+    done = set.intersection(*(sources[table].done() for table in by_interval))
+    if not done:
+        return 0, 0
+    newest = max(done)
+    wanted = [interval for interval in planner.intervals(spec, None, now()) if interval <= newest]
+    return len(done), len([interval for interval in wanted if interval not in done])
+
+
+def _waiting(workspace: Workspace, pipelines: Sequence[PipelineStatus], current: Release | None) -> list[str]:
+    found = []
+    for pipeline in pipelines:
+        for table in pipeline.tables:
+            for load in table.rejected:
+                name = table.table.removeprefix(names.RAW_PREFIX)
+                found.append(
+                    f"load {load} of {table.table} is rejected: penstock retry --table {name}, "
+                    f"or penstock accept | discard {name} {load}"
+                )
+        for candidate in workspace.catalog.candidates(pipeline.name)[:1]:
+            kinds = {decision.kind for decision in workspace.catalog.decisions(candidate.id)}
+            moved = candidate.against != (current.number if current else 0)
+            if not moved and not kinds & {"approve", "reject", "promote"} and candidate.changes:
+                found.append(f"candidate {candidate.id} of {pipeline.name} waits: penstock approve {candidate.id}")
+            elif not moved and "approve" in kinds and "promote" not in kinds:
+                found.append(
+                    f"candidate {candidate.id} of {pipeline.name} is approved: penstock promote {candidate.id}"
+                )
+    return found
+
+
+def rejected_entry(known: SourceLedger, load: int) -> Entry | None:
+    """Return a load that waits for a verdict of a person."""
+    for record in known.records:
+        if record.entry.number == load and record.verdict is Verdict.REJECTED:
+            return record.entry
+    return None
+
+
+def version_entries(workspace: Workspace, table: str) -> tuple[Entry, ...]:
+    """Return the versions of a transformed table, newest first."""
+    return workspace.catalog.entries(table, EntryKind.VERSION)

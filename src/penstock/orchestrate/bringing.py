@@ -1,0 +1,201 @@
+"""Bringing one source in: extract, land, check, verdict. Runs in a thread of its own and changes no ledger."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penstock import names, plugins
+from penstock.errors import ConflictError, PenstockError, StaleWriterError
+from penstock.extract.port import Request
+from penstock.land.landing import Landing, LandPorts, land
+from penstock.model.entries import Entry, EntryKind, Verdict, Work
+from penstock.model.interval import Interval
+from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
+from penstock.model.specs import SourceSpec
+from penstock.orchestrate.context import RunContext, failed
+from penstock.orchestrate.retrying import retrying
+from penstock.orchestrate.workspace import now
+from penstock.sql import relations
+from penstock.validate.checking import Checking, CheckPorts, check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bringing:
+    """One extraction to be done.
+
+    Attributes:
+        source: The source.
+        interval: The interval to read, for sources that are read by interval.
+        position: Where the newest accepted load stopped.
+        supersedes: Loads whose rows the new one replaces.
+        boundary: Accepted loads whose last rows may be read again.
+        current: The newest accepted load, to tell whether anything changed.
+        tables: Tables that checks refer to, as FROM-clause relations.
+    """
+
+    source: SourceSpec
+    interval: Interval | None = None
+    position: Mapping[str, Any] | None = None
+    supersedes: tuple[int, ...] = ()
+    boundary: tuple[Entry, ...] = ()
+    current: Entry | None = None
+    tables: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Brought:
+    """What came of it: the load and its verdict, where something new landed; the error, where it failed."""
+
+    load: Entry | None = None
+    verdict: Entry | None = None
+    error: PenstockError | None = None
+
+
+def bring(task: Bringing, context: RunContext) -> Brought:
+    """Extract, land and check one source; transient errors are retried, other errors end in the answer."""
+    step = f"extract {task.source.table}"
+    begun = context.started(step, names.raw(task.source.table))
+    try:
+        receipt = retrying(lambda: _land(task, context, step), step, context.workspace.observer)
+        if receipt is None or receipt.entry is None:
+            context.finished(
+                StepReceipt(
+                    step=step,
+                    table=names.raw(task.source.table),
+                    state=State.UNCHANGED,
+                    interval=task.interval,
+                    seconds=time.monotonic() - begun,
+                    notes=receipt.notes if receipt else (),
+                )
+            )
+            return Brought()
+        verdict = check_load(receipt.entry, task.source, task.tables, context)
+    except PenstockError as error:
+        context.finished(
+            replace(failed(step, names.raw(task.source.table), time.monotonic() - begun, error), interval=task.interval)
+        )
+        return Brought(error=error)
+    context.finished(_receipt(step, receipt, verdict, time.monotonic() - begun))
+    return Brought(receipt.entry, verdict)
+
+
+def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
+    workspace = context.workspace
+    connection = workspace.connections.get(task.source.connection) if task.source.connection else None
+    kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
+    extraction = plugins.find("source", kind)().open(
+        Request(
+            source=task.source,
+            connection=connection,
+            interval=task.interval,
+            position=task.position,
+            root=workspace.root,
+        )
+    )
+    if extraction is None:
+        return None
+    work = Work(interval=task.interval, since=task.position)
+    spec = Landing(
+        source=task.source,
+        work=work,
+        run=context.run,
+        fence=context.fence,
+        created_at=now(),
+        supersedes=task.supersedes,
+        boundary=task.boundary,
+        current=task.current,
+    )
+    receipt = land(spec, LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step)))
+    if receipt.entry is not None:
+        workspace.catalog.index((receipt.entry,))
+    return receipt
+
+
+def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], context: RunContext) -> Entry:
+    """Check a load that landed and commit its verdict; also called for loads that a crash left unchecked."""
+    workspace = context.workspace
+    table = workspace.lake.table(load.table)
+    uris = [table.uri(file.path) for file in load.files]
+    relation = (
+        relations.parquet(uris, located=True)
+        if uris
+        else relations.empty([(column.name, column.stored or column.type) for column in load.schema], located=True)
+    )
+    with workspace.engine.session() as connection:
+        found = check(
+            Checking(
+                table=load.table,
+                checks=context.spec.checks.get(source.table, ()),
+                relation=relation,
+                columns=load.schema,
+                tables=tables,
+                now=load.created_at,
+                quarantine_path=f"_quarantine/{load.table}/{load.number}.parquet",
+                origins=load.origins,
+                files=load.files,
+            ),
+            CheckPorts(
+                connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
+            ),
+        )
+    verdict = Verdict.REJECTED if found.report.rejects else Verdict.ACCEPTED
+    return judge(load, verdict, context, found=found)
+
+
+def judge(
+    load: Entry, verdict: Verdict, context: RunContext, *, found: CheckReceipt | None = None, reason: str = ""
+) -> Entry:
+    """Commit a verdict about a load to the lake and index it."""
+    table = context.workspace.lake.table(load.table)
+    for attempt in range(3):
+        entry = Entry(
+            table=load.table,
+            number=table.next_number(),
+            previous=None,
+            kind=EntryKind.VERDICT,
+            created_at=now(),
+            run=context.run,
+            fence=context.fence,
+            load=load.number,
+            verdict=verdict,
+            reason=reason,
+            report=found.report if found else None,
+            quarantine=found.quarantine if found else None,
+            profile=found.profile if found else {},
+            schema=load.schema,
+        )
+        try:
+            committed = table.commit(entry)
+        except StaleWriterError:
+            raise
+        except ConflictError:
+            if attempt == 2:
+                raise
+            continue
+        context.workspace.catalog.index((committed,))
+        return committed
+    raise AssertionError
+
+
+def _receipt(step: str, landed: LandReceipt, verdict: Entry, seconds: float) -> StepReceipt:
+    assert landed.entry is not None
+    report = verdict.report
+    notes = landed.notes
+    if verdict.verdict is Verdict.REJECTED and report is not None:
+        notes = (*notes, *(failure.message for failure in report.failures if failure.severity == "error"))
+    return StepReceipt(
+        step=step,
+        table=landed.table,
+        state=State.REJECTED if verdict.verdict is Verdict.REJECTED else State.DONE,
+        interval=landed.entry.work.interval if landed.entry.work else None,
+        rows=landed.rows,
+        bytes=landed.bytes,
+        quarantined=report.quarantined if report else 0,
+        seconds=seconds,
+        number=landed.entry.number,
+        notes=notes,
+        report=report,
+    )

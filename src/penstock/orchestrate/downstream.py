@@ -1,0 +1,316 @@
+"""Below the raw zone: accepted loads enter the warehouse, transforms are computed, checked and published.
+
+Everything of one interval happens in one warehouse transaction. The lake is committed first, so a crash leaves the
+warehouse behind, never ahead; what it missed is applied by the next run.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from penstock import names
+from penstock.catalog.port import LoadRecord
+from penstock.errors import PenstockError
+from penstock.load.ledger import Ledger as AppliedLoads
+from penstock.load.loading import apply_loads
+from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
+from penstock.load.versions import apply_version
+from penstock.model.entries import Entry, InputVersion
+from penstock.model.interval import Interval
+from penstock.model.receipts import CheckReceipt, State, StepReceipt
+from penstock.model.specs import SourceSpec, TransformSpec
+from penstock.orchestrate.context import RunContext, failed
+from penstock.orchestrate.ledger import Ledger
+from penstock.orchestrate.planner import Due, due
+from penstock.orchestrate.workspace import now
+from penstock.sql import relations
+from penstock.sql.text import identifier
+from penstock.stores.port import Lake, WarehouseTransaction
+from penstock.transform.computing import Computed, Transforming, TransformPorts, compute
+from penstock.transform.publishing import Publishing, PublishPorts, publish
+from penstock.validate.checking import Checking, CheckPorts, check
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wave:
+    """What goes down together.
+
+    Attributes:
+        transforms: Transform and interval, each after those it reads.
+        codes: Transform to the fingerprint of its code.
+    """
+
+    transforms: Sequence[tuple[TransformSpec, Interval | None]]
+    codes: Mapping[str, str]
+
+    def due(self, transform: TransformSpec, interval: Interval | None, context: RunContext) -> Due:
+        """Say whether a transform must be computed now."""
+        return due(transform, interval, context.ledger, self.codes[transform.table])
+
+
+def flow(wave: Wave, context: RunContext) -> None:
+    """Apply what is accepted and compute what is due, in one warehouse transaction."""
+    if not _behind(context) and not any(wave.due(*item, context).why for item in wave.transforms):
+        _skip_blocked(wave, context)
+        return
+    with context.workspace.warehouse.writing() as transaction:
+        for source in context.spec.sources:
+            _apply_source(source, transaction, context)
+        for transform in context.spec.transforms:
+            _catch_up(transform, transaction, context)
+        for transform, interval in wave.transforms:
+            found = wave.due(transform, interval, context)
+            if found.why:
+                _make(_Making(transform, interval, found), transaction, context)
+    _skip_blocked(wave, context)
+    context.applied = _committed(context)
+
+
+def _committed(context: RunContext) -> dict[str, set[int]]:
+    """Return what the lake holds for the warehouse: live loads, and the newest version of each interval."""
+    found = {known.table: {r.entry.number for r in known.live()} for known in context.ledger.sources.values()}
+    for name, versions in context.ledger.versions.items():
+        found[name] = {entry.number for entry in versions.newest.values()}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def _behind(context: RunContext) -> bool:
+    """Say whether the lake has something that the warehouse may not have."""
+    committed = _committed(context)
+    if committed and not context.applied:
+        context.applied = _applied(context)
+    return committed != context.applied
+
+
+def _applied(context: RunContext) -> dict[str, set[int]]:
+    """Ask the warehouse, once in a run, how far it is."""
+    committed, found = _committed(context), {}
+    with context.workspace.warehouse.reading() as transaction:
+        for name, numbers in committed.items():
+            table = _served(name, context)
+            if transaction.columns(table) is None:
+                continue
+            if name in {known.table for known in context.ledger.sources.values()}:
+                found[name] = numbers & AppliedLoads(transaction, table).live()
+            else:
+                reached = transaction.applied(table)
+                found[name] = {number for number in numbers if number <= reached}
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def _served(lake_table: str, context: RunContext) -> str:
+    for source in context.spec.sources:
+        if names.raw(source.table) == lake_table:
+            return context.workspace.warehouse_table(source.table)
+    return lake_table
+
+
+def _skip_blocked(wave: Wave, context: RunContext) -> None:
+    for transform, interval in wave.transforms:
+        found = wave.due(transform, interval, context)
+        if found.blocked:
+            context.finished(
+                StepReceipt(
+                    step=f"transform {transform.table}",
+                    table=transform.table,
+                    state=State.SKIPPED,
+                    interval=interval,
+                    notes=(found.blocked,),
+                )
+            )
+
+
+def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context: RunContext) -> None:
+    lake = context.workspace.lake
+    known = context.ledger.sources[source.table]
+    live = known.live()
+    numbers = {record.entry.number for record in live}
+    held = context.applied.get(known.table, set())
+    if numbers == held:
+        return
+    step = f"load {known.table}"
+    begun = time.monotonic()
+    receipt = apply_loads(
+        Loading(
+            source=source,
+            table=context.workspace.warehouse_table(source.table),
+            loads=tuple(_accepted(record, lake) for record in live if record.entry.number not in held),
+        ),
+        LoadPorts(
+            transaction=transaction,
+            lake_table=lake.table(known.table),
+            live=lambda: [_accepted(record, lake) for record in live],
+            advance=context.advance(step),
+        ),
+    )
+    if receipt.loads:
+        context.finished(
+            StepReceipt(
+                step=step,
+                table=known.table,
+                state=State.DONE,
+                rows=receipt.inserted,
+                seconds=time.monotonic() - begun,
+                number=max(receipt.loads),
+            )
+        )
+
+
+def _accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
+    path = record.verdict_entry.quarantine if record.verdict_entry else None
+    return AcceptedLoad(record.entry, lake.objects.uri(path) if path else None)
+
+
+def _catch_up(transform: TransformSpec, transaction: WarehouseTransaction, context: RunContext) -> None:
+    """Apply versions that a crash kept from the warehouse."""
+    newest = context.ledger.versions[transform.table].newest.values()
+    held = context.applied.get(transform.table, set())
+    for entry in sorted((entry for entry in newest if entry.number not in held), key=lambda entry: entry.number):
+        apply_version(VersionLoading(table=transform.table, entry=entry), _ports(transform, transaction, context))
+
+
+def _ports(transform: TransformSpec, transaction: WarehouseTransaction, context: RunContext) -> LoadPorts:
+    return LoadPorts(transaction=transaction, lake_table=context.workspace.lake.table(transform.table))
+
+
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """A transform on its way to a version."""
+
+    transform: TransformSpec
+    interval: Interval | None
+    due: Due
+
+    @property
+    def step(self) -> str:
+        return f"transform {self.transform.table}"
+
+
+def _make(making: _Making, transaction: WarehouseTransaction, context: RunContext) -> None:
+    begun = context.started(making.step, making.transform.table)
+    try:
+        computed = compute(
+            Transforming(
+                transform=making.transform,
+                names={name: _input_table(name, context) for name in making.transform.inputs},
+                interval=making.interval,
+            ),
+            TransformPorts(transaction, context.advance(making.step)),
+        )
+        receipt = _settle(making, computed, transaction, context)
+    except PenstockError as error:
+        context.errors.append(error)
+        receipt = failed(making.step, making.transform.table, 0.0, error)
+    context.finished(replace(receipt, interval=making.interval, seconds=time.monotonic() - begun))
+
+
+def _settle(making: _Making, computed: Computed, transaction: WarehouseTransaction, context: RunContext) -> StepReceipt:
+    """Check a result, then publish it; a result equal to what stands makes no version."""
+    versions = context.ledger.versions[making.transform.table]
+    standing = versions.newest.get(making.interval)
+    receipt = StepReceipt(step=making.step, table=making.transform.table, state=State.UNCHANGED, rows=computed.rows)
+    if standing is not None and standing.content == computed.content:
+        versions.equal(making.interval, standing.number, making.due.fingerprint)
+        return replace(receipt, number=standing.number, fingerprint=making.due.fingerprint)
+    found = _check(making, computed, transaction, context)
+    if found.report.rejects:
+        reasons = tuple(failure.message for failure in found.report.failures if failure.severity == "error")
+        return replace(receipt, state=State.REJECTED, report=found.report, notes=reasons)
+    entry = _publish(making, computed, found, transaction, context)
+    versions.add(entry)
+    return replace(
+        receipt,
+        state=State.DONE,
+        bytes=sum(file.bytes for file in entry.files),
+        quarantined=found.report.quarantined,
+        number=entry.number,
+        fingerprint=entry.fingerprint,
+        report=found.report,
+    )
+
+
+def _check(making: _Making, computed: Computed, transaction: WarehouseTransaction, context: RunContext) -> CheckReceipt:
+    workspace, table = context.workspace, making.transform.table
+    located = (
+        f"(SELECT *, '' AS {relations.FILE}, row_number() OVER () - 1 AS {relations.ROW} "
+        f"FROM {identifier(computed.relation)})"
+    )
+    made = [source.table for source in context.spec.sources] + [item.table for item in context.spec.transforms]
+    present = set(transaction.tables())
+    referable = {name: _input_table(name, context) for name in made if _input_table(name, context) in present}
+    return check(
+        Checking(
+            table=table,
+            checks=context.spec.checks.get(table, ()),
+            relation=located,
+            columns=computed.columns,
+            tables={name: identifier(served) for name, served in referable.items()},
+            now=now(),
+            quarantine_path=f"_quarantine/{table}/{workspace.lake.table(table).next_number()}.parquet",
+        ),
+        CheckPorts(
+            connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)
+        ),
+    )
+
+
+def _publish(
+    making: _Making, computed: Computed, found: CheckReceipt, transaction: WarehouseTransaction, context: RunContext
+) -> Entry:
+    workspace, transform = context.workspace, making.transform
+    entry = publish(
+        Publishing(
+            transform=transform,
+            computed=computed,
+            created_at=now(),
+            interval=making.interval,
+            inputs=tuple(
+                InputVersion(table=_lake_table(name, context), number=number)
+                for name, numbers in making.due.inputs.items()
+                for number in numbers
+            ),
+            fingerprint=making.due.fingerprint,
+            checked=found,
+            run=context.run,
+            fence=context.fence,
+        ),
+        PublishPorts(transaction, workspace.lake.table(transform.table), workspace.lake.objects),
+    )
+    workspace.catalog.index((entry,))
+    spared = computed.relation if found.quarantine is None else None
+    apply_version(
+        VersionLoading(table=transform.table, entry=entry, relation=spared), _ports(transform, transaction, context)
+    )
+    return entry
+
+
+def _is_source(name: str, context: RunContext) -> bool:
+    return name in context.ledger.sources
+
+
+def _input_table(name: str, context: RunContext) -> str:
+    """Return the warehouse table of an input."""
+    return context.workspace.warehouse_table(name) if _is_source(name, context) else name
+
+
+def _lake_table(name: str, context: RunContext) -> str:
+    return names.raw(name) if _is_source(name, context) else name
+
+
+def relation_of(name: str, ledger: Ledger, lake: Lake) -> str | None:
+    """Return a lake table as a relation over its files, for checks of raw rows; None where it has no rows yet."""
+    if name in ledger.sources:
+        table = lake.table(names.raw(name))
+        sets = [
+            relations.FileSet(tuple(table.uri(file.path) for file in load.entry.files), load.quarantine)
+            for load in (_accepted(record, lake) for record in ledger.sources[name].live())
+            if load.entry.files
+        ]
+        return relations.accepted(sets) if sets else None
+    if name in ledger.versions and ledger.versions[name].head is not None:
+        table = lake.table(name)
+        files = table.live()
+        return relations.parquet([table.uri(file.path) for file in files]) if files else None
+    return None

@@ -1,0 +1,101 @@
+"""Bringing the catalog up to the lake: the lake is the truth, the catalog only an index over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from penstock import names
+from penstock.errors import NotFoundError
+from penstock.model.codec import decode, encode
+from penstock.model.entries import Entry
+from penstock.model.receipts import RunReceipt
+from penstock.model.releases import Candidate, Decision, Release
+from penstock.model.specs import PipelineSpec
+from penstock.orchestrate.workspace import Workspace, folder_exists
+
+RUNS = "_runs/"
+DECISIONS = "_decisions/"
+CANDIDATES = "_candidates/"
+RELEASES = "releases/"
+
+
+def tables_of(spec: PipelineSpec) -> tuple[str, ...]:
+    """Return the lake tables of a pipeline."""
+    return (*(names.raw(source.table) for source in spec.sources), *(item.table for item in spec.transforms))
+
+
+def follow(workspace: Workspace, tables: Iterable[str]) -> int:
+    """Index the entries that the lake has and the catalog has not; returns how many.
+
+    Costs one look at each table's log, whatever its length.
+    """
+    if not folder_exists(workspace.staging.lake):
+        return 0
+    found = 0
+    for table in tables:
+        known = workspace.catalog.head(table)
+        new = tuple(workspace.lake.table(table).entries(known))
+        if new:
+            workspace.catalog.index(new)
+            found += len(new)
+    return found
+
+
+def commit(workspace: Workspace, entry: Entry) -> Entry:
+    """Index an entry that has just been committed to the lake."""
+    workspace.catalog.index((entry,))
+    return entry
+
+
+def keep_run(workspace: Workspace, run: RunReceipt) -> None:
+    """Write a finished run to the lake, then index it."""
+    workspace.lake.objects.create(f"{RUNS}{run.id}.json", encode(run))
+    workspace.catalog.put_run(run)
+
+
+def rebuild(workspace: Workspace) -> int:
+    """Index everything again from the lakes; returns how many values were found."""
+    catalog = workspace.catalog
+    catalog.clear()
+    found = follow(workspace, workspace.lake.tables())
+    objects = workspace.lake.objects
+    for run in (decode(RunReceipt, objects.get(o.path), where=o.path) for o in objects.list(RUNS)):
+        catalog.put_run(run)
+        found += 1
+    for decision in (decode(Decision, objects.get(o.path), where=o.path) for o in objects.list(DECISIONS)):
+        catalog.put_decision(decision)
+        found += 1
+    for candidate in (decode(Candidate, objects.get(o.path), where=o.path) for o in objects.list(CANDIDATES)):
+        catalog.put_candidate(candidate)
+        found += 1
+    found += follow_releases(workspace)
+    return found
+
+
+def follow_releases(workspace: Workspace) -> int:
+    """Index production's releases; returns how many there are."""
+    if workspace.production is None or not folder_exists(workspace.production.lake):
+        return 0
+    objects = workspace.production_lake().objects
+    found = 0
+    for item in objects.list(RELEASES):
+        if is_release(item.path):
+            workspace.catalog.put_release(decode(Release, objects.get(item.path), where=item.path))
+            found += 1
+    return found
+
+
+def is_release(path: str) -> bool:
+    """Say whether a path of the production lake is that of a release: ``releases/{n}.json``."""
+    return path.startswith(RELEASES) and path.removeprefix(RELEASES).removesuffix(".json").isdigit()
+
+
+def greatest_fence(workspace: Workspace, spec: PipelineSpec) -> int:
+    """Return the greatest fence under which anything of a pipeline was committed."""
+    newest = (workspace.catalog.entries(table, limit=1) for table in tables_of(spec))
+    return max((entry.fence for entries in newest for entry in entries), default=0)
+
+
+def not_found(what: str, numbers: Iterable[str]) -> NotFoundError:
+    """Return the error for something that is not there, with what is."""
+    return NotFoundError(what, valid=list(numbers) or "none")

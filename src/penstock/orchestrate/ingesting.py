@@ -1,0 +1,69 @@
+"""The one-liner: one URI or object into one table of a DuckDB file, through the same way as a pipeline."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from penstock import names
+from penstock.catalog.opening import open_catalog
+from penstock.errors import ConfigurationError, DataError
+from penstock.model.answers import IngestReceipt
+from penstock.model.events import Observer
+from penstock.model.reading import read_as
+from penstock.model.receipts import State
+from penstock.model.specs import ConnectionSpec, EnvironmentSpec, PipelineSpec, SourceSpec
+from penstock.orchestrate import running, scoping
+from penstock.orchestrate.workspace import Workspace
+
+
+def ingest(
+    data: Any, *, to: str, table: str | None, raw: bool, observer: Observer, reading: Mapping[str, Any]
+) -> IngestReceipt:
+    """Bring data into a table; see ``penstock.ingest``."""
+    source, connection = _source(data, table, reading)
+    target = Path(to.removeprefix("duckdb:///")).expanduser().absolute()
+    if not target.parent.is_dir():
+        raise ConfigurationError(
+            "The folder of the warehouse does not exist", value=str(target.parent), remedy="Make it, or choose another"
+        )
+    lake = target.with_suffix(".lake")
+    with ExitStack() as stack:
+        if not raw:
+            lake = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="penstock-raw-")))
+        lake.mkdir(exist_ok=True)
+        workspace = Workspace(
+            name=target.stem,
+            root=str(Path.cwd()),
+            staging=EnvironmentSpec(name="staging", lake=str(lake), warehouse=str(target)),
+            production=None,
+            catalog=open_catalog(f"sqlite:///{lake / '_catalog.db'}"),
+            connections={connection.name: connection} if connection else {},
+            observer=observer,
+            served={source.table: source.table},
+        )
+        stack.callback(workspace.close)
+        spec = PipelineSpec(name=f"ingest_{source.table}", sources=(source,))
+        run = running.run(workspace, spec, running.Asked(command="ingest"))
+        if run.state is State.FAILED:
+            raise DataError(f"Ingesting {source.table} failed: {run.error}")
+        with workspace.warehouse.reading() as transaction:
+            rows = transaction.execute(f'SELECT count(*) FROM "{source.table}"')[0][0]
+    return IngestReceipt(table=source.table, warehouse=str(target), lake=str(lake) if raw else None, run=run, rows=rows)
+
+
+def _source(data: Any, table: str | None, reading: Mapping[str, Any]) -> tuple[SourceSpec, ConnectionSpec | None]:
+    if isinstance(data, str | Path):
+        spec, connection = scoping.resolve(str(data), table, {})
+        spec = replace(spec, table=table) if table else spec
+    else:
+        if table is None:
+            raise ConfigurationError("An object that is ingested needs a table name", remedy='Add table="…"')
+        spec, connection = SourceSpec(table=table, kind="python", data=data), None
+    names.check_table_name(spec.table, where="The name of the table")
+    # Without a word about it, a second ingest of the same thing gives the same table.
+    return read_as(spec, {"write": "replace", **reading}), connection

@@ -1,0 +1,110 @@
+"""Verdicts by a person: a rejected load is accepted as it is, or ended without its rows; checks on demand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock import names
+from penstock.errors import ConfigurationError, NotFoundError
+from penstock.model.codec import encode
+from penstock.model.entries import Entry, Verdict
+from penstock.model.receipts import CheckReceipt
+from penstock.model.releases import Decision
+from penstock.model.specs import PipelineSpec
+from penstock.orchestrate import indexing
+from penstock.orchestrate.bringing import judge
+from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.downstream import relation_of
+from penstock.orchestrate.ledger import collect
+from penstock.orchestrate.workspace import Workspace, new_id, now, user
+from penstock.validate.checking import Checking, CheckPorts
+from penstock.validate.checking import check as check_rows
+
+
+def accept(
+    workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, load: int, *, reason: str, by: str | None
+) -> Entry:
+    """Accept a rejected load as it is; the decision is kept, the next run goes on below it."""
+    return _judge(workspace, specs, (table, load), Verdict.ACCEPTED, reason, by)
+
+
+def discard(
+    workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, load: int, *, reason: str, by: str | None
+) -> Entry:
+    """End a rejected load without its rows; its files stay for inspection."""
+    return _judge(workspace, specs, (table, load), Verdict.DISCARDED, reason, by)
+
+
+def _judge(
+    workspace: Workspace,
+    specs: Mapping[str, PipelineSpec],
+    subject: tuple[str, int],
+    verdict: Verdict,
+    reason: str,
+    by: str | None,
+) -> Entry:
+    table, load = subject[0].removeprefix(names.RAW_PREFIX), subject[1]
+    if not reason.strip():
+        raise ConfigurationError("A verdict by a person needs a reason", remedy='Add --reason "…"')
+    spec = _owner(specs, table)
+    indexing.follow(workspace, indexing.tables_of(spec))
+    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+        ledger = collect(spec, workspace.catalog)
+        waiting = {record.entry.number: record for record in ledger.sources[table].rejected}
+        if load not in waiting:
+            raise NotFoundError(
+                f"Load {load} of {table} does not wait for a verdict", valid=[str(n) for n in waiting] or "none waits"
+            )
+        record = waiting[load]
+        at = now()
+        kind = "accept" if verdict is Verdict.ACCEPTED else "discard"
+        decision = Decision(
+            id=new_id(at), kind=kind, at=at, by=by or user(), subject=f"{names.raw(table)}#{load}", reason=reason
+        )
+        workspace.lake.objects.create(f"{indexing.DECISIONS}{decision.id}.json", encode(decision))
+        workspace.catalog.put_decision(decision)
+        context = RunContext(workspace=workspace, spec=spec, run=decision.id, lease=lease, ledger=ledger)
+        standing = record.verdict_entry
+        found = None
+        if standing is not None and standing.report is not None:
+            found = CheckReceipt(
+                table=standing.table, report=standing.report, quarantine=standing.quarantine, profile=standing.profile
+            )
+        return judge(record.entry, verdict, context, found=found, reason=reason)
+
+
+def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
+    """Run the checks of a table over all its rows as they stand in the lake; nothing is kept."""
+    name = table.removeprefix(names.RAW_PREFIX)
+    made = [source.table for source in spec.sources] + [item.table for item in spec.transforms]
+    if name not in made:
+        raise names.unknown("table", table, made, where=f"pipeline {spec.name!r}")
+    indexing.follow(workspace, indexing.tables_of(spec))
+    ledger = collect(spec, workspace.catalog)
+    relation = relation_of(name, ledger, workspace.lake)
+    if relation is None:
+        raise NotFoundError(f"{name} has no accepted rows yet", remedy="penstock run")
+    tables = {other: found for other in made if (found := relation_of(other, ledger, workspace.lake))}
+    head = ledger.sources[name].live()[-1].entry if name in ledger.sources else ledger.versions[name].head
+    assert head is not None
+    with workspace.engine.session() as connection:
+        return check_rows(
+            Checking(
+                table=name,
+                checks=spec.checks.get(name, ()),
+                relation=relation,
+                columns=head.schema,
+                tables=tables,
+                now=now(),
+                quarantine_path=None,
+            ),
+            CheckPorts(connection=connection, objects=workspace.lake.objects),
+        )
+
+
+def _owner(specs: Mapping[str, PipelineSpec], table: str) -> PipelineSpec:
+    for spec in specs.values():
+        if table in {source.table for source in spec.sources}:
+            return spec
+    known = [source.table for spec in specs.values() for source in spec.sources]
+    raise names.unknown("source", table, known, where="the project's pipelines")

@@ -1,0 +1,143 @@
+"""What is known of a pipeline's tables while it is planned and run: loads, verdicts, versions, as values.
+
+Collected from the catalog once, then kept up by the receipts of the run; asking it costs no I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from penstock import names
+from penstock.catalog.port import CatalogReader, LoadRecord
+from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.interval import Interval
+from penstock.model.specs import PipelineSpec, WriteMode
+
+
+@dataclass
+class SourceLedger:
+    """The loads of one source, oldest first."""
+
+    table: str
+    write: WriteMode
+    records: list[LoadRecord] = field(default_factory=list)
+
+    def add(self, load: Entry, verdict: Entry | None) -> None:
+        """Take in a new load, or a new verdict about a known one."""
+        record = LoadRecord(entry=load, verdict=verdict.verdict if verdict else None, verdict_entry=verdict)
+        self.records = [known for known in self.records if known.entry.number != load.number]
+        self.records.append(record)
+        self.records.sort(key=lambda known: known.entry.number)
+
+    @property
+    def pending(self) -> list[LoadRecord]:
+        """Loads that landed but were not checked to the end."""
+        return [record for record in self.records if record.verdict is None]
+
+    @property
+    def rejected(self) -> list[LoadRecord]:
+        """Rejected loads that wait for accept, retry or discard."""
+        return [record for record in self.records if record.verdict is Verdict.REJECTED]
+
+    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+        """Return the accepted loads that no later one superseded, oldest first.
+
+        Args:
+            interval: Only those that cover a moment of it.
+        """
+        accepted = [record for record in self.records if record.verdict is Verdict.ACCEPTED]
+        gone = {number for record in accepted for number in record.entry.supersedes}
+        standing = [record for record in accepted if record.entry.number not in gone]
+        if self.write is WriteMode.REPLACE and standing:
+            standing = standing[-1:]
+        if interval is None:
+            return standing
+        return [record for record in standing if _covers(record.entry, interval)]
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return where extraction resumes: the position of the newest accepted load that has one."""
+        for record in reversed(self.records):
+            if record.verdict is Verdict.ACCEPTED and record.entry.work and record.entry.work.position is not None:
+                return record.entry.work.position
+        return None
+
+    def done(self) -> set[Interval]:
+        """Return the intervals that accepted loads cover."""
+        return {
+            record.entry.work.interval for record in self.live() if record.entry.work and record.entry.work.interval
+        }
+
+    def blocked(self, interval: Interval | None) -> LoadRecord | None:
+        """Return the rejected load that stands in the way of an interval, if any."""
+        for record in self.rejected:
+            if interval is None or _covers(record.entry, interval):
+                return record
+        return None
+
+
+@dataclass
+class VersionLedger:
+    """The versions of one transformed table: the newest of each interval (None: of the whole table)."""
+
+    table: str
+    newest: dict[Interval | None, Entry] = field(default_factory=dict)
+    same: dict[Interval | None, str] = field(default_factory=dict)
+    head: Entry | None = None
+
+    def add(self, entry: Entry) -> None:
+        """Take in a version."""
+        known = self.newest.get(entry.interval)
+        if known is None or known.number < entry.number:
+            self.newest[entry.interval] = entry
+            self.same.pop(entry.interval, None)
+        if self.head is None or self.head.number < entry.number:
+            self.head = entry
+
+    def equal(self, interval: Interval | None, number: int | None, fingerprint: str) -> None:
+        """Take in that a later computation gave the same rows as version ``number``."""
+        entry = self.newest.get(interval)
+        if entry is not None and entry.number == number:
+            self.same[interval] = fingerprint
+
+    def fingerprint(self, interval: Interval | None) -> str:
+        """Return the fingerprint of what stands for an interval; empty if nothing does."""
+        if interval in self.same:
+            return self.same[interval]
+        entry = self.newest.get(interval)
+        return entry.fingerprint if entry is not None else ""
+
+
+@dataclass
+class Ledger:
+    """All tables of a pipeline."""
+
+    sources: dict[str, SourceLedger] = field(default_factory=dict)
+    versions: dict[str, VersionLedger] = field(default_factory=dict)
+
+
+def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
+    """Read what the catalog knows of a pipeline's tables."""
+    ledger = Ledger()
+    for source in spec.sources:
+        table = names.raw(source.table)
+        ledger.sources[source.table] = SourceLedger(table, source.write, list(reversed(catalog.loads(table))))
+    for transform in spec.transforms:
+        known = VersionLedger(transform.table)
+        for entry in reversed(catalog.entries(transform.table, EntryKind.VERSION)):
+            known.add(entry)
+        for step in catalog.unchanged(transform.table):
+            known.equal(step.interval, step.number, step.fingerprint)
+        ledger.versions[transform.table] = known
+    return ledger
+
+
+def numbers(records: Sequence[LoadRecord]) -> list[int]:
+    """Return the numbers of loads."""
+    return [record.entry.number for record in records]
+
+
+def _covers(entry: Entry, interval: Interval) -> bool:
+    covered = entry.work.interval if entry.work else None
+    return covered is None or covered.overlaps(interval)

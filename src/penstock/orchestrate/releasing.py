@@ -1,0 +1,224 @@
+"""Releases of a project: what would change, who approves, the move of the pointer, and the way back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from penstock.errors import ConfigurationError, ConflictError, NotFoundError
+from penstock.model.codec import decode
+from penstock.model.releases import Candidate, Decision, Release
+from penstock.model.specs import EnvironmentSpec, PipelineSpec
+from penstock.names import unknown
+from penstock.orchestrate import indexing
+from penstock.orchestrate.context import PRODUCTION, leased
+from penstock.orchestrate.workspace import Workspace, folder_exists, new_id, now, user
+from penstock.promote import approval, finishing, promoting, proposing, rolling_back
+from penstock.promote.ports import PromotePorts
+
+
+def finish(workspace: Workspace) -> tuple[str, ...]:
+    """Bring a release that a crash left after its commit point to its end; undo what came before it.
+
+    Every command that touches production calls this first.
+    """
+    if workspace.production is None or not folder_exists(workspace.production.lake):
+        return ()
+    done = finishing.finish(_ports(workspace))
+    indexing.follow_releases(workspace)
+    return (f"release {done.number} was brought to its end",) if done is not None else ()
+
+
+def current(workspace: Workspace) -> Release | None:
+    """Return the release that production serves, read from production itself."""
+    releases_known = releases(workspace)
+    return releases_known[0] if releases_known else None
+
+
+def releases(workspace: Workspace) -> tuple[Release, ...]:
+    """Return production's releases, newest first."""
+    indexing.follow_releases(workspace)
+    return workspace.catalog.releases()
+
+
+def diff(workspace: Workspace, spec: PipelineSpec) -> Candidate:
+    """Freeze the newest versions as a candidate; the same state gives the same candidate."""
+    if not spec.promote:
+        raise ConfigurationError(
+            f"Pipeline {spec.name!r} promotes no table",
+            remedy='Name the tables of a release: Pipeline(…, promote=["…"])',
+        )
+    indexing.follow(workspace, indexing.tables_of(spec))
+    finish(workspace)
+    found = proposing.candidate(
+        proposing.Proposing(pipeline=spec.name, tables=spec.promote, created_at=now()), _ports(workspace)
+    )
+    workspace.catalog.put_candidate(found)
+    return found
+
+
+def find(workspace: Workspace, beginning: str | None, pipeline: str | None = None) -> Candidate:
+    """Return the candidate whose id begins so; without one the newest."""
+    _follow_candidates(workspace)
+    known = workspace.catalog.candidates(pipeline)
+    if not known:
+        raise NotFoundError(
+            "There is no candidate yet", remedy="penstock diff makes one and shows what it would change"
+        )
+    if beginning is None:
+        return known[0]
+    matching = [candidate for candidate in known if candidate.id.startswith(beginning)]
+    if not matching:
+        raise unknown("candidate", beginning, [candidate.id for candidate in known], where="penstock diff makes them")
+    return matching[0]
+
+
+def approve(workspace: Workspace, candidate: str | None, *, reason: str, by: str | None) -> Decision:
+    """Approve exactly this candidate, if one may."""
+    who = by or user()
+    if workspace.approvers and who not in workspace.approvers:
+        raise ConfigurationError(
+            "This user may not approve",
+            value=who,
+            valid=workspace.approvers,
+            remedy="Ask one of them, or add the user to approvers in penstock.toml",
+        )
+    found = find(workspace, candidate)
+    if found.gate:
+        raise ConflictError(
+            f"Candidate {found.id} cannot be approved: {found.gate[0]}", remedy="Mend it, then penstock diff"
+        )
+    serving = current(workspace)
+    if found.against != (serving.number if serving else 0):
+        raise ConflictError(
+            f"Candidate {found.id} was compared with release {found.against}, but production has moved",
+            remedy="Make the report again: penstock diff",
+        )
+    return _decide(workspace, "approve", found, reason, who)
+
+
+def reject(workspace: Workspace, candidate: str | None, *, reason: str, by: str | None) -> Decision:
+    """Reject a candidate."""
+    return _decide(workspace, "reject", find(workspace, candidate), reason, by or user())
+
+
+def promote(
+    workspace: Workspace,
+    specs: Mapping[str, PipelineSpec],
+    candidate: str | None,
+    *,
+    reason: str,
+    by: str | None,
+    force: bool,
+) -> Release:
+    """Make a candidate the production release."""
+    production = _production(workspace)
+    finish(workspace)
+    found = find(workspace, candidate)
+    serving = current(workspace)
+    if serving is not None and serving.candidate == found.id and serving.rollback_to is None:
+        return serving
+    if force and not reason.strip():
+        raise ConfigurationError("Forcing a promotion needs a reason", remedy='Add --reason "…"')
+    _approve_by_rule(workspace, specs, found)
+    with leased(workspace, PRODUCTION, committed=serving.fence if serving else 0) as lease:
+        decisions = workspace.catalog.decisions(found.id)
+        obstacles = approval.may_promote(found, decisions, serving, force=force)
+        if obstacles:
+            raise ConflictError(
+                f"Candidate {found.id} cannot be promoted: {obstacles[0]}",
+                remedy=None if "penstock" in obstacles[0] else "penstock diff shows it",
+            )
+        release = promoting.promote(
+            promoting.Promoting(
+                candidate=found,
+                by=by or user(),
+                reason=reason or _approval_reason(decisions),
+                at=now(),
+                fence=lease.fence,
+                keep=production.keep_releases,
+            ),
+            _ports(workspace),
+        )
+        workspace.catalog.put_release(release)
+        _decide(workspace, "promote", found, reason, by or user(), release=release.number)
+    return release
+
+
+def rollback(workspace: Workspace, to: int | None, *, reason: str, by: str | None) -> Release:
+    """Serve an earlier release again."""
+    production = _production(workspace)
+    finish(workspace)
+    serving = current(workspace)
+    if serving is None:
+        raise NotFoundError("Production has no release, so there is nothing to roll back")
+    with leased(workspace, PRODUCTION, committed=serving.fence) as lease:
+        release = rolling_back.rollback(
+            rolling_back.RollingBack(
+                to=to, by=by or user(), reason=reason, at=now(), fence=lease.fence, keep=production.keep_releases
+            ),
+            _ports(workspace),
+        )
+        workspace.catalog.put_release(release)
+        decision = Decision(
+            id=new_id(now()),
+            kind="rollback",
+            at=now(),
+            by=by or user(),
+            subject=f"release {release.number}",
+            reason=reason,
+            detail={"to": release.rollback_to, "from": serving.number},
+        )
+        _keep(workspace, decision)
+    return release
+
+
+def _approve_by_rule(workspace: Workspace, specs: Mapping[str, PipelineSpec], candidate: Candidate) -> None:
+    spec = specs.get(candidate.pipeline)
+    if spec is None or spec.approve != "automatic" or candidate.gate:
+        return
+    if not any(decision.kind in ("approve", "reject") for decision in workspace.catalog.decisions(candidate.id)):
+        _decide(workspace, "approve", candidate, "every check passed", "automatic")
+
+
+def _decide(
+    workspace: Workspace, kind: str, candidate: Candidate, reason: str, by: str, release: int | None = None
+) -> Decision:
+    at = now()
+    seen = {"against": candidate.against, "versions": {table.table: table.number for table in candidate.tables}}
+    detail = seen if release is None else {**seen, "release": release}
+    decision = Decision(id=new_id(at), kind=kind, at=at, by=by, subject=candidate.id, reason=reason, detail=detail)
+    _keep(workspace, decision)
+    return decision
+
+
+def _keep(workspace: Workspace, decision: Decision) -> None:
+    approval.decide(decision, workspace.lake.objects)
+    workspace.catalog.put_decision(decision)
+
+
+def _approval_reason(decisions: tuple[Decision, ...]) -> str:
+    return next((decision.reason for decision in decisions if decision.kind == "approve"), "")
+
+
+def _follow_candidates(workspace: Workspace) -> None:
+    known = {candidate.id for candidate in workspace.catalog.candidates()}
+    objects = workspace.lake.objects
+    for item in objects.list(indexing.CANDIDATES):
+        if item.path.removeprefix(indexing.CANDIDATES).removesuffix(".json") not in known:
+            workspace.catalog.put_candidate(decode(Candidate, objects.get(item.path), where=item.path))
+
+
+def _production(workspace: Workspace) -> EnvironmentSpec:
+    if workspace.production is None:
+        raise ConfigurationError("This project has no production environment", remedy="Add [environments.production]")
+    return workspace.production
+
+
+def _ports(workspace: Workspace) -> PromotePorts:
+    production = _production(workspace)
+    return PromotePorts(
+        staging=workspace.lake,
+        production=workspace.production_lake(),
+        warehouse=production.warehouse,
+        engine=workspace.engine,
+    )

@@ -1,0 +1,328 @@
+"""Running: a plan becomes receipts.
+
+Order of a run: (1) take the lease, (2) bring the catalog up to the lake, (3) plan, (4) judge loads that a crash left
+unchecked, (5) wave by wave: sources in parallel, then everything below them in one warehouse transaction, (6)
+transforms of whole tables, (7) keep the run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+
+from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError
+from penstock.model.entries import Verdict
+from penstock.model.events import Phase
+from penstock.model.graph import graph, upstream
+from penstock.model.interval import Interval
+from penstock.model.plan import Action, Plan
+from penstock.model.receipts import RunReceipt, State
+from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
+from penstock.orchestrate import indexing, planner
+from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge
+from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.downstream import Wave, flow, relation_of
+from penstock.orchestrate.ledger import Ledger, collect
+from penstock.orchestrate.workspace import Workspace, new_id, now
+from penstock.sql.edges import edges
+from penstock.transform.fingerprints import code_fingerprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """What the user asked a run for.
+
+    Attributes:
+        command: ``run``, ``backfill``, ``retry`` or ``ingest``, as it stands in the run's receipt.
+        interval: The time to cover; None: everything due.
+        again: Read intervals again that are done.
+        expected: A plan made before, which must still be true.
+        retry: The sources whose rejected loads are read again; None: this is no retry.
+    """
+
+    command: str = "run"
+    interval: Interval | None = None
+    again: bool = False
+    expected: Plan | None = None
+    retry: frozenset[str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A pipeline with all that planning needs."""
+
+    spec: PipelineSpec
+    order: Sequence[TransformSpec]
+    codes: Mapping[str, str]
+    ledger: Ledger
+
+    @property
+    def early(self) -> frozenset[str]:
+        """Return the transforms of whole tables that one by interval needs; the others wait for the last interval."""
+        needed: set[str] = set()
+        for transform in self.order:
+            if transform.interval is not None:
+                needed |= upstream(transform.table, self.order)
+        return frozenset(needed)
+
+    @property
+    def referred(self) -> frozenset[str]:
+        """Return the tables that checks of raw rows refer to."""
+        found = set()
+        for source in self.spec.sources:
+            for check in self.spec.checks.get(source.table, ()):
+                for value in check.parameters.values():
+                    if check.kind == "references" and isinstance(value, str):
+                        found.add(value.partition(".")[0])
+        return frozenset(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A source to be read in a wave."""
+
+    source: SourceSpec
+    interval: Interval | None
+    supersedes: tuple[int, ...] = ()
+
+
+@dataclass(slots=True)
+class _Waves:
+    """Sources to read: first those without intervals, then interval by interval."""
+
+    whole: list[_Task] = field(default_factory=list)
+    by_interval: dict[Interval, list[_Task]] = field(default_factory=dict)
+
+
+def plan(workspace: Workspace, spec: PipelineSpec, interval: Interval | None) -> Plan:
+    """Return what a run would do; nothing is written but the catalog's index."""
+    prepared = _prepare(workspace, spec)
+    wanted = planner.Wanted(interval=interval, at=now(), codes=prepared.codes)
+    return planner.plan(prepared.spec, prepared.order, prepared.ledger, wanted)
+
+
+def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
+    """Carry out what a plan says.
+
+    Raises:
+        LeaseHeldError: Another run of the pipeline is at work.
+        ConflictError: ``asked.expected`` is no longer true.
+    """
+    indexing.follow(workspace, indexing.tables_of(spec))
+    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+        prepared = _prepare(workspace, spec)
+        started = now()
+        wanted = planner.Wanted(interval=asked.interval, at=started, codes=prepared.codes, again=asked.again)
+        planned = planner.plan(prepared.spec, prepared.order, prepared.ledger, wanted)
+        if asked.expected is not None and asked.expected.state != planned.state:
+            raise ConflictError(
+                f"Pipeline {spec.name!r} has moved since the plan was made", remedy="Make the plan again: penstock plan"
+            )
+        context = RunContext(
+            workspace=workspace, spec=prepared.spec, run=new_id(started), lease=lease, ledger=prepared.ledger
+        )
+        begun = RunReceipt(
+            id=context.run,
+            pipeline=spec.name,
+            command=asked.command,
+            started=started,
+            finished=None,
+            state=State.RUNNING,
+        )
+        workspace.catalog.put_run(begun)
+        try:
+            _carry_out(planned, prepared, asked, context)
+        except PenstockError as error:
+            context.errors.append(error)
+        except BaseException:
+            _keep(begun, context, interrupted=True)
+            raise
+        return _keep(begun, context)
+
+
+def _prepare(workspace: Workspace, spec: PipelineSpec) -> _Prepared:
+    indexing.follow(workspace, indexing.tables_of(spec))
+    told = tuple(_with_inputs(transform) for transform in spec.transforms)
+    ordered = graph(told, [source.table for source in spec.sources])
+    settled = replace(spec, transforms=ordered)
+    codes = {transform.table: code_fingerprint(transform) for transform in ordered}
+    return _Prepared(settled, ordered, codes, collect(settled, workspace.catalog))
+
+
+def _with_inputs(transform: TransformSpec) -> TransformSpec:
+    """Read the edges of a query: bare table names, a source with or without ``raw_``."""
+    if transform.sql is None:
+        return transform
+    read = edges(transform.sql, origin=transform.origin or transform.table)
+    return replace(transform, inputs=read)
+
+
+def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
+    for source in prepared.spec.sources:
+        for record in prepared.ledger.sources[source.table].pending:
+            verdict = check_load(record.entry, source, _tables(prepared, context), context)
+            prepared.ledger.sources[source.table].add(record.entry, verdict)
+    waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
+    covered = set(waves.by_interval) | {
+        step.interval for step in planned.steps if step.action is Action.TRANSFORM and step.interval is not None
+    }
+    total = len(covered)
+    with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
+        if waves.whole:
+            context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=total))
+            _harvest(_begin(waves.whole, pool, prepared, context), context)
+        _flow(None, prepared, context)
+        ahead: list[tuple[_Task, Future[Brought]]] | None = None
+        listed = sorted(covered)
+        for done, interval in enumerate(listed):
+            context.workspace.observer(Phase(title=interval.label, interval=interval, done=done, total=total))
+            running = (
+                ahead if ahead is not None else _begin(waves.by_interval.get(interval, []), pool, prepared, context)
+            )
+            _harvest(running, context)
+            following = listed[done + 1] if done + 1 < total else None
+            # The next interval is read while this one goes through the warehouse: they touch different tables.
+            ahead = _begin(waves.by_interval.get(following, []), pool, prepared, context) if following else None
+            _flow(interval, prepared, context)
+    _flow(None, prepared, context, last=True)
+
+
+def _waves(planned: Plan, prepared: _Prepared) -> _Waves:
+    waves = _Waves()
+    by_table = {source.table: source for source in prepared.spec.sources}
+    for step in planned.steps:
+        if step.action is not Action.EXTRACT:
+            continue
+        source = by_table[step.table]
+        if step.interval is None:
+            waves.whole.append(_Task(source, None))
+            continue
+        standing = prepared.ledger.sources[source.table].live(step.interval)
+        replaced = tuple(r.entry.number for r in standing if r.entry.work and r.entry.work.interval == step.interval)
+        waves.by_interval.setdefault(step.interval, []).append(_Task(source, step.interval, replaced))
+    return waves
+
+
+def _retries(tables: frozenset[str], prepared: _Prepared) -> _Waves:
+    waves = _Waves()
+    for source in prepared.spec.sources:
+        if tables and source.table not in tables:
+            continue
+        for record in prepared.ledger.sources[source.table].rejected:
+            interval = record.entry.work.interval if record.entry.work else None
+            task = _Task(source, interval, (*record.entry.supersedes, record.entry.number))
+            if interval is None:
+                waves.whole.append(task)
+            else:
+                waves.by_interval.setdefault(interval, []).append(task)
+    if not waves.whole and not waves.by_interval:
+        raise NotFoundError(
+            f"Pipeline {prepared.spec.name!r} has no rejected load to retry"
+            + (f" in {', '.join(sorted(tables))}" if tables else ""),
+            remedy="penstock status shows what waits",
+        )
+    return waves
+
+
+def _begin(
+    tasks: Sequence[_Task], pool: ThreadPoolExecutor, prepared: _Prepared, context: RunContext
+) -> list[tuple[_Task, Future[Brought]]]:
+    tables = _tables(prepared, context)
+    begun = []
+    for task in tasks:
+        known = context.ledger.sources[task.source.table]
+        live = known.live()
+        asked = Bringing(
+            source=task.source,
+            interval=task.interval,
+            position=None if task.interval else known.position(),
+            supersedes=task.supersedes,
+            boundary=tuple(record.entry for record in live) if task.source.cursor and not task.interval else (),
+            current=live[-1].entry if live else None,
+            tables=tables,
+        )
+        begun.append((task, pool.submit(bring, asked, context)))
+    return begun
+
+
+def _harvest(running: Sequence[tuple[_Task, Future[Brought]]], context: RunContext) -> None:
+    for task, future in running:
+        brought = future.result()
+        known = context.ledger.sources[task.source.table]
+        if brought.error is not None:
+            context.errors.append(brought.error)
+        if brought.load is None:
+            continue
+        known.add(brought.load, brought.verdict)
+        for number in task.supersedes:
+            _end_rejected(task.source, number, brought.load.number, context)
+
+
+def _end_rejected(source: SourceSpec, number: int, successor: int, context: RunContext) -> None:
+    """Mark a rejected load as retried, once its successor has landed."""
+    known = context.ledger.sources[source.table]
+    for record in known.rejected:
+        if record.entry.number == number:
+            verdict = judge(record.entry, Verdict.RETRIED, context, reason=f"read again as load {successor}")
+            known.add(record.entry, verdict)
+
+
+def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *, last: bool = False) -> None:
+    """Send one wave down; transforms of whole tables wait for the end unless others need them."""
+    chosen: list[tuple[TransformSpec, Interval | None]] = []
+    for transform in prepared.order:
+        if transform.interval is not None:
+            if interval is not None:
+                chosen.append((transform, interval))
+        elif last or transform.table in prepared.early:
+            chosen.append((transform, None))
+    flow(Wave(transforms=chosen, codes=prepared.codes), context)
+
+
+def _tables(prepared: _Prepared, context: RunContext) -> dict[str, str]:
+    return {
+        name: relation
+        for name in prepared.referred
+        if (relation := relation_of(name, context.ledger, context.workspace.lake))
+    }
+
+
+def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) -> RunReceipt:
+    states = {step.state for step in context.steps}
+    state = State.UNCHANGED
+    if interrupted or context.errors or State.FAILED in states:
+        state = State.FAILED
+    elif State.REJECTED in states:
+        state = State.REJECTED
+    elif State.DONE in states:
+        state = State.DONE
+    ended = RunReceipt(
+        id=begun.id,
+        pipeline=begun.pipeline,
+        command=begun.command,
+        started=begun.started,
+        finished=now(),
+        state=state,
+        steps=tuple(context.steps),
+        error="interrupted" if interrupted else "; ".join(str(e) for e in context.errors),
+    )
+    if state is State.UNCHANGED and not any(step.fingerprint for step in context.steps):
+        # A run that found nothing to do leaves every file as it was.
+        context.workspace.catalog.drop_run(begun.id)
+    else:
+        indexing.keep_run(context.workspace, ended)
+    return ended
+
+
+def retry(workspace: Workspace, spec: PipelineSpec, table: str | None) -> RunReceipt:
+    """Read rejected loads again, just those, and go on below them."""
+    known = {source.table for source in spec.sources}
+    if table is not None and table not in known:
+        from penstock.names import unknown
+
+        raise unknown("source", table, known, where=f"pipeline {spec.name!r}")
+    return run(workspace, spec, Asked(command="retry", retry=frozenset({table} if table else ())))
+
+
+__all__ = ["Asked", "DataError", "plan", "retry", "run"]

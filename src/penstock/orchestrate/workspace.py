@@ -1,0 +1,125 @@
+"""The opened places of a project: lakes, warehouses, catalog, engine; made from the configuration, handed to runs."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from penstock.catalog.port import Catalog
+from penstock.model.events import Observer, Waiting, ignore
+from penstock.model.specs import ConnectionSpec, EnvironmentSpec
+from penstock.names import moment, raw
+from penstock.stores.engine import LocalEngine
+from penstock.stores.lake import DeltaLake
+from penstock.stores.objects import LocalObjects
+from penstock.stores.warehouse import DuckDBWarehouse
+
+if TYPE_CHECKING:
+    from penstock.config.project import ProjectConfig
+
+
+@dataclass(kw_only=True)
+class Workspace:
+    """Everything that a run needs to reach, opened once per process.
+
+    Attributes:
+        name: The project.
+        root: The project's folder.
+        staging: Where runs write.
+        production: Where readers read; None for the one-liner.
+        catalog: The index.
+        connections: The named endpoints.
+        datasets: Folder of training sets.
+        approvers: Who may approve; empty: anybody.
+        memory: Bytes for DuckDB.
+        observer: Gets events.
+        workers: How many independent steps run at once.
+        served: Source to the warehouse table it is served as, where that is not ``raw_{source}``.
+    """
+
+    name: str
+    root: str
+    staging: EnvironmentSpec
+    production: EnvironmentSpec | None
+    catalog: Catalog
+    connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
+    datasets: str = ""
+    approvers: tuple[str, ...] = ()
+    memory: int = 512 * 2**20
+    observer: Observer = ignore
+    workers: int = 4
+    served: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.engine = LocalEngine(self.memory)
+        self.lake = DeltaLake(self.staging.lake)
+        self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self._wait)
+
+    def production_lake(self) -> DeltaLake:
+        """Return the lake that readers read."""
+        assert self.production is not None
+        return DeltaLake(self.production.lake)
+
+    def dataset_objects(self) -> LocalObjects:
+        """Return the root of the training sets."""
+        return LocalObjects(self.datasets)
+
+    def warehouse_table(self, source: str) -> str:
+        """Return the warehouse table that serves a source."""
+        return self.served.get(source, raw(source))
+
+    def _wait(self, sentence: str) -> None:
+        self.observer(Waiting(sentence=sentence))
+
+    def close(self) -> None:
+        """Close catalog and engine."""
+        self.catalog.close()
+        self.engine.close()
+
+
+def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
+    """Open the places that a project's configuration names."""
+    from penstock.catalog.opening import open_catalog
+
+    return Workspace(
+        name=config.name,
+        root=str(config.root),
+        staging=config.environments["staging"],
+        production=config.environments["production"],
+        catalog=open_catalog(config.catalog),
+        connections=config.connections,
+        datasets=config.datasets,
+        approvers=tuple(config.approvers),
+        memory=config.memory,
+        observer=observer,
+    )
+
+
+def now() -> datetime:
+    """Return the clock's moment to the millisecond, UTC: the only place of a run that asks the clock."""
+    at = datetime.now(UTC)
+    return at.replace(microsecond=at.microsecond // 1000 * 1000)
+
+
+def new_id(at: datetime) -> str:
+    """Return an identifier that sorts by time: ``2026-11-21T02-30-54.123Z-k3f9``."""
+    return f"{moment(at)}-{secrets.token_hex(2)}"
+
+
+def user() -> str:
+    """Return who is acting: ``PENSTOCK_USER`` or the account's name."""
+    try:
+        return os.environ.get("PENSTOCK_USER") or getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown"
+
+
+def folder_exists(path: str) -> bool:
+    """Say whether a root exists already, without making it."""
+    return Path(path).is_dir()
