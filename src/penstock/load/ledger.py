@@ -1,0 +1,137 @@
+"""What was applied to a warehouse table, written in the same transaction as its rows.
+
+The newest number alone would not do: loads may be applied in any order, and a superseded load may arrive late.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from penstock.stores.port import WarehouseTransaction
+
+SCHEMA = "_penstock"
+_LOADS = f"{SCHEMA}.loads"
+_SHAPES = f"{SCHEMA}.shapes"
+_PARTS = f"{SCHEMA}.parts"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What is known of a load: when it was made (None if it was never applied), and whether it is superseded."""
+
+    created_at: datetime | None
+    superseded: bool
+
+
+class Ledger:
+    """The record of one table.
+
+    Args:
+        transaction: The open transaction.
+        table: The warehouse table.
+    """
+
+    def __init__(self, transaction: WarehouseTransaction, table: str) -> None:
+        self._transaction = transaction
+        self._table = table
+        for statement in (
+            f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+            f"CREATE TABLE IF NOT EXISTS {_LOADS} "
+            "(table_name VARCHAR, number BIGINT, created_at TIMESTAMPTZ, superseded BOOLEAN)",
+            f"CREATE TABLE IF NOT EXISTS {_SHAPES} (table_name VARCHAR, shape VARCHAR)",
+            f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)",
+        ):
+            transaction.execute(statement)
+
+    def shape(self) -> str | None:
+        """Return how the table is written (mode, key, cursor, preparation), as recorded; None for a new table."""
+        found = self._transaction.execute(f"SELECT shape FROM {_SHAPES} WHERE table_name = ?", [self._table])
+        return str(found[0][0]) if found else None
+
+    def begin(self, shape: Mapping[str, Any] | str) -> None:
+        """Forget everything of the table and record how it is written from now on."""
+        for owned in (_LOADS, _SHAPES, _PARTS):
+            self._transaction.execute(f"DELETE FROM {owned} WHERE table_name = ?", [self._table])
+        self._transaction.execute(f"INSERT INTO {_SHAPES} VALUES (?, ?)", [self._table, text(shape)])
+
+    def known(self, numbers: Iterable[int]) -> dict[int, Known]:
+        """Return what is known of these loads."""
+        found = self._transaction.execute(
+            f"SELECT number, created_at, superseded FROM {_LOADS} "
+            "WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
+            [self._table, sorted(numbers)],
+        )
+        return {number: Known(created_at, superseded) for number, created_at, superseded in found}
+
+    def live(self) -> set[int]:
+        """Return the numbers of all loads that are applied and not superseded."""
+        return {
+            number
+            for (number,) in self._transaction.execute(
+                f"SELECT number FROM {_LOADS} WHERE table_name = ? AND NOT superseded", [self._table]
+            )
+        }
+
+    def newest(self) -> int:
+        """Return the greatest number applied; 0 for none."""
+        found = self._transaction.execute(
+            f"SELECT coalesce(max(number), 0) FROM {_LOADS} WHERE table_name = ? AND NOT superseded", [self._table]
+        )
+        return int(found[0][0])
+
+    def add(self, loads: Sequence[tuple[int, datetime]]) -> None:
+        """Record loads as applied."""
+        self._transaction.execute(
+            f"INSERT INTO {_LOADS} SELECT ?, unnest(?::BIGINT[]), unnest(?::TIMESTAMPTZ[]), false",
+            [self._table, [number for number, _ in loads], [at for _, at in loads]],
+        )
+
+    def supersede(self, numbers: Iterable[int]) -> None:
+        """Record loads as superseded, applied before or not: they never count again."""
+        listed = sorted(numbers)
+        self._remove(listed)
+        self._transaction.execute(
+            f"INSERT INTO {_LOADS} SELECT ?, unnest(?::BIGINT[]), NULL, true", [self._table, listed]
+        )
+
+    def forget_older(self, number: int) -> None:
+        """Forget the loads before one that replaced the whole table."""
+        self._transaction.execute(f"DELETE FROM {_LOADS} WHERE table_name = ? AND number < ?", [self._table, number])
+
+    def part(self, part: str) -> int:
+        """Return the version from which a part of the table (an interval; all of it: "") is; 0 for none."""
+        found = self._transaction.execute(
+            f"SELECT coalesce(max(number), 0) FROM {_PARTS} WHERE table_name = ? AND part IN (?, '')",
+            [self._table, part],
+        )
+        return int(found[0][0])
+
+    def newest_part(self) -> int:
+        """Return the greatest version applied; 0 for none."""
+        found = self._transaction.execute(
+            f"SELECT coalesce(max(number), 0) FROM {_PARTS} WHERE table_name = ?", [self._table]
+        )
+        return int(found[0][0])
+
+    def set_part(self, part: str, number: int) -> None:
+        """Record the version from which a part is; all of the table at once forgets the older parts."""
+        self._transaction.execute(
+            f"DELETE FROM {_PARTS} WHERE table_name = ? AND number <= ? AND (part = ? OR ? = '')",
+            [self._table, number, part, part],
+        )
+        self._transaction.execute(f"INSERT INTO {_PARTS} VALUES (?, ?, ?)", [self._table, part, number])
+
+    def _remove(self, numbers: Sequence[int]) -> None:
+        self._transaction.execute(
+            f"DELETE FROM {_LOADS} WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
+            [self._table, numbers],
+        )
+
+
+def text(shape: Mapping[str, Any] | str) -> str:
+    """Return a shape as the text by which it is recorded and compared."""
+    return shape if isinstance(shape, str) else json.dumps(shape, sort_keys=True)

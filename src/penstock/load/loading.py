@@ -1,0 +1,116 @@
+"""Applying accepted loads to a warehouse table: append, replace or merge, once each and in any order."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from penstock.errors import ConfigurationError, DataError
+from penstock.load.failures import sentences
+from penstock.load.ledger import Ledger, text
+from penstock.load.modes import Change, append, merge_by_key, replace_all
+from penstock.load.session import clean, count
+from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
+from penstock.model.receipts import LoadReceipt
+from penstock.model.specs import WriteMode
+from penstock.sql.text import identifier
+
+_MODES = {WriteMode.APPEND: append, WriteMode.REPLACE: replace_all, WriteMode.MERGE: merge_by_key}
+
+
+def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
+    """Apply loads to their table within an open transaction; what was applied before is passed over.
+
+    After it the table is what its applied, not superseded loads make of it, whatever their order: all their rows
+    (append), the rows of the newest (replace), or for each key the row with the greatest ``_order`` (merge).
+
+    Raises:
+        ConfigurationError: A merge without a key; a key or cursor that is no column; a preparation that fails.
+        DataError: A column changed its type in a way that loses values; the table was made by somebody else; files
+            and manifest disagree.
+    """
+    source = spec.source
+    if source.write is WriteMode.MERGE and not source.key:
+        raise ConfigurationError(
+            f"Source {source.table!r} is merged but has no key",
+            remedy="Give it key=…, the columns that name a row, or another write mode",
+        )
+    with sentences(spec.table):
+        ledger = Ledger(ports.transaction, spec.table)
+        loads = _to_apply(spec, ports, ledger)
+        settle = _newest if source.write is WriteMode.REPLACE else _settle
+        new, dead = settle(ledger, loads)
+        inserted = deleted = 0
+        if new or dead:
+            inserted, deleted = _MODES[source.write](Change(spec, ports, ledger, new, dead))
+            clean(ports.transaction)
+            ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
+            ports.advance(inserted, _bytes(new))
+        rows = count(ports.transaction, spec.table)
+        return LoadReceipt(table=spec.table, loads=_of(new), inserted=inserted, deleted=deleted, rows=rows)
+
+
+def _to_apply(spec: Loading, ports: LoadPorts, ledger: Ledger) -> tuple[AcceptedLoad, ...]:
+    """Return the loads in order; all live ones, for a table made anew, where the old one no longer serves."""
+    present = ports.transaction.columns(spec.table) is not None
+    shape, recorded = text(_shape(spec)), ledger.shape()
+    loads = {load.entry.number: load for load in spec.loads}
+    if recorded is None and present:
+        raise DataError(
+            f"The warehouse has a table {spec.table} that Penstock did not make",
+            remedy="Rename it, or choose another name for the source",
+        )
+    gone = not present and bool(ledger.live())
+    if gone or (present and recorded != shape):
+        if ports.live is None:
+            raise DataError(
+                f"Table {spec.table} {'is gone from the warehouse' if gone else 'was written in another way before'}, "
+                "and its former loads are not at hand to make it anew",
+                value=recorded,
+            )
+        loads = {load.entry.number: load for load in ports.live()} | loads
+        ports.transaction.execute(f"DROP TABLE IF EXISTS {identifier(spec.table)}")
+    if gone or recorded != shape:
+        ledger.begin(shape)
+    return tuple(loads[number] for number in sorted(loads))
+
+
+def _shape(spec: Loading) -> dict[str, Any]:
+    """Return what makes another table of the same loads."""
+    shape: dict[str, Any] = {"write": spec.source.write.value, "prepare": spec.prepare}
+    if spec.source.write is WriteMode.MERGE:
+        shape |= {"key": spec.source.key, "cursor": spec.source.cursor}
+    return shape
+
+
+def _newest(ledger: Ledger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
+    """Record the newest load, which alone makes a replaced table; return it if it is newer than the applied one."""
+    newest = ledger.newest()
+    later = tuple(load for load in loads if load.entry.number > newest)[-1:]
+    for load in later:
+        ledger.add([(load.entry.number, load.entry.created_at)])
+        ledger.forget_older(load.entry.number)
+    return later, {}
+
+
+def _settle(ledger: Ledger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
+    """Record the loads; return those to apply, and number and moment of applied ones that are superseded now."""
+    superseded = {number for load in loads for number in load.entry.supersedes}
+    known = ledger.known({load.entry.number for load in loads} | superseded)
+    new = tuple(load for load in loads if load.entry.number not in known and load.entry.number not in superseded)
+    changed = {number for number in superseded if number not in known or not known[number].superseded}
+    dead = {number: at for number in changed if number in known and (at := known[number].created_at) is not None}
+    if changed:
+        ledger.supersede(changed)
+    if new:
+        ledger.add([(load.entry.number, load.entry.created_at) for load in new])
+    return new, dead
+
+
+def _of(loads: Sequence[AcceptedLoad]) -> tuple[int, ...]:
+    return tuple(load.entry.number for load in loads)
+
+
+def _bytes(loads: Sequence[AcceptedLoad]) -> int:
+    return sum(file.bytes for load in loads for file in load.entry.files)

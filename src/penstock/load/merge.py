@@ -1,0 +1,144 @@
+"""Merging by key: the table is a function of the loads, whatever the order and grouping in which they are applied.
+
+Of all versions of a key in the live loads the one with the greatest order wins: (cursor, load, position); an unknown
+cursor (null, NaN) is the lowest. Its row was created when the earliest live load with the key was. Keys compare
+null-safe; 0.0 and -0.0 are one key, NaN equals NaN, texts compare byte by byte.
+
+Rows are deleted and inserted: ``MERGE INTO`` and key indexes take over ten times as long on large tables.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from penstock.load.rows import POSITION
+from penstock.names import CREATED, LOAD, ORDER, UPDATED
+from penstock.sql.text import identifier
+from penstock.stores.port import WarehouseTransaction
+
+ROWS = "penstock_load_rows"
+"""The rows to merge: all data columns of the table, ``_load``, ``POSITION``, ``_created_at`` (of their own load)."""
+TOUCHED = "penstock_load_touched"
+"""The keys whose rows left the table with a superseded load."""
+
+_REPEATED = "penstock_load_repeated"
+_WINNERS = "penstock_load_winners"
+_MET = "penstock_load_met"
+
+
+@dataclass(frozen=True, slots=True)
+class Merging:
+    """One table that is merged into.
+
+    Attributes:
+        transaction: The open transaction.
+        table: The warehouse table, which has all columns of the rows.
+        key: Its key columns.
+        cursor: The cursor column; None where the order of landing decides.
+        cursor_type: Its type.
+        nulls: True where a key of the new rows may be null (a null-safe join is slower).
+    """
+
+    transaction: WarehouseTransaction
+    table: str
+    key: tuple[str, ...]
+    cursor: str | None = None
+    cursor_type: str = ""
+    nulls: bool = True
+
+    def same_key(self, left: str, right: str) -> str:
+        """Return the SQL that two rows have one key."""
+        operator = "IS NOT DISTINCT FROM" if self.nulls else "="
+        return " AND ".join(f"{left}.{identifier(name)} {operator} {right}.{identifier(name)}" for name in self.key)
+
+    def order(self, row: str) -> str:
+        """Return ``_order`` of a row of ``ROWS``."""
+        cursor = "" if self.cursor is None else f"'cursor': {self._cursor(row)}, "
+        return f"{{{cursor}'load': {row}.{LOAD}, 'position': {row}.{POSITION}}}"
+
+    def rank(self, order: str) -> str:
+        """Return what two values of ``_order`` are compared by: a known cursor is greater than an unknown one."""
+        if self.cursor is None:
+            return order
+        return (
+            f"{{'known': {order}.\"cursor\" IS NOT NULL, 'cursor': {order}.\"cursor\", "
+            f"'load': {order}.\"load\", 'position': {order}.\"position\"}}"
+        )
+
+    def _cursor(self, row: str) -> str:
+        column = f"{row}.{identifier(self.cursor or '')}"
+        if self.cursor_type in ("FLOAT", "DOUBLE"):
+            return f"CASE WHEN isnan({column}) THEN NULL ELSE {column} + 0 END"
+        return column
+
+
+def order_type(cursor_type: str | None) -> str:
+    """Return the type of ``_order``."""
+    cursor = "" if cursor_type is None else f'"cursor" {cursor_type}, '
+    return f'STRUCT({cursor}"load" BIGINT, "position" BIGINT)'
+
+
+def take_out(merging: Merging, dead: Sequence[tuple[int, object]]) -> int:
+    """Delete the rows that superseded loads won or dated, and keep their keys in ``TOUCHED``; return how many.
+
+    Args:
+        merging: The table.
+        dead: Number and creation moment of each superseded load that was applied.
+    """
+    execute = merging.transaction.execute
+    values = [[number for number, _ in dead], [moment for _, moment in dead]]
+    execute(
+        f"CREATE OR REPLACE TEMP TABLE {TOUCHED} AS SELECT rowid AS target_row, "
+        f"{', '.join(identifier(name) for name in merging.key)} FROM {identifier(merging.table)} "
+        f"WHERE {LOAD} IN (SELECT unnest(?::BIGINT[])) OR {CREATED} IN (SELECT unnest(?::TIMESTAMPTZ[]))",
+        values,
+    )
+    return int(
+        execute(f"DELETE FROM {identifier(merging.table)} WHERE rowid IN (SELECT target_row FROM {TOUCHED})")[0][0]
+    )
+
+
+def merge(merging: Merging) -> tuple[int, int]:
+    """Merge ``ROWS`` into the table; return how many rows were inserted and deleted."""
+    execute = merging.transaction.execute
+    table = identifier(merging.table)
+    _find_winners(merging)
+    execute(
+        f"CREATE OR REPLACE TEMP TABLE {_MET} AS SELECT t.rowid AS target_row, w.{LOAD} AS load_number, "
+        f"w.{POSITION} AS place, w.{CREATED} AS created, t.{CREATED} AS created_before, "
+        f"{merging.rank(f'w.{ORDER}')} > {merging.rank(f't.{ORDER}')} AS newer "
+        f"FROM {_WINNERS} w JOIN {table} t ON {merging.same_key('w', 't')}"
+    )
+    # An older row that arrives late may still be the first of its key.
+    execute(
+        f"UPDATE {table} SET {CREATED} = m.created FROM {_MET} m "
+        f"WHERE {table}.rowid = m.target_row AND NOT m.newer AND m.created < m.created_before"
+    )
+    deleted = execute(f"DELETE FROM {table} WHERE rowid IN (SELECT target_row FROM {_MET} WHERE newer)")
+    inserted = execute(
+        f"INSERT INTO {table} BY NAME SELECT w.* EXCLUDE ({POSITION}) "
+        f"REPLACE (least(w.{CREATED}, m.created_before) AS {CREATED}) "
+        f"FROM {_WINNERS} w LEFT JOIN {_MET} m ON m.load_number = w.{LOAD} AND m.place = w.{POSITION} "
+        "WHERE m.newer IS NOT false"
+    )
+    return int(inserted[0][0]), int(deleted[0][0])
+
+
+def _find_winners(merging: Merging) -> None:
+    """Define ``_WINNERS``: one row per key, ``_order`` and ``_updated_at`` added."""
+    execute = merging.transaction.execute
+    ordered = f"SELECT r.*, {merging.order('r')} AS {ORDER}, r.{CREATED} AS {UPDATED} FROM {ROWS} r"
+    keys = ", ".join(f"r.{identifier(name)}" for name in merging.key)
+    execute(
+        f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS SELECT {keys}, max({merging.rank(f'r.{ORDER}')}) AS best, "
+        f"min(r.{CREATED}) AS created FROM ({ordered}) r GROUP BY {keys} HAVING count(*) > 1"
+    )
+    if execute(f"SELECT count(*) FROM {_REPEATED}") == [(0,)]:
+        execute(f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS {ordered}")
+        return
+    execute(
+        f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS SELECT r.* REPLACE (least(r.{CREATED}, d.created) AS {CREATED}) "
+        f"FROM ({ordered}) r LEFT JOIN {_REPEATED} d ON {merging.same_key('r', 'd')} "
+        f'WHERE d.best IS NULL OR (d.best."load" = r.{LOAD} AND d.best."position" = r.{POSITION})'
+    )

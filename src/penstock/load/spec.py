@@ -1,0 +1,82 @@
+"""What loading is told, and through what it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+from penstock.model.entries import DataFile, Entry
+from penstock.model.events import Advance
+from penstock.model.specs import SourceSpec
+from penstock.stores.port import LakeTable, WarehouseTransaction
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptedLoad:
+    """A load that may enter the warehouse.
+
+    Attributes:
+        entry: The load.
+        quarantine: What DuckDB reads as the file of its rows that were set aside; None if there are none.
+    """
+
+    entry: Entry
+    quarantine: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Loading:
+    """Loads to apply to one warehouse table.
+
+    Attributes:
+        source: The source: write mode, key, cursor.
+        table: The warehouse table, ``raw_…``.
+        loads: Accepted loads, in any order; those applied before are passed over.
+        prepare: A SELECT over ``new_rows`` (the rows of one load) whose result is loaded instead.
+    """
+
+    source: SourceSpec
+    table: str
+    loads: tuple[AcceptedLoad, ...]
+    prepare: str | None = None
+
+
+def _nothing(rows: int, bytes_: int) -> None:
+    """Tell nobody."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadPorts:
+    """What loading works through.
+
+    Attributes:
+        transaction: An open transaction of the warehouse.
+        lake_table: The lake table, which knows where its files are.
+        live: Returns all loads that are accepted and not superseded. Asked only where rows must be found again: when
+            a superseded load's rows leave a merged table, when the table is gone from the warehouse, or when its write
+            mode, key, cursor or preparation changed. None: there are no others than those to apply.
+        advance: Told of the rows and bytes written.
+    """
+
+    transaction: WarehouseTransaction
+    lake_table: LakeTable
+    live: Callable[[], Iterable[AcceptedLoad]] | None = None
+    advance: Advance = _nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionLoading:
+    """A transform's version to put into the warehouse.
+
+    Attributes:
+        table: The warehouse table.
+        entry: The version: its files, its schema, and its interval if it rebuilt only that.
+        relation: Name of a temporary table of the session that holds the same rows, to spare reading the files; without
+            the column ``_interval``.
+        files: The files to read instead of ``entry.files``.
+    """
+
+    table: str
+    entry: Entry
+    relation: str | None = None
+    files: tuple[DataFile, ...] | None = None

@@ -1,0 +1,112 @@
+"""A lake table as a folder of real Parquet files, and loads made of it, as landing would."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import duckdb
+
+from penstock.load.loading import apply_loads
+from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
+from penstock.model.entries import Column, DataFile, Entry, EntryKind
+from penstock.model.receipts import LoadReceipt
+from penstock.model.specs import SourceSpec, WriteMode
+from penstock.names import stored_names
+from penstock.schema import storage, store
+from penstock.sql.text import identifier
+from penstock.stores.port import WarehouseTransaction
+
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class FolderTable:
+    def __init__(self, root: Path, name: str = "raw_t") -> None:
+        self.name = name
+        self.root = root / name
+        self.root.mkdir(parents=True, exist_ok=True)
+        self.files: list[DataFile] = []
+
+    def uri(self, path: str) -> str:
+        found = self.root / path
+        found.parent.mkdir(parents=True, exist_ok=True)
+        return str(found)
+
+    def live(self) -> tuple[DataFile, ...]:
+        return tuple(self.files)
+
+    def load(
+        self,
+        number: int,
+        queries: str | Sequence[str],
+        *,
+        supersedes: Sequence[int] = (),
+        quarantined: Sequence[tuple[int, int]] = (),
+        values: Sequence[object] = (),
+    ) -> AcceptedLoad:
+        """Land one query per file; ``quarantined`` are (file, row)."""
+        at = START + timedelta(hours=number)
+        connection = duckdb.connect()
+        connection.execute("SET TimeZone = 'UTC'")
+        files, schema = [], ()
+        for index, query in enumerate([queries] if isinstance(queries, str) else queries):
+            described = connection.execute(f"DESCRIBE {query}", list(values)).fetchall()
+            names = stored_names([row[0] for row in described])
+            schema = tuple(
+                Column(
+                    name=names[name],
+                    type=type_,
+                    stored=None if storage(type_) is None else storage(type_).stored,
+                    source_name=None if names[name] == name else name,
+                )
+                for name, type_, *_ in described
+            )
+            path = f"created_at={number:04d}/part-{index}.parquet"
+            stored = ", ".join(
+                f"{store('q.' + identifier(c.source_name or c.name), c.type)} AS {identifier(c.name)}" for c in schema
+            )
+            count = connection.execute(
+                f"COPY (SELECT {stored + ', ' if stored else ''}{number}::BIGINT AS _load FROM ({query}) q) "
+                f"TO '{self.uri(path)}' (FORMAT parquet)",
+                list(values),
+            ).fetchone()[0]
+            files.append(DataFile(path=path, rows=count, bytes=Path(self.uri(path)).stat().st_size))
+        quarantine = None
+        if quarantined:
+            quarantine = str(self.root.parent / f"quarantine-{self.name}-{number}.parquet")
+            rows = ", ".join(f"('{files[file].path}', {row}::BIGINT)" for file, row in quarantined)
+            connection.execute(
+                f"COPY (SELECT * FROM (VALUES {rows}) q(_file, _row)) TO '{quarantine}' (FORMAT parquet)"
+            )
+        connection.close()
+        return AcceptedLoad(
+            Entry(
+                table=self.name,
+                number=number,
+                previous=None,
+                kind=EntryKind.LOAD,
+                created_at=at,
+                files=tuple(file for file in files if file.rows),
+                schema=schema,
+                rows=sum(file.rows for file in files),
+                supersedes=tuple(supersedes),
+            ),
+            quarantine,
+        )
+
+
+def source(write: WriteMode, key: tuple[str, ...] = (), cursor: str | None = None) -> SourceSpec:
+    return SourceSpec(table="t", kind="python", write=write, key=key, cursor=cursor)
+
+
+def apply(
+    transaction: WarehouseTransaction,
+    lake: FolderTable,
+    spec: SourceSpec,
+    loads: Sequence[AcceptedLoad],
+    live: Sequence[AcceptedLoad] | None = None,
+    prepare: str | None = None,
+) -> LoadReceipt:
+    ports = LoadPorts(transaction=transaction, lake_table=lake, live=None if live is None else lambda: live)
+    return apply_loads(Loading(source=spec, table=lake.name, loads=tuple(loads), prepare=prepare), ports)
