@@ -60,7 +60,7 @@ class Due:
 
 
 def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tuple[Interval, ...]:
-    """Return the intervals of the schedule that lie whole inside the wanted time, oldest first.
+    """Return the whole intervals of the schedule that touch the wanted time and have ended, oldest first.
 
     Args:
         spec: The pipeline.
@@ -85,9 +85,9 @@ def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tupl
             remedy="Ask for a later time or move its start",
         )
     first = spec.start + (start - spec.start) // step * step
-    if first >= end:
-        return ()
-    return tuple(found for found in Interval(first, end).split(step) if found.end <= last)
+    steps = max(0, -((first - end) // step))
+    found = (Interval(first + step * number, first + step * (number + 1)) for number in range(steps))
+    return tuple(interval for interval in found if interval.end <= last)
 
 
 def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wanted: Wanted) -> Plan:
