@@ -156,12 +156,13 @@ def spell(type_: Type) -> str:
 
 
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_PLAIN = re.compile(r"(?:TIMESTAMP|TIME) WITH TIME ZONE|[A-Za-z_][A-Za-z0-9_]*")
+_PLAIN = re.compile(r'"NULL"|(?:TIMESTAMP|TIME) WITH TIME ZONE|[A-Za-z_][A-Za-z0-9_]*')
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 _SUFFIX = re.compile(r"\[(\d*)\]")
 
 
 _ALIASES = {
+    '"NULL"': "NULL",
     "INT": "INTEGER",
     "TEXT": "VARCHAR",
     "STRING": "VARCHAR",

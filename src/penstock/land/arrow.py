@@ -1,0 +1,129 @@
+"""Arrow batches brought into one shape: names without repeats, types that DuckDB reads, one schema for a chunk."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+
+from penstock.errors import DataError
+
+
+def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
+    """Return a batch without repeated names and without types that DuckDB cannot read; not one value changes.
+
+    Raises:
+        DataError: A column's type, or a value of it, has no equal.
+    """
+    names = _distinct(batch.schema.names)
+    wanted = [_readable(field.type) for field in batch.schema]
+    if names == batch.schema.names and all(new is field.type for new, field in zip(wanted, batch.schema, strict=True)):
+        return batch
+    columns = [
+        _cast(column, type_, name, table) for column, type_, name in zip(batch.columns, wanted, names, strict=True)
+    ]
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def united(schema: pa.Schema | None, other: pa.Schema, table: str) -> pa.Schema:
+    """Return the schema that holds the columns of both, with types widened where no value can be lost.
+
+    Raises:
+        DataError: A column has types of different kinds.
+    """
+    if schema is None or schema.equals(other):
+        return other
+    fields = {field.name: field for field in schema}
+    for field in other:
+        known = fields.get(field.name)
+        fields[field.name] = field if known is None else pa.field(field.name, _wider(known, field, table))
+    return pa.schema(list(fields.values()))
+
+
+def chunk(batches: Sequence[pa.RecordBatch], schema: pa.Schema, table: str) -> pa.Table:
+    """Return batches as one table of a schema that ``united`` gave for them; missing columns are null."""
+    parts = []
+    for batch in batches:
+        if batch.schema.equals(schema):
+            parts.append(batch)
+            continue
+        there = set(batch.schema.names)
+        columns = [
+            _cast(batch.column(field.name), field.type, field.name, table)
+            if field.name in there
+            else pa.nulls(batch.num_rows, field.type)
+            for field in schema
+        ]
+        parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
+    return pa.Table.from_batches(parts, schema)
+
+
+def _distinct(names: list[str]) -> list[str]:
+    if len(set(names)) == len(names):
+        return names
+    taken = set(names)
+    met: set[str] = set()
+    distinct = []
+    for name in names:
+        number, unique = 1, name
+        while unique in met or (number > 1 and unique in taken):
+            number += 1
+            unique = f"{name}__{number}"
+        met.add(unique)
+        distinct.append(unique)
+    return distinct
+
+
+def _readable(type_: pa.DataType) -> pa.DataType:
+    if pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
+        return _readable(type_.value_type)
+    if pa.types.is_float16(type_):
+        return pa.float32()
+    if pa.types.is_decimal256(type_):
+        return pa.decimal128(type_.precision, type_.scale) if type_.precision <= 38 else pa.string()
+    if pa.types.is_timestamp(type_) and type_.unit == "ns" and type_.tz is not None:
+        return pa.timestamp("us", type_.tz)
+    return type_
+
+
+def _wider(known: pa.Field, field: pa.Field, table: str) -> pa.DataType:
+    one, other = known.type, field.type
+    if one.equals(other):
+        return one
+    if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz and other.tz:
+        return one if one.unit == other.unit else pa.timestamp("us", one.tz)
+    # Arrow would take texts for bytes, and round decimals to floats.
+    clash = (_is_text(one) and _is_bytes(other)) or (_is_bytes(one) and _is_text(other))
+    clash = clash or (pa.types.is_decimal(one) and pa.types.is_floating(other))
+    clash = clash or (pa.types.is_floating(one) and pa.types.is_decimal(other))
+    try:
+        if not clash:
+            pair = [pa.schema([pa.field("x", one)]), pa.schema([pa.field("x", other)])]
+            return pa.unify_schemas(pair, promote_options="permissive").field(0).type
+    except (pa.ArrowTypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
+        pass
+    raise DataError(
+        f"The column {field.name!r} of {table} came as {one} and then as {other} in one load",
+        remedy="Cast it to one type in the source's query, or mend the source",
+    )
+
+
+def _is_text(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))
+
+
+def _is_bytes(type_: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(type_) or pa.types.is_large_binary(type_) or pa.types.is_fixed_size_binary(type_))
+
+
+def _cast(column: pa.Array, type_: pa.DataType, name: str, table: str) -> pa.Array:
+    if column.type.equals(type_):
+        return column
+    try:
+        return column.cast(type_)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"The column {name!r} of {table} holds a value that cannot be kept: it comes as {column.type}, "
+            f"and not every value is a {type_}",
+            remedy="Cast it in the source's query, or round it there on purpose",
+        ) from error

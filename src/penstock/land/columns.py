@@ -1,0 +1,230 @@
+"""The columns of a load: which stored name and type each incoming column gets, and by which conversion.
+
+The table's columns win: what comes in is converted to them where not one value is lost, else refused. Among the
+batches of one load, types widen.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+
+from penstock.errors import DataError
+from penstock.land.types import NUMBERS, widest
+from penstock.model.entries import Column
+from penstock.names import stored_names
+from penstock.schema import Type, parse, spell, storage, store
+from penstock.sql.text import identifier, literal
+
+LOSSY = "penstock cannot keep a value of column "
+"""How the message begins with which a conversion in SQL stops; the column's name follows."""
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """A column as it comes: its name at the source, its DuckDB type, and the SQL that gives it."""
+
+    name: str
+    type: str
+    expression: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How rows of one shape are written.
+
+    Attributes:
+        columns: The columns of the file, in its order.
+        select: The SQL expression of each, already in its stored type.
+        plain: True for columns whose expression is the incoming column as it is.
+    """
+
+    columns: tuple[Column, ...]
+    select: tuple[str, ...]
+    plain: tuple[bool, ...]
+
+    def query(self, relation: str, number: int) -> str:
+        """Return the SELECT over a relation, with the load's number as the last column."""
+        parts = [
+            f"{expression} AS {identifier(column.name)}"
+            for column, expression in zip(self.columns, self.select, strict=True)
+        ]
+        return f"SELECT {', '.join([*parts, f'CAST({number} AS BIGINT) AS _load'])} FROM {relation}"
+
+
+class Columns:
+    """The columns of one load while it is being landed.
+
+    Args:
+        table: The lake table, for messages.
+        prior: The columns of the table so far; empty for a new table.
+    """
+
+    def __init__(self, table: str, prior: Sequence[Column]) -> None:
+        self._table = table
+        self._prior = {source_name(column): column for column in prior}
+        self._new: dict[str, Column] = {}
+        self._met: set[str] = set()
+        self._notes: dict[str, None] = {}
+
+    def plan(self, incoming: Sequence[Incoming]) -> Plan:
+        """Decide how rows of one shape are written; remembers new columns and widens their types.
+
+        Raises:
+            DataError: A column's type is at odds with the table's, or with that of an earlier batch.
+        """
+        found = self._matched(incoming)
+        self._learn(found)
+        columns, select, plain = [], [], []
+        for name, column in self._prior.items():
+            came = found.get(name)
+            columns.append(column)
+            select.append(self._converted(came, column) if came else f"CAST(NULL AS {column.stored or column.type})")
+            plain.append(came is not None and came.type == column.type and column.stored is None)
+        for name, column in self._new.items():
+            came = found.get(name)
+            if came is not None:
+                columns.append(column)
+                select.append(self._converted(came, column))
+                plain.append(came.type == column.type and column.stored is None)
+        return Plan(tuple(columns), tuple(select), tuple(plain))
+
+    def schema(self) -> tuple[Column, ...]:
+        """Return the columns of the table after the load."""
+        return (*self._prior.values(), *(_typed(column) for column in self._new.values()))
+
+    def notes(self) -> tuple[str, ...]:
+        """Return sentences about columns that appeared, vanished or were converted."""
+        vanished = [name for name in self._prior if name not in self._met]
+        said = list(self._notes)
+        if self._met and vanished:
+            said.append(f"{self._table}: the source no longer gives {_listed(vanished)}; null in the new rows")
+        if self._prior and self._new:
+            said.append(f"{self._table}: new {_listed(self._new)}")
+        return tuple(said)
+
+    def settled(self, column: Column) -> Column:
+        """Return a column of a file as the whole load has it now."""
+        name = source_name(column)
+        return self._prior[name] if name in self._prior else _typed(self._new[name])
+
+    def _matched(self, incoming: Sequence[Incoming]) -> dict[str, Incoming]:
+        """Key incoming columns by the name under which the table knows them; case alone makes no new column."""
+        known = {**self._prior, **self._new}
+        exact = {column.name for column in incoming}
+        folded: dict[str, list[str]] = {}
+        for name in known:
+            folded.setdefault(name.lower(), []).append(name)
+        found: dict[str, Incoming] = {}
+        for column in incoming:
+            alike = folded.get(column.name.lower(), [])
+            same = column.name not in known and len(alike) == 1 and alike[0] not in exact
+            found[alike[0] if same else column.name] = column
+        return found
+
+    def _learn(self, found: dict[str, Incoming]) -> None:
+        self._met.update(found)
+        fresh = [name for name in found if name not in self._prior and name not in self._new]
+        stored = stored_names([*self._prior, *self._new, *fresh]) if fresh else {}
+        for name, came in found.items():
+            if name in self._prior:
+                continue
+            if name in fresh:
+                named = stored[name]
+                self._new[name] = _stored(
+                    Column(name=named, type=came.type, source_name=None if named == name else name)
+                )
+                continue
+            known = self._new[name]
+            wider = widest(known.type, came.type)
+            if wider is None:
+                raise DataError(
+                    f"The column {name!r} of {self._table} came as {known.type} and then as {came.type} in one load",
+                    remedy="Cast it to one type in the source's query, or mend the source",
+                )
+            self._new[name] = _stored(replace(known, type=wider))
+
+    def _converted(self, came: Incoming, column: Column) -> str:
+        wanted = _typed(column).type
+        if came.type not in (wanted, _NULL) and column.type == "VARCHAR" and came.type in NUMBERS:
+            self._notes[
+                f"{self._table}: {column.name!r} came as {came.type} and is kept as text, as it was before; "
+                "leading zeros may have been lost where the source guessed the type"
+            ] = None
+        return store(convert(came.expression, came.type, wanted, column.name, self._table), wanted)
+
+
+def convert(expression: str, type_: str, wanted: str, column: str, table: str) -> str:
+    """Return SQL that turns an expression into another type, and stops at the first value that would change.
+
+    Raises:
+        DataError: If no value of the one type is one of the other.
+    """
+    if type_ == wanted:
+        return expression
+    if type_ == _NULL:
+        return f"CAST(NULL AS {wanted})"
+    wider = widest(type_, wanted)
+    text = "VARCHAR" in (type_, wanted) and not any(mark in type_ + wanted for mark in ("STRUCT(", "MAP(", "[", "BLOB"))
+    if wider is None and not text:
+        raise DataError(
+            f"The column {column!r} of {table} changed its type: it was {wanted} and now comes as {type_}",
+            remedy="Mend the source, cast the column in the source's query, or give it another name there",
+        )
+    back = f"CAST(TRY_CAST({expression} AS {wanted}) AS {type_})"
+    return (
+        f"CASE WHEN {expression} IS NULL THEN NULL WHEN {back} IS NOT DISTINCT FROM {expression} "
+        f"THEN TRY_CAST({expression} AS {wanted}) "
+        f"ELSE error({literal(f'{LOSSY}{column}')}) END"
+    )
+
+
+def lossy(message: str, table: str, columns: Iterable[Column]) -> DataError | None:
+    """Return the sentence for a conversion that stopped, or None for any other message of DuckDB."""
+    _, marked, name = message.partition(LOSSY)
+    if not marked:
+        return None
+    name = name.splitlines()[0]
+    type_ = next((column.type for column in columns if column.name == name), "the table's type")
+    return DataError(
+        f"The column {name!r} of {table} holds a value that is no {type_}, the type it has so far",
+        remedy="Mend the source, cast the column in the source's query, or give it another name there",
+    )
+
+
+def source_name(column: Column) -> str:
+    """Return a column's name at its source."""
+    return column.source_name or column.name
+
+
+_NULL = '"NULL"'
+
+
+def _stored(column: Column) -> Column:
+    how = storage(column.type)
+    if column.type.startswith("ENUM("):
+        return replace(column, type="VARCHAR", stored=None)
+    return replace(column, stored=how.stored if how else None)
+
+
+def _typed(column: Column) -> Column:
+    """What held nothing but nulls is text until it gets a type: a column, or the elements of empty lists."""
+    if "NULL" not in column.type:
+        return column
+    try:
+        return _stored(replace(column, type=spell(_text(parse(column.type)))))
+    except ValueError:
+        return column
+
+
+def _text(type_: Type) -> Type:
+    if type_.name == "NULL":
+        return Type("VARCHAR")
+    return replace(type_, members=tuple((name, _text(member)) for name, member in type_.members))
+
+
+def _listed(names: Iterable[str]) -> str:
+    listed = list(names)
+    shown = ", ".join(repr(name) for name in listed[:8])
+    more = f" and {len(listed) - 8} more" if len(listed) > 8 else ""
+    return f"column{'s' if len(listed) > 1 else ''} {shown}{more}"

@@ -1,0 +1,282 @@
+"""Draining an extraction: batches of Arrow and scans of DuckDB become Parquet files, in the order of their coming."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import DataError, PenstockError
+from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan
+from penstock.land import arrow
+from penstock.land.columns import Columns, Incoming, Plan, lossy
+from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
+from penstock.model.events import Advance
+from penstock.sql.text import identifier
+from penstock.stores.parquet import ROW_GROUP, first_line, refusals, write
+
+CHUNK_BYTES = 32 * 2**20
+"""Bytes of Arrow data that are gathered before they are written as a row group."""
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What an extraction gave: its files, how many rows it held, and sentences about it."""
+
+    parts: tuple[Part, ...]
+    rows: int
+    notes: tuple[str, ...] = ()
+
+
+class Intake:
+    """Turns batches into files, in bounded memory.
+
+    Args:
+        connection: A session of the engine.
+        folder: Names the files.
+        columns: Decides on the columns.
+        number: The load's number.
+        advance: Told of rows and bytes as they pass.
+    """
+
+    def __init__(
+        self, connection: duckdb.DuckDBPyConnection, folder: Folder, columns: Columns, number: int, advance: Advance
+    ) -> None:
+        self._connection = connection
+        self._folder = folder
+        self._columns = columns
+        self._number = number
+        self._advance = advance
+        self._parts: list[Part] = []
+        self._file: ArrowFile | None = None
+        self._held: list[tuple[pa.RecordBatch, OriginRows]] = []
+        self._held_rows = 0
+        self._held_bytes = 0
+        self._schema: pa.Schema | None = None
+        self._plans: dict[pa.Schema, Plan] = {}
+        self._rows = 0
+        self._notes: list[str] = []
+
+    def drain(self, extraction: Extraction) -> Taken:
+        """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller."""
+        if extraction.schema is not None:
+            empty = pa.RecordBatch.from_pylist([], schema=extraction.schema)
+            self._schema = arrow.plain(empty, self._folder.table.name).schema
+        try:
+            for batch in self._batches(extraction):
+                if isinstance(batch, ArrowBatch):
+                    self._hold(batch)
+                else:
+                    self._flush()
+                    self._close()
+                    self._scan(batch)
+            self._flush()
+            if not self._parts and self._file is None and self._schema is not None:
+                self._plan(self._schema)
+            self._close()
+        finally:
+            if self._file is not None:
+                self._file.abandon()
+        return Taken(tuple(self._parts), self._rows, tuple(self._notes))
+
+    def _batches(self, extraction: Extraction) -> Iterator[Batch]:
+        try:
+            yield from extraction.batches()
+        except (PenstockError, GeneratorExit):
+            raise
+        except Exception as error:
+            raise DataError(
+                f"Reading {self._folder.table.name} stopped after {self._rows} rows: "
+                f"{type(error).__name__}: {first_line(error)}"
+            ) from error
+
+    def _hold(self, batch: ArrowBatch) -> None:
+        rows = batch.data.num_rows
+        if not rows:
+            self._schema = arrow.united(
+                self._schema, arrow.plain(batch.data, self._folder.table.name).schema, self._folder.table.name
+            )
+            return
+        data = arrow.plain(batch.data, self._folder.table.name)
+        uri, detail = batch.origin
+        self._held.append((data, (uri, detail, rows)))
+        self._held_rows += rows
+        self._held_bytes += data.nbytes
+        self._rows += rows
+        self._advance(rows, data.nbytes)
+        if self._held_rows >= ROW_GROUP or self._held_bytes >= CHUNK_BYTES:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._held:
+            return
+        table = self._folder.table.name
+        schema = self._schema
+        for batch, _ in self._held:
+            schema = arrow.united(schema, batch.schema, table)
+        whole = arrow.chunk([batch for batch, _ in self._held], schema, table)
+        origins = [origin for _, origin in self._held]
+        self._schema = schema
+        self._held, self._held_rows, self._held_bytes = [], 0, 0
+        self._write(whole, origins)
+
+    def _write(self, table: pa.Table, origins: Sequence[OriginRows]) -> None:
+        plan = self._plan(table.schema)
+        self._append(self._stored(table, plan), plan, origins)
+
+    def _append(self, table: pa.Table, plan: Plan, origins: Sequence[OriginRows]) -> None:
+        if self._file is not None and (self._file.full or self._file.columns != plan.columns):
+            self._close()
+        if self._file is None:
+            path, place = self._folder.new()
+            self._file = ArrowFile(path, place, plan.columns)
+        self._file.write(table, origins)
+
+    def _plan(self, schema: pa.Schema) -> Plan:
+        """Plan a schema; columns are known to DuckDB by their place, because it takes ``Id`` and ``ID`` for one."""
+        found = self._plans.get(schema)
+        if found is None:
+            empty = _placed(schema.empty_table())
+            described = self._described("SELECT * FROM penstock_chunk", (), empty)
+            incoming = [
+                Incoming(name, type_, identifier(place))
+                for name, (place, type_) in zip(schema.names, described, strict=True)
+            ]
+            found = self._columns.plan(incoming)
+            self._plans = {schema: found}
+        return found
+
+    def _stored(self, table: pa.Table, plan: Plan) -> pa.Table:
+        """Convert a chunk to stored types; columns that are stored as they come are not touched."""
+        self._connection.register("penstock_chunk", _placed(table))
+        try:
+            with self._refusals(plan):
+                return self._connection.sql(plan.query("penstock_chunk", self._number)).to_arrow_table()
+        finally:
+            self._connection.unregister("penstock_chunk")
+
+    def _close(self) -> None:
+        if self._file is not None:
+            file, self._file = self._file, None
+            try:
+                self._parts.append(file.close())
+            except BaseException:
+                file.abandon()
+                raise
+
+    def _scan(self, scan: Scan) -> None:
+        described = self._described(scan.sql, scan.values)
+        incoming = [Incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
+        plan = self._columns.plan(incoming)
+        if scan.file_column is not None and len(scan.origins) > 1:
+            self._stream(scan, plan)
+        else:
+            self._copy(scan, plan)
+        if scan.rejects is not None:
+            self._rejected(scan.rejects)
+
+    def _copy(self, scan: Scan, plan: Plan) -> None:
+        """Let DuckDB write what it reads: rows of one origin need no counting."""
+        path, place = self._folder.new()
+        types = {column.name: column.stored or column.type for column in plan.columns}
+        with self._refusals(plan):
+            written = write(self._connection, plan.query(f"({scan.sql})", self._number), place, types, scan.values)
+        uri, detail = scan.origins[0] if scan.origins else ("", {})
+        if written.rows:
+            self._parts.append(Part(path, place, written, plan.columns, ((uri, detail, written.rows),)))
+        self._rows += written.rows
+        self._advance(written.rows, written.bytes)
+
+    def _stream(self, scan: Scan, plan: Plan) -> None:
+        """Write the rows of many files, counting those of each file as they pass, a batch at a time."""
+        file_column = scan.file_column or ""
+        query = plan.query(f"({scan.sql})", self._number)
+        query = query.replace("SELECT ", f"SELECT {identifier(file_column)} AS penstock_origin, ", 1)
+        named = _Named(scan)
+        with self._refusals(plan):
+            for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(ROW_GROUP):
+                if not batch.num_rows:
+                    continue
+                rows = pa.Table.from_batches([batch]).drop_columns(["penstock_origin"])
+                self._append(rows, plan, named.runs(batch.column(0)))
+                self._rows += batch.num_rows
+                self._advance(batch.num_rows, batch.nbytes)
+        self._close()
+
+    def _rejected(self, rejects: str) -> None:
+        found = self._connection.execute(f"SELECT count(*) FROM {identifier(rejects)}").fetchone()
+        if found and found[0]:
+            self._notes.append(f"{found[0]} lines could not be read and were left out")
+
+    def _described(self, sql: str, values: Sequence[Any], chunk: pa.Table | None = None) -> list[tuple[str, str]]:
+        if chunk is not None:
+            self._connection.register("penstock_chunk", chunk)
+        try:
+            with refusals(self._folder.table.name):
+                rows = self._connection.execute(f"DESCRIBE {sql}", list(values)).fetchall()
+        finally:
+            if chunk is not None:
+                self._connection.unregister("penstock_chunk")
+        return [(row[0], row[1]) for row in rows]
+
+    def _refusals(self, plan: Plan) -> Any:
+        return _Refusals(self._folder.table.name, plan)
+
+
+class _Refusals:
+    """Turns errors of DuckDB into sentences; a conversion that would lose a value names its column."""
+
+    def __init__(self, table: str, plan: Plan) -> None:
+        self._table = table
+        self._plan = plan
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if error is None:
+            return
+        told = error.__cause__ if isinstance(error, DataError) and isinstance(error.__cause__, duckdb.Error) else error
+        if not isinstance(told, duckdb.Error):
+            return
+        sentence = lossy(str(told), self._table, self._plan.columns)
+        if sentence is not None:
+            raise sentence from told
+        if isinstance(error, duckdb.Error):
+            with refusals(self._table):
+                raise error
+
+
+class _Named:
+    """Tells the origins of a scan from the values of its file column, in whatever way the reader spells a path."""
+
+    def __init__(self, scan: Scan) -> None:
+        self._known = {uri: (uri, detail) for uri, detail in scan.origins}
+
+    def runs(self, files: pa.Array) -> list[OriginRows]:
+        """Return the origins of consecutive rows, and how many there are of each."""
+        encoded = pc.run_end_encode(files)
+        ends = encoded.run_ends.to_pylist()
+        runs: list[OriginRows] = []
+        start = 0
+        for value, end in zip(encoded.values.to_pylist(), ends, strict=True):
+            uri, detail = self._origin(value)
+            runs.append((uri, detail, end - start))
+            start = end
+        return runs
+
+    def _origin(self, value: str) -> tuple[str, Any]:
+        found = self._known.get(value)
+        if found is None:
+            alike = [origin for uri, origin in self._known.items() if uri.endswith(value) or value.endswith(uri)]
+            found = max(alike, key=lambda origin: len(origin[0])) if alike else (value, {})
+            self._known[value] = found
+        return found
+
+
+def _placed(table: pa.Table) -> pa.Table:
+    return table.rename_columns([f"c{place}" for place in range(table.num_columns)])

@@ -1,0 +1,219 @@
+"""Landing: one extraction becomes one committed load of the raw zone, or nothing at all."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+import duckdb
+
+from penstock import names
+from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
+from penstock.extract.port import Extraction
+from penstock.land.boundary import Boundary, without_known
+from penstock.land.columns import Columns
+from penstock.land.content import content_of
+from penstock.land.intake import Intake
+from penstock.land.parts import Folder, Part, merged, renumber, settle
+from penstock.model.entries import Column, Entry, EntryKind, Work
+from penstock.model.events import Advance
+from penstock.model.receipts import LandReceipt
+from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
+from penstock.stores.parquet import first_line
+from penstock.stores.port import Engine, Lake, LakeTable
+
+_TRIES = 4
+"""How often a number is asked for: once, and again after three conflicts."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Landing:
+    """One extraction to land.
+
+    Attributes:
+        source: The table that is read.
+        work: What was asked: the interval, and the position from which reading began.
+        run: The run.
+        fence: The fencing token of its lease.
+        created_at: The moment of the load, UTC.
+        supersedes: Loads whose rows this one replaces.
+        boundary: Recent accepted loads whose rows may be read again, because of the lag or at the last cursor value.
+        current: The newest accepted load (of this interval, where there is one): equal content lands nothing.
+    """
+
+    source: SourceSpec
+    work: Work
+    run: str
+    fence: int
+    created_at: datetime
+    supersedes: tuple[int, ...] = ()
+    boundary: tuple[Entry, ...] = ()
+    current: Entry | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LandPorts:
+    """What landing works with; ``extraction`` is closed at the end in every case."""
+
+    lake: Lake
+    engine: Engine
+    extraction: Extraction
+    advance: Advance
+
+
+def land(spec: Landing, ports: LandPorts) -> LandReceipt:
+    """Drain an extraction into Parquet files and commit them as one load.
+
+    Returns:
+        The receipt; ``entry`` is None where nothing new came.
+
+    Raises:
+        DataError: Columns at odds with the table, values that would be lost, an empty source that is refused, rows
+            that cannot be read.
+        TransientError: The disk is full; the source is down. Nothing was committed.
+        StaleWriterError: A successor has committed under a greater fence.
+        ConflictError: The number was taken by others four times.
+    """
+    try:
+        table = ports.lake.table(names.raw(spec.source.table))
+        with ports.engine.session() as connection:
+            return _Attempt(spec, ports, table, connection).run()
+    except duckdb.Error as error:
+        raise DataError(f"Landing {spec.source.table} stopped: {first_line(error)}") from error
+    finally:
+        # What landed is committed or not by now; a source that cannot be closed changes neither.
+        with contextlib.suppress(PenstockError, OSError):
+            ports.extraction.close()
+
+
+class _Attempt:
+    """One try to land; its files are deleted unless they were committed."""
+
+    def __init__(
+        self, spec: Landing, ports: LandPorts, table: LakeTable, connection: duckdb.DuckDBPyConnection
+    ) -> None:
+        self._spec = spec
+        self._ports = ports
+        self._table = table
+        self._connection = connection
+        self._number = table.next_number()
+        self._prior = prior_columns(table)
+        self._columns = Columns(table.name, self._prior)
+        partition = names.moment(spec.created_at)
+        self._folder = Folder(table, partition, f"{self._number}-{secrets.token_hex(4)}")
+
+    def run(self) -> LandReceipt:
+        """Land; the files are kept only if the entry is committed."""
+        kept: Sequence[Part] = ()
+        entry = None
+        try:
+            intake = Intake(self._connection, self._folder, self._columns, self._number, self._ports.advance)
+            taken = intake.drain(self._ports.extraction)
+            parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
+            parts = self._new_rows(parts)
+            notes = [*taken.notes, *self._columns.notes()]
+            known = taken.rows - sum(part.written.rows for part in parts)
+            if known:
+                notes.append(f"{self._table.name}: {known} rows were landed before and were left out")
+            draft = self._draft(parts, taken.rows)
+            if draft is not None:
+                entry, kept = self._commit(draft, parts)
+        finally:
+            self._folder.clear(kept)
+        notes += [*self._ports.extraction.notes(), *self._acknowledge()]
+        written = sum(part.written.bytes for part in kept)
+        return LandReceipt(table=self._table.name, entry=entry, rows=taken.rows, bytes=written, notes=tuple(notes))
+
+    def _new_rows(self, parts: list[Part]) -> list[Part]:
+        source = self._spec.source
+        uris = tuple(self._table.uri(file.path) for load in self._spec.boundary for file in load.files)
+        if not parts or not uris or source.cursor is None:
+            return parts
+        boundary = Boundary(uris, self._columns.schema(), source.cursor, bool(source.key))
+        return without_known(self._connection, parts, boundary, self._folder)
+
+    def _draft(self, parts: list[Part], extracted: int) -> Entry | None:
+        """Return the entry to commit, or None where there is nothing new to say."""
+        spec, work = self._spec, self._spec.work
+        rows = sum(part.written.rows for part in parts)
+        if not extracted and spec.source.write is WriteMode.REPLACE and spec.source.on_empty is OnEmpty.REFUSE:
+            raise DataError(
+                f"The source of {spec.source.table} is empty, and its table would be emptied",
+                remedy="Mend the source, or set on_empty to 'empty' if that is meant",
+            )
+        position = self._ports.extraction.position()
+        schema = self._columns.schema()
+        whole = spec.source.write is WriteMode.REPLACE or work.interval is not None
+        content = content_of(self._connection, [part.place for part in parts], schema) if whole else ""
+        if whole:
+            if self._unchanged(content):
+                return None
+        elif not rows and not _moved(position, work.since) and (self._prior or not schema):
+            return None
+        return Entry(
+            table=self._table.name,
+            number=self._number,
+            previous=None,
+            kind=EntryKind.LOAD,
+            created_at=spec.created_at,
+            run=spec.run,
+            fence=spec.fence,
+            schema=schema,
+            rows=rows,
+            work=replace(work, position=position),
+            supersedes=spec.supersedes,
+            content=content,
+        )
+
+    def _unchanged(self, content: str) -> bool:
+        current = self._spec.current
+        if current is None or not current.content or current.content != content:
+            return False
+        # Two empty intervals are equal in content, and yet two pieces of work.
+        before = current.work.interval if current.work else None
+        return before == self._spec.work.interval
+
+    def _commit(self, draft: Entry, parts: list[Part]) -> tuple[Entry, list[Part]]:
+        partition = names.moment(self._spec.created_at)
+        for left in range(_TRIES - 1, -1, -1):
+            files = tuple(part.file(partition) for part in parts)
+            entry = replace(draft, number=self._number, files=files, origins=merged(parts))
+            try:
+                return self._table.commit(entry, (names.PARTITION,)), parts
+            except StaleWriterError:
+                raise
+            except ConflictError:
+                if not left:
+                    raise
+                self._number = self._table.next_number()
+                parts = renumber(self._connection, parts, self._folder, self._number)
+        raise AssertionError
+
+    def _acknowledge(self) -> tuple[str, ...]:
+        try:
+            self._ports.extraction.commit()
+        except PenstockError as error:
+            return (f"The rows are safe, but the source could not be told so: {error}",)
+        return ()
+
+
+def prior_columns(table: LakeTable) -> tuple[Column, ...]:
+    """Return the columns of a raw table as its newest entry with columns has them; empty for a new table."""
+    number: int | None = table.head()
+    while number:
+        try:
+            entry = table.entry(number)
+        except NotFoundError:
+            return ()
+        if entry.schema:
+            return entry.schema
+        number = entry.previous
+    return ()
+
+
+def _moved(position: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> bool:
+    return position is not None and dict(position) != dict(since or {})

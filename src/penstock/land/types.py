@@ -1,0 +1,118 @@
+"""The narrowest type that holds all values of two."""
+
+from __future__ import annotations
+
+from penstock.schema import Type, parse, spell
+
+_INTEGERS = {
+    "TINYINT": (3, True),
+    "UTINYINT": (3, False),
+    "SMALLINT": (5, True),
+    "USMALLINT": (5, False),
+    "INTEGER": (10, True),
+    "UINTEGER": (10, False),
+    "BIGINT": (19, True),
+    "UBIGINT": (20, False),
+    "HUGEINT": (38, True),
+}
+"""Decimal digits, and whether there is a sign."""
+_FLOATS = ("FLOAT", "DOUBLE")
+NUMBERS = frozenset({*_INTEGERS, *_FLOATS})
+_MOMENTS = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
+_NULL = ('"NULL"', "NULL")
+_MOST_DIGITS = 38
+
+
+def widest(one: str, other: str) -> str | None:
+    """Return the DuckDB type to which values of both can be converted, or None where they are of different kinds.
+
+    Whole and floating numbers meet in DOUBLE, where the conversion still refuses a number that would change. Numbers
+    and texts never meet.
+    """
+    if one == other or other in _NULL:
+        return one
+    if one in _NULL:
+        return other
+    try:
+        met = _widest(parse(one), parse(other))
+    except ValueError:
+        return None
+    return None if met is None else spell(met)
+
+
+def _widest(one: Type, other: Type) -> Type | None:
+    if one == other or other.name == "NULL":
+        return one
+    if one.name == "NULL":
+        return other
+    names = {one.name, other.name}
+    if names <= {"LIST", "ARRAY"}:
+        inner = _widest(one.members[0][1], other.members[0][1])
+        return None if inner is None else Type("LIST", "", (("element", inner),))
+    if names == {"STRUCT"}:
+        return _struct(one, other)
+    if names == {"MAP"}:
+        return _zipped(one, other)
+    return _scalar(one, other, names)
+
+
+def _scalar(one: Type, other: Type, names: set[str]) -> Type | None:
+    if names <= set(_INTEGERS):
+        return Type(_integer(one.name, other.name))
+    if names <= NUMBERS:
+        return Type("DOUBLE")
+    if "DECIMAL" in names and names <= {*_INTEGERS, "DECIMAL"}:
+        return _decimal(one, other)
+    if names <= set(_MOMENTS):
+        return Type(max(one.name, other.name, key=_MOMENTS.index))
+    return Type("VARCHAR") if names == {"JSON", "VARCHAR"} else None
+
+
+def _integer(one: str, other: str) -> str:
+    (digits, signed), (others, other_signed) = _INTEGERS[one], _INTEGERS[other]
+    if signed == other_signed:
+        return one if digits >= others else other
+    unsigned = others if signed else digits
+    with_sign = digits if signed else others
+    # A signed type holds an unsigned one only if it is the next greater.
+    for name, (size, has_sign) in _INTEGERS.items():
+        if has_sign and size >= with_sign and size > unsigned:
+            return name
+    return "HUGEINT"
+
+
+def _decimal(one: Type, other: Type) -> Type | None:
+    (width, scale), (others, other_scale) = _digits(one), _digits(other)
+    most = max(scale, other_scale)
+    whole = max(width - scale, others - other_scale)
+    return Type("DECIMAL", f"{min(whole + most, _MOST_DIGITS)},{most}") if most <= _MOST_DIGITS else None
+
+
+def _digits(type_: Type) -> tuple[int, int]:
+    if type_.name != "DECIMAL":
+        return _INTEGERS[type_.name][0], 0
+    width, _, scale = (type_.arguments or "18,3").partition(",")
+    return int(width), int(scale or 0)
+
+
+def _struct(one: Type, other: Type) -> Type | None:
+    """Fields are matched by name; a field that only one has is null in the other."""
+    rest = {name.lower(): (name, member) for name, member in other.members}
+    members = []
+    for name, member in one.members:
+        twin = rest.pop(name.lower(), None)
+        met = member if twin is None else _widest(member, twin[1])
+        if met is None:
+            return None
+        members.append((name, met))
+    return Type("STRUCT", "", (*members, *rest.values()))
+
+
+def _zipped(one: Type, other: Type) -> Type | None:
+    members = []
+    for (name, member), (_, twin) in zip(one.members, other.members, strict=True):
+        met = _widest(member, twin)
+        if met is None:
+            return None
+        members.append((name, met))
+    return Type("MAP", "", tuple(members))
