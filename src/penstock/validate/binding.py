@@ -123,18 +123,14 @@ _KINDS = (
 
 def _between(column: Column, spec: CheckSpec, place: str) -> tuple[str, str]:
     low, high = spec.parameters.get("low"), spec.parameters.get("high")
-    bounds = [value for value in (low, high) if value is not None]
     if family(column.type) in ("boolean", "uuid", "other"):
         raise ConfigurationError(f"The {place} needs a column with an order", value=f"{column.name} {column.type}")
-    found = comparisons(column, bounds, where=f"The {place}")
-    if len(found) != 1:
-        raise ConfigurationError(f"The bounds of {place} are of two kinds", value=f"{low!r}, {high!r}")
-    left, sides = found[0].left, list(found[0].values)
-    holds = []
-    if low is not None:
-        holds.append(f"{left} >= {sides.pop(0)}")
-    if high is not None:
-        holds.append(f"{left} <= {sides.pop(0)}")
+    holds, left = [], ""
+    for bound, operator in ((low, ">="), (high, "<=")):
+        if bound is not None:
+            (side,) = comparisons(column, [bound], where=f"The {place}")
+            left = side.left
+            holds.append(f"{left} {operator} {side.values[0]}")
     if family(column.type) == "real" or left.startswith("TRY_CAST"):
         holds.append(f"NOT isnan({left})")
     name = identifier(column.name)

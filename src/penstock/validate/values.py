@@ -70,7 +70,11 @@ def comparisons(column: Column, values: Sequence[Any], *, where: str) -> tuple[C
             raise _mismatch(column, next(value for value in values if isinstance(value, bool)), where)
         read = [Comparison(name if column.type == "VARCHAR" else f"CAST({name} AS VARCHAR)", texts)] if texts else []
         return (*read, Comparison(f"TRY_CAST({name} AS DOUBLE)", numbers)) if numbers else tuple(read)
-    return (Comparison(name, tuple(_rendered(column, kind, value, where) for value in values)),)
+    rendered = [_rendered(column, kind, value, where) for value in values]
+    # A list of literals of several types would be cast to one of them, which may not hold the others.
+    types = {item: item.rpartition(" AS ")[2] if item.startswith("CAST(") else "" for item in rendered}
+    alike = {type_: tuple(item for item in rendered if types[item] == type_) for type_ in types.values()}
+    return tuple(Comparison(name, items) for items in alike.values())
 
 
 def quoted(text: str) -> str:
