@@ -1,0 +1,130 @@
+"""JSON and Parquet files as relations; JSON is inferred over the whole, big integers and mixed types kept."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import duckdb
+
+from penstock.errors import ConfigurationError, DataError
+from penstock.extract.file_listing import Content, File, head
+from penstock.names import unknown
+from penstock.sql.text import identifier, literal
+
+_LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
+_DETAIL = "sample_size=-1, map_inference_threshold=-1"
+_LARGEST_RECORD = 16 * 2**20
+
+
+def json_relation(
+    session: duckdb.DuckDBPyConnection,
+    files: Sequence[tuple[File, Content]],
+    file_column: str,
+    records: str | None,
+) -> tuple[str | None, list[str]]:
+    """Return a query over JSON files of one layout (None for no records at all), and sentences for the user.
+
+    Args:
+        session: A DuckDB to ask.
+        files: Files of one format and compression.
+        file_column: The column that names each row's file.
+        records: Dotted path to the list of records within the document; None for a list, one object or lines.
+
+    Raises:
+        DataError: If a file is no JSON.
+        ConfigurationError: If there is no list at ``records``.
+    """
+    scan = _scan(files, layout(*files[0]), file_column)
+    column = identifier(file_column)
+    if records is not None:
+        return _records(session, scan, files[0][0], column, records), []
+    types = _describe(session, scan)
+    if (
+        types.get("json") == "JSON"
+        and len(types) == 2
+        and not session.execute(f"SELECT 1 FROM {scan} LIMIT 1").fetchone()
+    ):
+        return None, [f"{files[0][0].key} holds no records"]
+    notes = [
+        f"{name} holds values of several types; it is read as JSON text" for name in types if types[name] == "JSON"
+    ]
+    if not any(content.long_numbers for _, content in files):
+        return f"SELECT * FROM {scan}", notes
+    inexact = _inexact(session, scan, types)
+    if not inexact:
+        return f"SELECT * FROM {scan}", notes
+    notes += [f"{name} holds numbers with more digits than DOUBLE carries; it is read as JSON text" for name in inexact]
+    forced = {name: "JSON" if name in inexact else type_ for name, type_ in types.items() if name != file_column}
+    return f"SELECT * FROM {_forced(scan, forced)}", notes
+
+
+def layout(file: File, content: Content) -> str:
+    """Return DuckDB's name for how the records lie in a JSON file."""
+    if file.format == "jsonl":
+        return "newline_delimited"
+    start = head(file, content, 4096).decode("utf-8-sig", "replace").lstrip()
+    return "array" if start.startswith("[") else "unstructured"
+
+
+def parquet_relation(files: Sequence[File], file_column: str) -> str:
+    """Return a query over Parquet files, united by column name."""
+    listed = ", ".join(literal(file.path) for file in files)
+    return (
+        f"SELECT * FROM read_parquet([{listed}], union_by_name=true, hive_partitioning=false, "
+        f"filename={literal(file_column)})"
+    )
+
+
+def _scan(files: Sequence[tuple[File, Content]], how: str, file_column: str) -> str:
+    listed = ", ".join(literal(file.path) for file, _ in files)
+    # A document that is not a list of records is one record, as large as the file.
+    largest = _LARGEST_RECORD if how != "unstructured" else max(_LARGEST_RECORD, *(c.bytes + 1024 for _, c in files))
+    return (
+        f"read_json([{listed}], format='{how}', {_DETAIL}, maximum_object_size={largest}, union_by_name=true, "
+        f"filename={literal(file_column)}, compression='{files[0][1].compression or 'none'}')"
+    )
+
+
+def _forced(scan: str, types: dict[str, str]) -> str:
+    columns = ", ".join(f"{literal(name)}: {literal(type_)}" for name, type_ in types.items())
+    return f"{scan[:-1]}, columns={{{columns}}})"
+
+
+def _describe(session: duckdb.DuckDBPyConnection, scan: str) -> dict[str, str]:
+    return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+
+
+def _inexact(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str]) -> list[str]:
+    doubtful = [name for name, type_ in types.items() if "DOUBLE" in type_]
+    if not doubtful:
+        return []
+    as_text = _forced(scan, dict.fromkeys(doubtful, "JSON"))
+    flags = ", ".join(
+        f"bool_or(regexp_matches(CAST({identifier(name)} AS VARCHAR), {literal(_LONG)}))" for name in doubtful
+    )
+    row = session.execute(f"SELECT {flags} FROM {as_text}").fetchone()
+    return [name for name, flag in zip(doubtful, row or (), strict=False) if flag]
+
+
+def _records(session: duckdb.DuckDBPyConnection, scan: str, file: File, column: str, records: str) -> str:
+    steps = records.split(".")
+    known = _describe(session, scan)
+    if steps[0] not in known:
+        raise unknown(
+            "key", steps[0], [name for name in known if identifier(name) != column], where=f"records of {file.key}"
+        )
+    path = ".".join(identifier(step) for step in steps)
+    try:
+        found = session.execute(f"SELECT typeof({path}) FROM {scan} LIMIT 1").fetchone()
+    except duckdb.Error:
+        raise ConfigurationError(f"There is nothing at records={records!r} in {file.key}", valid=_keys(known)) from None
+    type_ = found[0] if found else ""
+    if not str(type_).endswith("[]"):
+        raise ConfigurationError(f"There is no list at records={records!r} in {file.key}", value=type_)
+    if not str(type_).startswith("STRUCT"):
+        raise DataError(f"The list at records={records!r} in {file.key} holds no objects of one shape", value=type_)
+    return f"SELECT unnest(_record), {column} FROM (SELECT unnest({path}) AS _record, {column} FROM {scan})"
+
+
+def _keys(known: dict[str, str]) -> list[str]:
+    return [f"{name} ({type_[:60]})" for name, type_ in known.items()]

@@ -1,0 +1,108 @@
+"""What ``scope`` says of files: those whose names differ only by digits are one table."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Sequence
+from itertools import groupby
+
+import duckdb
+import pyarrow.parquet as pq
+
+from penstock.errors import PenstockError
+from penstock.extract import scoping
+from penstock.extract.file_csv import WHOLE_BYTES
+from penstock.extract.file_listing import COMPRESSIONS, File, find, inspect
+from penstock.extract.files import FILE_COLUMN, plan
+from penstock.extract.port import Request, Scan, TableDescription
+from penstock.sql.text import identifier
+from penstock.stores.engine import LocalEngine
+
+_SAMPLE = 200
+_MEMORY = 256 * 2**20
+
+
+def describe(request: Request) -> tuple[TableDescription, ...]:
+    """Describe the files that a request means; a file that cannot be read is a remark, not an error."""
+    files = sorted(find(request), key=_family)
+    engine = LocalEngine(memory=_MEMORY, threads=2)
+    try:
+        return tuple(_describe(name, list(group), request, engine) for name, group in groupby(files, key=_family))
+    finally:
+        engine.close()
+
+
+def _describe(name: str, files: Sequence[File], request: Request, engine: LocalEngine) -> TableDescription:
+    size = sum(file.bytes for file in files)
+    remarks: list[str] = []
+    columns: dict[str, str] = {}
+    rows: int | None = None
+    try:
+        scans = [scan for _, scan in plan(request, [(file, inspect(file)) for file in files], engine, remarks)]
+        for scan in scans:
+            found, personal = _look(scan, engine)
+            columns.update(found)
+            remarks += personal
+        rows = _rows(scans, files, size, engine)
+    except PenstockError as error:
+        remarks.append(error.sentence())
+    several = len(files) > 1
+    return TableDescription(
+        name=name,
+        columns=columns,
+        rows=rows,
+        bytes=size,
+        pattern="incremental" if several else "batch",
+        reason="only new and changed files are read" if several else "a file is read whole when it changes",
+        remarks=tuple(dict.fromkeys(remarks)),
+        suggestion=f'sources.files("{name}", table="{_table(name)}", write="{"append" if several else "replace"}")',
+    )
+
+
+def _look(scan: Scan, engine: LocalEngine) -> tuple[dict[str, str], tuple[str, ...]]:
+    with engine.session() as session:
+        try:
+            described = session.execute(f"DESCRIBE {scan.sql}", list(scan.values)).fetchall()
+            columns = {row[0]: row[1] for row in described if row[0] != FILE_COLUMN}
+            listed = f"SELECT * EXCLUDE ({identifier(FILE_COLUMN)}) FROM ({scan.sql}) LIMIT {_SAMPLE}"
+            rows = session.execute(listed).fetchall()
+        except duckdb.Error as error:
+            raise _explained(scan, error) from error
+    values = dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else {}
+    return columns, scoping.personal(columns, values)
+
+
+def _rows(scans: Sequence[Scan], files: Sequence[File], size: int, engine: LocalEngine) -> int | None:
+    """Count rows: from the footers of Parquet, by reading all of small files, else not at all."""
+    if all(file.format == "parquet" for file in files):
+        return sum(int(pq.ParquetFile(file.path).metadata.num_rows) for file in files)
+    if size > WHOLE_BYTES:
+        return None
+    total = 0
+    with engine.session() as session:
+        for scan in scans:
+            try:
+                # Every column is touched, so that a malformed row is found here.
+                counted = session.execute(f"SELECT count(*), count(COLUMNS(*)) FROM ({scan.sql})").fetchone()
+            except duckdb.Error as error:
+                raise _explained(scan, error) from error
+            total += counted[0] if counted else 0
+    return total
+
+
+def _explained(scan: Scan, error: duckdb.Error) -> PenstockError:
+    assert scan.explain is not None
+    return scan.explain(error)
+
+
+def _family(file: File) -> str:
+    folder, name = os.path.split(file.key)
+    return os.path.join(folder, re.sub(r"\d+(?:[-_.]\d+)*", "[0-9]*", name))
+
+
+def _table(name: str) -> str:
+    stem = os.path.basename(name)
+    while os.path.splitext(stem)[1].lower() in COMPRESSIONS or os.path.splitext(stem)[1]:
+        stem = os.path.splitext(stem)[0]
+    return re.sub(r"\W+", "_", stem.replace("[0-9]*", "")).strip("_") or "table"
