@@ -1,0 +1,74 @@
+"""Who may let a candidate through, and which versions may not return. Pure but for writing a decision down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+
+from penstock.model.codec import encode
+from penstock.model.releases import Candidate, Decision, Release, TableVersion
+from penstock.stores.port import Objects
+
+APPROVE = "approve"
+REJECT = "reject"
+
+
+def may_promote(
+    candidate: Candidate,
+    decisions: Iterable[Decision],
+    current: Release | None,
+    *,
+    force: bool = False,
+) -> tuple[str, ...]:
+    """Return why a candidate may not be promoted, as sentences; empty if it may.
+
+    Args:
+        candidate: The candidate.
+        decisions: Decisions; those about other candidates are ignored. The newest approval or rejection counts.
+        current: The production release of now.
+        force: Pass the gate (failed checks, versions rolled back); the caller asks for a reason. An approval is needed
+            all the same, and it must have seen the production of now.
+    """
+    found: list[str] = []
+    number = current.number if current else 0
+    if candidate.against != number:
+        found.append(
+            f"Production has moved to release {number} since candidate {candidate.id} was compared with "
+            f"{f'release {candidate.against}' if candidate.against else 'an empty production'}; "
+            "make the report again: penstock diff"
+        )
+    found += _undecided(candidate, decisions)
+    if not force:
+        found += dict.fromkeys((*candidate.gate, *returning(candidate.tables, current)))
+    return tuple(found)
+
+
+def returning(tables: Sequence[TableVersion], current: Release | None) -> tuple[str, ...]:
+    """Return a sentence for each version that a rollback took out of production."""
+    withdrawn = {(item.table, item.number): item.release for item in current.withdrawn} if current else {}
+    return tuple(
+        f"Version {table.number} of {table.table} was rolled back by release {withdrawn[table.table, table.number]}; "
+        "replace it or promote with --force and a reason"
+        for table in tables
+        if (table.table, table.number) in withdrawn
+    )
+
+
+def decide(decision: Decision, objects: Objects) -> None:
+    """Write a decision down, once and for ever.
+
+    Raises:
+        AlreadyExistsError: There is a decision with this id.
+    """
+    objects.create(f"_decisions/{decision.id}.json", encode(decision))
+
+
+def _undecided(candidate: Candidate, decisions: Iterable[Decision]) -> list[str]:
+    about = [item for item in decisions if item.subject == candidate.id and item.kind in (APPROVE, REJECT)]
+    if not about:
+        return [f"Candidate {candidate.id} is not approved: penstock approve {candidate.id}"]
+    last = max(about, key=attrgetter("at", "id"))
+    if last.kind == REJECT:
+        why = f": {last.reason}" if last.reason else ""
+        return [f"Candidate {candidate.id} was rejected by {last.by}{why}"]
+    return []

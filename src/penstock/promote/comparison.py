@@ -1,0 +1,213 @@
+"""What a candidate would change in a table: rows, columns, key figures. Only files that differ are compared."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import duckdb
+
+from penstock.errors import DataError
+from penstock.model.entries import Column, DataFile
+from penstock.model.releases import TableChange, TableVersion
+from penstock.sql.text import identifier
+from penstock.stores.port import Engine
+from penstock.stores.releases import ServedTable, served
+from penstock.stores.warehouse import explained
+
+MOST_FIGURES = 12
+"""Columns of a table for which key figures are shown."""
+_EXACT_ROWS = 5_000_000
+_NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
+_FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
+
+
+@dataclass(frozen=True, slots=True)
+class Sides:
+    """How both sides of a comparison are read.
+
+    Attributes:
+        engine: The local DuckDB.
+        before: Path of a file in production to its URI, by table.
+        after: The same in staging.
+    """
+
+    engine: Engine
+    before: Callable[[str, str], str]
+    after: Callable[[str, str], str]
+
+
+def same_file(one: DataFile, other: DataFile) -> bool:
+    """Say whether two entries name the same immutable file."""
+    return (one.path, one.bytes, one.rows) == (other.path, other.bytes, other.rows)
+
+
+def same_rows(one: TableVersion, other: TableVersion) -> bool:
+    """Say whether two versions have the same columns and the same files."""
+    return one.schema == other.schema and _keys(one) == _keys(other)
+
+
+def compare(before: TableVersion | None, after: TableVersion, sides: Sides) -> TableChange:
+    """Return what a table would change.
+
+    Rows are compared whole, over the columns that both sides have with the same type, as multisets of 64-bit hashes
+    (two rows in 10^9 may be taken for equal with a probability of about 3 %). DuckDB groups them within the engine's
+    memory, and spills.
+    """
+    common = _common(before, after)
+    change = TableChange(
+        table=after.table,
+        before=before.number if before else None,
+        after=after.number,
+        rows_before=before.rows if before else 0,
+        rows_after=after.rows,
+        added=after.rows,
+        removed=before.rows if before else 0,
+        columns=_sentences(before, after),
+    )
+    if before is not None and same_rows(before, after):
+        return _with(change, 0, 0, {})
+    with _readable(after.table):
+        figures = _figures(before, after, sides)
+        if before is None or not common:
+            return _with(change, change.added, change.removed, figures)
+        if before.schema == after.schema and before.content and before.content == after.content:
+            return _with(change, 0, 0, figures)
+        added, removed = _differences(before, after, common, sides)
+    return _with(change, added, removed, figures)
+
+
+def gone(before: TableVersion) -> TableChange:
+    """Return the change of a table that production would lose."""
+    return TableChange(
+        table=before.table,
+        before=before.number,
+        after=0,
+        rows_before=before.rows,
+        rows_after=0,
+        added=0,
+        removed=before.rows,
+        columns=(f"the table {before.table} leaves production: it is no longer promoted",),
+    )
+
+
+def _with(change: TableChange, added: int, removed: int, figures: dict[str, tuple[Any, Any]]) -> TableChange:
+    return TableChange(
+        table=change.table,
+        before=change.before,
+        after=change.after,
+        rows_before=change.rows_before,
+        rows_after=change.rows_after,
+        added=added,
+        removed=removed,
+        columns=change.columns,
+        figures=figures,
+    )
+
+
+def _keys(version: TableVersion) -> set[tuple[str, int, int]]:
+    return {(file.path, file.bytes, file.rows) for file in version.files}
+
+
+def _common(before: TableVersion | None, after: TableVersion) -> tuple[Column, ...]:
+    known = {(column.name, column.type, column.stored) for column in before.schema} if before else set()
+    return tuple(column for column in after.schema if (column.name, column.type, column.stored) in known)
+
+
+def _sentences(before: TableVersion | None, after: TableVersion) -> tuple[str, ...]:
+    if before is None:
+        return (f"the table {after.table} is new, with {len(after.schema)} columns",)
+    old = {column.name: column.type for column in before.schema}
+    new = {column.name: column.type for column in after.schema}
+    found = [f"column {name} appears ({type_})" for name, type_ in new.items() if name not in old]
+    found += [f"column {name} vanishes (was {type_})" for name, type_ in old.items() if name not in new]
+    found += [
+        f"column {name} changes its type from {old[name]} to {type_}"
+        for name, type_ in new.items()
+        if name in old and old[name] != type_
+    ]
+    if found:
+        found.append("rows are compared over the columns that stay as they are")
+    return tuple(found)
+
+
+def _differences(before: TableVersion, after: TableVersion, common: Sequence[Column], sides: Sides) -> tuple[int, int]:
+    shared = _keys(before) & _keys(after)
+    new = [file for file in after.files if (file.path, file.bytes, file.rows) not in shared]
+    old = [file for file in before.files if (file.path, file.bytes, file.rows) not in shared]
+    listed = ", ".join(identifier(column.name) for column in common)
+    sources = [
+        f"SELECT hash({listed}) AS h, {weight} AS w FROM ({_select(after.table, common, files, locate)})"
+        for files, locate, weight in ((new, sides.after, 1), (old, sides.before, -1))
+        if files
+    ]
+    if not sources:
+        return 0, 0
+    with sides.engine.session() as connection:
+        row = connection.execute(
+            "SELECT coalesce(sum(greatest(n, 0)), 0)::BIGINT, coalesce(sum(greatest(-n, 0)), 0)::BIGINT "
+            f"FROM (SELECT sum(w) AS n FROM ({' UNION ALL '.join(sources)}) GROUP BY h)"
+        ).fetchall()[0]
+    return int(row[0]), int(row[1])
+
+
+def _select(table: str, columns: Sequence[Column], files: Sequence[DataFile], locate: Callable[[str, str], str]) -> str:
+    uris = tuple(locate(table, file.path) for file in files)
+    return served(ServedTable(name=table, columns=tuple(columns), uris=uris, rows=0))
+
+
+def _figures(before: TableVersion | None, after: TableVersion, sides: Sides) -> dict[str, tuple[Any, Any]]:
+    exact = max(after.rows, before.rows if before else 0) <= _EXACT_ROWS
+    chosen = [column.name for column in after.schema if _figure(column, exact=exact) is not None][:MOST_FIGURES]
+    new = _measured(after, chosen, sides.after, sides.engine, exact=exact)
+    old = _measured(before, chosen, sides.before, sides.engine, exact=exact) if before else {}
+    return {name: (old.get(name), new.get(name)) for name in chosen}
+
+
+def _measured(
+    version: TableVersion, chosen: Sequence[str], locate: Callable[[str, str], str], engine: Engine, *, exact: bool
+) -> dict[str, Any]:
+    columns = [column for column in version.schema if column.name in chosen]
+    figures = {column.name: sql for column in columns if (sql := _figure(column, exact=exact)) is not None}
+    if not figures:
+        return {}
+    source = _select(version.table, [column for column in columns if column.name in figures], version.files, locate)
+    with engine.session() as connection:
+        row = connection.execute(f"SELECT {', '.join(figures.values())} FROM ({source})").fetchall()[0]
+    return {name: _rounded(value) for name, value in zip(figures, row, strict=True)}
+
+
+def _figure(column: Column, *, exact: bool) -> str | None:
+    """Return the SQL of a column's key figure: the mean of numbers and truth values, the distinct texts."""
+    name = identifier(column.name)
+    if column.type in _NUMBERS or column.type.startswith(_FRACTIONS):
+        return f"avg({name})"
+    if column.type == "BOOLEAN":
+        return f"avg(CAST({name} AS INTEGER))"
+    if column.type == "VARCHAR":
+        return f"count(DISTINCT {name})" if exact else f"approx_count_distinct({name})"
+    return None
+
+
+def _rounded(value: Any) -> Any:
+    """Return a figure that JSON can hold; nine digits, since parallel sums differ in the last ones."""
+    if isinstance(value, float):
+        return float(f"{value:.9g}") if math.isfinite(value) else str(value)
+    return value
+
+
+@contextmanager
+def _readable(table: str) -> Iterator[None]:
+    try:
+        yield
+    except duckdb.IOException as error:
+        raise DataError(
+            f"A data file of {table} cannot be read, so that the versions cannot be compared",
+            value=str(error).splitlines()[0],
+            remedy="penstock doctor shows which files are missing",
+        ) from error
+    except duckdb.Error as error:
+        raise explained(error, f"Comparing the versions of {table}") from error

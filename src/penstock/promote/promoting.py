@@ -1,0 +1,191 @@
+"""Promotion: a candidate becomes the release that production serves."""
+
+from __future__ import annotations
+
+import filecmp
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from penstock.errors import AlreadyExistsError, ConfigurationError, ConflictError, NotFoundError, StaleWriterError
+from penstock.model.codec import encode
+from penstock.model.entries import DataFile
+from penstock.model.releases import Candidate, Release, TableVersion, Withdrawal
+from penstock.promote.comparison import same_file
+from penstock.promote.finishing import bring_forward, complete, file_name, retire, serve
+from penstock.promote.ports import PromotePorts, path_of
+from penstock.promote.proposing import owner
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Promoting:
+    """What to promote.
+
+    Attributes:
+        candidate: The candidate, approved; see ``may_promote``.
+        by: Who promotes.
+        at: The moment, UTC.
+        reason: Why.
+        fence: The fencing token of the lease.
+        keep: How many releases keep their DuckDB files.
+    """
+
+    candidate: Candidate
+    by: str
+    at: datetime
+    reason: str = ""
+    fence: int = 0
+    keep: int = 5
+
+
+def promote(spec: Promoting, ports: PromotePorts) -> Release:
+    """Make a candidate the release that production serves.
+
+    1. Bring unfinished work of a former command forward; refuse if production has moved since the report.
+    2. Stage the data files: linked, or copied by the store, under the production root.
+    3. Build the release's DuckDB file: whole, closed, reopened read-only and counted.
+    4. Commit: create ``releases/{n}.json``. Before it, production is as it was; after it, all else follows.
+    5. Finish forward: Delta commits, the warehouse's rename, ``releases/current``.
+    6. Retire the DuckDB files of releases older than the last ``keep``.
+
+    Raises:
+        ConflictError: Production has moved, the warehouse has a write-ahead log, or somebody else promoted.
+        StaleWriterError: A successor of this run has promoted.
+        NotFoundError: A data file of the candidate is gone.
+        ConfigurationError: The warehouse's path holds a file that Penstock did not make.
+        DataError: A data file cannot be read.
+        BugError: The built file does not hold the rows that the versions say; nothing was published.
+    """
+    with ports.releases.holding():
+        # Step 1: unfinished work.
+        current = bring_forward(ports)
+        _refuse(spec, current, ports)
+        number = (current.number if current else 0) + 1
+        # Step 2: data files.
+        tables = (*_staged(spec.candidate, current, number, ports), *_carried(spec.candidate.pipeline, current))
+        tables = tuple(sorted(tables, key=lambda table: table.table))
+        # Step 3: the DuckDB file.
+        serve(ports, number, tables, current)
+        release = Release(
+            number=number,
+            previous=current.number if current else 0,
+            candidate=spec.candidate.id,
+            pipeline=spec.candidate.pipeline,
+            created_at=spec.at,
+            by=spec.by,
+            tables=tables,
+            warehouse=file_name(number),
+            reason=spec.reason,
+            fence=spec.fence,
+            withdrawn=_still_withdrawn(current, tables),
+        )
+        # Step 4: the commit point.
+        commit(release, ports)
+        # Step 5: forward.
+        complete(ports, release)
+        # Step 6: retention.
+        retire(ports, number, spec.keep)
+        return release
+
+
+def commit(release: Release, ports: PromotePorts) -> None:
+    """Create ``releases/{n}.json``: from here on the release is production's.
+
+    Raises:
+        ConflictError: Somebody else made a release of this number; our DuckDB file is removed.
+    """
+    try:
+        ports.production.objects.create(path_of(release.number), encode(release))
+    except AlreadyExistsError as error:
+        ports.releases.remove(release.warehouse)
+        raise ConflictError(
+            f"Somebody else made release {release.number} of production first",
+            remedy="Make the report again: penstock diff",
+        ) from error
+
+
+def refuse_stale(fence: int, current: Release | None) -> None:
+    """Raise StaleWriterError if the current release was made under a greater fence."""
+    if current is not None and current.fence > fence:
+        raise StaleWriterError(
+            f"Another run has taken over and made release {current.number}",
+            remedy="This run stops; start a new one to go on from there",
+        )
+
+
+def _refuse(spec: Promoting, current: Release | None, ports: PromotePorts) -> None:
+    refuse_stale(spec.fence, current)
+    number = current.number if current else 0
+    if spec.candidate.against != number:
+        raise ConflictError(
+            f"Production has moved to release {number} since candidate {spec.candidate.id} was compared with "
+            f"release {spec.candidate.against}",
+            remedy="Make the report again: penstock diff",
+        )
+    if not spec.candidate.tables:
+        raise ConfigurationError(f"Candidate {spec.candidate.id} holds no tables", remedy="Run the pipeline first")
+    ports.releases.refuse_log()
+    if current is None and ports.releases.warehouse.exists():
+        raise ConfigurationError(
+            f"The production warehouse {ports.releases.warehouse} is there already, and no release made it",
+            remedy="Name another file in penstock.toml, or move this one away",
+        )
+
+
+def _carried(pipeline: str, current: Release | None) -> Iterator[TableVersion]:
+    """Yield the tables that other pipelines promoted."""
+    for table in current.tables if current else ():
+        if owner(table, current) != pipeline:  # type: ignore[arg-type]
+            yield table
+
+
+def _staged(candidate: Candidate, current: Release | None, number: int, ports: PromotePorts) -> Iterator[TableVersion]:
+    former = {table.table: {file.path: file for file in table.files} for table in current.tables} if current else {}
+    for table in candidate.tables:
+        there = former.get(table.table, {})
+        files = tuple(
+            file if file.path in there and same_file(file, there[file.path]) else _stage(table, file, number, ports)
+            for file in table.files
+        )
+        yield replace(table, files=files, pipeline=candidate.pipeline)
+
+
+def _stage(table: TableVersion, file: DataFile, number: int, ports: PromotePorts) -> DataFile:
+    """Bring one file under the production root; a different file of the same name keeps its place."""
+    source = ports.staging.table(table.table).uri(file.path)
+    path = f"{table.table}/{file.path}"
+    objects = ports.production.objects
+    if objects.exists(path):
+        if _same(source, objects.uri(path), file.bytes):
+            return file
+        folder, _, name = file.path.rpartition("/")
+        file = replace(file, path=f"{folder}/r{number}-{name}" if folder else f"r{number}-{name}")
+    with _there(table):
+        objects.adopt(source, f"{table.table}/{file.path}")
+    return file
+
+
+def _same(source: str, target: str, size: int) -> bool:
+    if not os.path.exists(source):
+        return os.path.getsize(target) == size
+    return os.path.samefile(source, target) or filecmp.cmp(source, target, shallow=False)
+
+
+@contextmanager
+def _there(table: TableVersion) -> Iterator[None]:
+    try:
+        yield
+    except NotFoundError as error:
+        raise NotFoundError(
+            f"A data file of version {table.number} of {table.table} is gone from the staging lake",
+            value=error.what,
+            remedy="Make the version again: penstock run, then penstock diff",
+        ) from error
+
+
+def _still_withdrawn(current: Release | None, tables: tuple[TableVersion, ...]) -> tuple[Withdrawal, ...]:
+    """Return the withdrawals that newer versions have not made idle."""
+    numbers = {table.table: table.number for table in tables}
+    return tuple(item for item in (current.withdrawn if current else ()) if item.number > numbers.get(item.table, 0))

@@ -1,0 +1,127 @@
+"""Making a candidate: the newest versions of a pipeline, frozen, compared with production, and what forbids them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from penstock.errors import AlreadyExistsError
+from penstock.model.codec import decode, encode, fingerprint
+from penstock.model.releases import Candidate, Release, TableChange, TableVersion
+from penstock.promote.approval import returning
+from penstock.promote.comparison import Sides, compare, gone
+from penstock.promote.ports import PromotePorts, newest_release
+from penstock.promote.versions import Frozen, freeze
+from penstock.stores.port import Objects
+
+FOLDER = "_candidates"
+_DIGITS = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proposing:
+    """What to propose.
+
+    Attributes:
+        pipeline: The pipeline.
+        tables: The tables that its releases hold.
+        created_at: The moment, UTC.
+        run: The run whose versions they are.
+    """
+
+    pipeline: str
+    tables: tuple[str, ...]
+    created_at: datetime
+    run: str | None = None
+
+
+def candidate(spec: Proposing, ports: PromotePorts) -> Candidate:
+    """Freeze the newest versions and say what they would change in production.
+
+    The same versions against the same release give the same candidate: it is written once, to
+    ``_candidates/{id}.json`` of the staging lake, and read back after that.
+
+    Raises:
+        DataError: A data file cannot be read.
+    """
+    current = newest_release(ports.production)
+    frozen = {name: freeze(ports.staging.table(name)) for name in dict.fromkeys(spec.tables)}
+    tables = tuple(found.version for found in frozen.values() if found is not None)
+    id_ = _identity(spec, tables, current)
+    known = _read(ports.staging.objects, id_)
+    if known is not None:
+        return known
+    made = Candidate(
+        id=id_,
+        pipeline=spec.pipeline,
+        created_at=spec.created_at,
+        against=current.number if current else 0,
+        tables=tables,
+        changes=_changes(spec.pipeline, tables, current, ports),
+        gate=_gate(spec.pipeline, frozen, current),
+        run=spec.run,
+    )
+    try:
+        ports.staging.objects.create(f"{FOLDER}/{id_}.json", encode(made))
+    except AlreadyExistsError:
+        return _read(ports.staging.objects, id_) or made
+    return made
+
+
+def unchanged(candidate: Candidate) -> bool:
+    """Say whether promoting the candidate would leave production as it is."""
+    return all(change.before == change.after and not change.columns for change in candidate.changes)
+
+
+def owner(table: TableVersion, release: Release) -> str:
+    """Return the pipeline that promotes a table of a release."""
+    return table.pipeline or release.pipeline
+
+
+def _identity(spec: Proposing, tables: tuple[TableVersion, ...], current: Release | None) -> str:
+    versions = [(table.table, table.number, [file.path for file in table.files]) for table in tables]
+    against = current.number if current else 0
+    return fingerprint(spec.pipeline, sorted(spec.tables), versions, against)[:_DIGITS]
+
+
+def _read(objects: Objects, id_: str) -> Candidate | None:
+    path = f"{FOLDER}/{id_}.json"
+    return decode(Candidate, objects.get(path), where=f"The candidate {path}") if objects.exists(path) else None
+
+
+def _changes(
+    pipeline: str, tables: tuple[TableVersion, ...], current: Release | None, ports: PromotePorts
+) -> tuple[TableChange, ...]:
+    serving = {table.table: table for table in current.tables} if current else {}
+    sides = Sides(
+        ports.engine,
+        before=lambda table, path: ports.production.objects.uri(f"{table}/{path}"),
+        after=lambda table, path: ports.staging.table(table).uri(path),
+    )
+    found = [compare(serving.get(table.table), table, sides) for table in tables]
+    held = {table.table for table in tables}
+    found += [
+        gone(table)
+        for table in serving.values()
+        if current is not None and table.table not in held and owner(table, current) == pipeline
+    ]
+    return tuple(found)
+
+
+def _gate(pipeline: str, frozen: Mapping[str, Frozen | None], current: Release | None) -> tuple[str, ...]:
+    found: list[str] = []
+    for name, item in frozen.items():
+        if item is None:
+            found.append(f"Table {name} of pipeline {pipeline} has no version yet: penstock run {pipeline}")
+        else:
+            found += item.errors
+    if current is not None:
+        for table in current.tables:
+            if table.table in frozen and owner(table, current) != pipeline:
+                found.append(
+                    f"Table {table.table} of production belongs to pipeline {owner(table, current)}; "
+                    "give the table another name"
+                )
+    tables = tuple(item.version for item in frozen.values() if item is not None)
+    return (*found, *returning(tables, current))
