@@ -6,7 +6,7 @@ by printing a parsed tree, so that no construct changes its meaning on the way.
 
 from __future__ import annotations
 
-import itertools
+import re
 from collections.abc import Callable, Iterator, Mapping
 from datetime import date, datetime
 from functools import lru_cache
@@ -14,12 +14,13 @@ from functools import lru_cache
 import sqlglot
 from sqlglot import exp
 from sqlglot.errors import SqlglotError
-from sqlglot.tokenizer_core import Token, TokenType
+from sqlglot.tokenizer_core import TokenType
 
 from penstock.errors import BugError, ConfigurationError
 from penstock.sql.text import identifier, literal
 
 _DIALECT = "duckdb"
+_MARK = "\u01c3"
 _TABLE_FUNCTIONS = frozenset(
     ("range", "generate_series", "unnest", "explode", "json_each", "json_tree", "repeat", "repeat_row")
 )
@@ -64,6 +65,13 @@ _VOLATILE_NAMES = frozenset(
     )
 )
 _OUTSIDE_NAMES = frozenset({"getenv", "read_text", "read_blob", "glob", "query", "query_table", "which_secret"})
+_VALUE_ENDS = frozenset(
+    (
+        *(TokenType.VAR, TokenType.IDENTIFIER, TokenType.NUMBER, TokenType.STRING),
+        *(TokenType.R_PAREN, TokenType.R_BRACKET, TokenType.R_BRACE),
+    )
+)
+_VALUE_WORDS = frozenset(("true", "false", "null", "end"))
 _FORBIDDEN = (exp.DML, exp.DDL, exp.Command, exp.Copy, exp.Attach, exp.Detach, exp.Pragma, exp.Set, exp.Into)
 
 
@@ -128,43 +136,35 @@ def bind(sql: str, values: Mapping[str, datetime | date | str | int | float | bo
     Raises:
         ConfigurationError: The query has a parameter that has no value, or one that is not written ``:name``.
     """
-    named = parameters(sql, origin=origin)
-    for name in named:
+    parameters(sql, origin=origin)
+    changes = []
+    for start, end, name in _places(sql):
         if name not in values:
             raise ConfigurationError(
                 f"{origin} has a parameter :{name} that has no value",
                 valid=[f":{known}" for known in values] or "no parameters here",
             )
-    if not named:
-        return sql
-    places = [(colon.start, name.end + 1, name.text) for colon, name in _colons(sql) if name.text in values]
-    written = [node.name for node in _query(sql, origin).find_all(exp.Placeholder)]
-    if len(places) != len(written):
-        raise ConfigurationError(
-            f"{origin} uses the name of a parameter right after a colon that does not begin a parameter",
-            value=", ".join(f":{name}" for name in named),
-            remedy="Write a space after that colon, and parameters as :name, not $name",
-        )
-    return _replaced(sql, [(start, end, _literal(values[name])) for start, end, name in places])
+        changes.append((start, end, _literal(values[name])))
+    return _replaced(sql, changes)
 
 
 def parameters(sql: str, *, origin: str = "query") -> tuple[str, ...]:
     """Return the names of the query's ``:name`` parameters, sorted.
 
     Raises:
-        ConfigurationError: A parameter has no name (``?``).
+        ConfigurationError: A parameter is written another way (``?``, ``$name``).
     """
-    names = {node.name for node in _query(sql, origin).find_all(exp.Placeholder, exp.Parameter)}
-    if "" in names:
+    strange = _query(sql, origin).find(exp.Placeholder, exp.Parameter)
+    if strange is not None:
         raise ConfigurationError(
-            f"{origin} has a parameter without a name", value="?", valid=":interval_start and so on"
+            f"{origin} has a parameter that is not written as :name", value=strange.name or "?", valid=":interval_start"
         )
-    return tuple(sorted(names))
+    return tuple(sorted({name for _, _, name in _places(sql)}))
 
 
 def meaning(sql: str, *, origin: str = "query") -> str:
     """Return one text for all spellings of a query that differ in comments, white space or keyword case."""
-    return _query(sql, origin).sql(dialect=_DIALECT, comments=False)
+    return _query(sql, origin).sql(dialect=_DIALECT, comments=False).replace(_MARK, ":")
 
 
 def volatile(sql: str, *, origin: str = "query") -> bool:
@@ -207,7 +207,7 @@ def expression(text: str, *, origin: str, table: str = "") -> tuple[str, ...]:
         ((exp.Query, exp.Table), "a subquery"),
         (exp.Window, "a window function"),
         (exp.AggFunc, "an aggregate"),
-        (exp.Placeholder, "a parameter"),
+        ((exp.Placeholder, exp.Parameter), "a parameter"),
         (exp.Star, "a star"),
     ):
         if node.find(*(kind if isinstance(kind, tuple) else (kind,))) is not None:
@@ -216,6 +216,8 @@ def expression(text: str, *, origin: str, table: str = "") -> tuple[str, ...]:
                 value=text,
                 remedy="Compute it in a transform and name its column here",
             )
+    if _places(text):
+        raise ConfigurationError(f"{origin} has a parameter, which has no value there", value=text)
     if _volatile(node):
         raise ConfigurationError(f"{origin} depends on the clock, on chance or on the session", value=text)
     found: dict[str, str] = {}
@@ -233,7 +235,7 @@ def expression_meaning(text: str, *, origin: str) -> str:
 
 @lru_cache(maxsize=512)
 def _query(sql: str, origin: str) -> exp.Expr:
-    statements = _guarded(lambda: sqlglot.parse(sql, dialect=_DIALECT), sql, origin)
+    statements = _guarded(lambda: sqlglot.parse(_marked(sql), dialect=_DIALECT), sql, origin)
     found = [one for one in statements if one is not None and not isinstance(one, exp.Semicolon)]
     if len(found) != 1:
         raise ConfigurationError(
@@ -271,7 +273,9 @@ def _guarded(parse: Callable[[], list[exp.Expr | None]], sql: str, origin: str) 
         if "line" in first:
             place = f"{origin}:{first['line']}:{max(1, (first['col'] or 1) - len(first.get('highlight') or '') + 1)}"
             near = " ".join(f"{first.get('start_context') or ''}{first.get('highlight') or ''}".split())[-60:]
-            what = f"{place} cannot be read as SQL: {first['description'].rstrip('.')}"
+            why = first["description"].rstrip(".")
+            why = "something is missing here" if why.startswith("Required keyword") else why
+            what = f"{place} cannot be read as SQL: {why}"
             raise ConfigurationError(what, value=f"… {near}" if near else None) from error
         raise ConfigurationError(f"{origin} cannot be read as SQL: {str(error).splitlines()[0]}") from error
     except RecursionError as error:
@@ -300,6 +304,10 @@ def _tables(query: exp.Expr, sql: str, origin: str) -> list[exp.Table]:
             raise _refused(origin, f"reads {name}, a table with a schema or database before its name")
         if sql[table.this.meta.get("start", 0)] == "'":
             raise _refused(origin, f"reads the file {table.name!r} by itself")
+        if re.search(r"\btable\s*$", sql[: table.this.meta["start"]], re.IGNORECASE):
+            raise _refused(
+                origin, f"says TABLE {table.name}, which has no place for another name: say FROM {table.name}"
+            )
         if table.name.lower() not in _visible(table):
             tables.append(table)
     return sorted(tables, key=lambda table: int(table.this.meta.get("start", 0)))
@@ -330,13 +338,29 @@ def _span(table: exp.Table, sql: str) -> tuple[int, int]:
     return start, end
 
 
-def _colons(sql: str) -> list[tuple[Token, Token]]:
+def _places(sql: str) -> list[tuple[int, int, str]]:
+    """Return start, end and name of each ``:name`` that stands where a value begins.
+
+    After a value a colon is something else: a slice, a key, the head of a lambda, an alias put first.
+    """
     tokens = sqlglot.tokenize(sql, read=_DIALECT)
-    return [
-        (token, following)
-        for token, following in itertools.pairwise(tokens)
-        if token.token_type is TokenType.COLON and token.end + 1 == following.start
-    ]
+    places = []
+    for before, colon, name in zip([None, *tokens], tokens, tokens[1:], strict=False):
+        if colon.token_type is not TokenType.COLON or colon.end + 1 != name.start:
+            continue
+        if before is not None and (before.token_type in _VALUE_ENDS or before.text.lower() in _VALUE_WORDS):
+            continue
+        if name.text.isidentifier() and sql[name.start] not in "\"'":
+            places.append((colon.start, name.end + 1, name.text))
+    return places
+
+
+def _marked(sql: str) -> str:
+    """Return the query with a letter for the colon of ``:name``, all else in its place.
+
+    The parser would take the colon for that of an alias put first, and ``$a,$b`` for a text in dollar quotes.
+    """
+    return _replaced(sql, [(start, start + 1, _MARK) for start, _, _ in _places(sql)])
 
 
 def _replaced(sql: str, changes: list[tuple[int, int, str]]) -> str:
