@@ -84,6 +84,7 @@ def find_records(document: Any, *, where: str) -> str:
         return WHOLE
     if not isinstance(document, dict):
         raise DataError(f"{where} answers with a single {type(document).__name__}, not with records")
+    _refuse_error(document, "", where)
     for candidates in (dict(_lists(document, "")), dict(_nested_lists(document))):
         full = [path for path, found in candidates.items() if found and isinstance(found[0], dict)]
         chosen = full or [path for path, found in candidates.items() if not found]

@@ -47,7 +47,9 @@ def resume_from(request: Request) -> Any:
     if isinstance(value, str):
         try:
             return parse_moment(value) - source.lag
-        except (PenstockError, OverflowError):
+        except OverflowError:
+            return datetime.min.replace(tzinfo=UTC)
+        except PenstockError:
             pass
     if source.lag:
         raise ConfigurationError(
@@ -98,6 +100,9 @@ class RowFilter:
 
     def _inside(self, table: pa.Table, name: str, interval: Interval, where: str) -> pa.Table:
         column = _column(table, name, where)
+        if pa.types.is_null(column.type):
+            self.undated += len(table)
+            return table.slice(0, 0)
         start = self._bound(column.type, interval.start, name, where)
         end = self._bound(column.type, interval.end, name, where)
         inside = pc.and_(pc.greater_equal(column, start), pc.less(column, end))
@@ -130,8 +135,6 @@ class RowFilter:
         if pa.types.is_integer(type_) or pa.types.is_floating(type_):
             seconds = moment.timestamp()
             return pa.scalar(seconds * 1000 if self.unit == "epoch_ms" else seconds, pa.float64())
-        if pa.types.is_null(type_):
-            return pa.scalar(None, pa.null())
         raise DataError(
             f"Column {name!r} of {where} holds no times but {type_}",
             valid="ISO 8601 times with or without a zone, dates, or seconds since 1970",

@@ -1,0 +1,186 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from penstock.errors import ConfigurationError, DataError
+from penstock.extract.port import Request
+from penstock.extract.rest.source import RestSource
+from penstock.model.interval import Interval
+from penstock.model.specs import ConnectionSpec, SourceSpec
+from servers.scripted_http import Scripted, scripted
+
+JANUARY_5 = Interval.parse("2013-01-05")
+
+
+class Read:
+    """What one reading gave, and what was asked for."""
+
+    def __init__(self, records: list[dict[str, Any]], **spec: Any) -> None:
+        self._interval, self._position = spec.pop("during", None), spec.pop("position", None)
+        self._options = {"path": "/x", **spec.pop("options", {})}
+        with scripted(lambda _: {"data": records}) as server:
+            self._read(server, spec)
+            (call,) = server.calls
+            self.asked = dict(call.query)
+
+    def _read(self, server: Scripted, spec: dict[str, Any]) -> None:
+        connection = ConnectionSpec(name="api", kind="rest", url=server.url)
+        source = SourceSpec(table="things", kind="rest", connection="api", options=self._options, **spec)
+        extraction = RestSource().open(
+            Request(source=source, connection=connection, interval=self._interval, position=self._position)
+        )
+        try:
+            batches = list(extraction.batches())
+            self.ids = [value for batch in batches for value in batch.data.column("id").to_pylist()]
+            self.notes: tuple[str, ...] = extraction.notes()
+            self.position: Mapping[str, Any] | None = extraction.position()
+        finally:
+            extraction.close()
+
+
+def at(*values: Any) -> list[dict[str, Any]]:
+    return [{"id": number, "at": value} for number, value in enumerate(values)]
+
+
+def of_the_day(records: list[dict[str, Any]], during: Interval = JANUARY_5, **how: Any) -> Read:
+    options = {"interval": {"start": "from", "end": "to", **how}}
+    return Read(records, during=during, interval="at", options=options)
+
+
+@pytest.mark.parametrize(
+    ("how", "asked"),
+    [
+        ({}, {"from": "2013-01-05T00:00:00Z", "to": "2013-01-06T00:00:00Z"}),
+        ({"format": "date"}, {"from": "2013-01-05", "to": "2013-01-06"}),
+        ({"format": "date", "inclusive": True}, {"from": "2013-01-05", "to": "2013-01-05"}),
+        ({"format": "epoch"}, {"from": "1357344000", "to": "1357430400"}),
+        ({"format": "epoch_ms"}, {"from": "1357344000000", "to": "1357430400000"}),
+    ],
+)
+def test_how_an_interval_is_asked_for(how: dict[str, Any], asked: dict[str, str]) -> None:
+    assert of_the_day([], **how).asked == asked
+
+
+def test_parts_of_days_are_asked_for_as_whole_days_and_cut() -> None:
+    noon = Interval.parse("2013-01-05T12:00:00/2013-01-06T12:00:00")
+    times = ("2013-01-05T11:59:59Z", "2013-01-05T12:00:00Z", "2013-01-06T11:59:59Z", "2013-01-06T12:00:00Z")
+    found = of_the_day(at(*times), noon, format="date")
+    assert found.asked == {"from": "2013-01-05", "to": "2013-01-07"}
+    assert found.ids == [1, 2]
+    assert of_the_day([], noon, format="date", inclusive=True).asked == {"from": "2013-01-05", "to": "2013-01-06"}
+
+
+@pytest.mark.parametrize(
+    ("values", "how"),
+    [
+        (["2013-01-04T23:59:59Z", "2013-01-05T00:00:00Z", "2013-01-05T23:59:59.999999Z", "2013-01-06T00:00:00Z"], {}),
+        (["2013-01-05T00:30+01", "2013-01-05T01:00+01", "2013-01-05T23:00-00:30", "2013-01-06T01:00+01"], {}),
+        (["2013-01-04 23:59:59", "2013-01-05 00:00:00", "2013-01-05 12:00:00", "2013-01-06 00:00:00"], {}),
+        (["2013-01-04", "2013-01-05", "2013-01-05", "2013-01-06"], {}),
+        ([1357343999, 1357344000, 1357430399, 1357430400], {"format": "epoch"}),
+        ([1357343999.9, 1357344000.0, 1357430399.9, 1357430400.1], {}),
+        ([1357343999999, 1357344000000, 1357430399999, 1357430400000], {"format": "epoch_ms"}),
+    ],
+)
+def test_rows_outside_the_interval_are_left_out_and_counted(values: list[Any], how: dict[str, Any]) -> None:
+    found = of_the_day(at(*values, None), **how)
+    assert found.ids == [1, 2]
+    assert found.notes == (
+        "2 rows of 'things' lay outside the interval that was asked for; left out",
+        "1 rows of 'things' have no 'at'; left out",
+    )
+    assert found.position is None
+
+
+def test_an_interval_needs_its_parameters_its_column_and_times() -> None:
+    with pytest.raises(ConfigurationError, match="which parameters ask for one"):
+        Read([], during=JANUARY_5, interval="at")
+    with pytest.raises(ConfigurationError, match="There is no column 'at' in the records"):
+        of_the_day([{"id": 1}])
+    with pytest.raises(DataError, match="holds no times but string"):
+        of_the_day(at("soon"))
+
+
+def test_a_day_without_any_time_is_empty() -> None:
+    found = of_the_day(at(None, None))
+    assert found.ids == []
+    assert "2 rows" in found.notes[0]
+
+
+def since(records: list[dict[str, Any]], cursor: Any = None, lag: timedelta = timedelta(0), **how: Any) -> Read:
+    position = None if cursor is None else {"cursor": cursor}
+    options = {"since": {"start": "since", **how}}
+    return Read(records, cursor="at", position=position, lag=lag, options=options)
+
+
+T1, T2, T3 = (f"2013-01-05T0{hour}:00:00Z" for hour in (1, 2, 3))
+
+
+def test_the_first_reading_asks_for_everything_and_keeps_the_greatest_value() -> None:
+    found = since(at(T3, T1, None, T2))
+    assert found.asked == {}
+    assert found.ids == [0, 1, 2, 3]
+    assert found.position == {"cursor": "2013-01-05T03:00:00+00:00"}
+    assert found.notes == ("1 rows of 'things' have no 'at'",)
+
+
+def test_the_next_reading_begins_at_the_boundary_again() -> None:
+    found = since(at(T1, T2, T2, T3, None), "2013-01-05T02:00:00+00:00")
+    assert found.asked == {"since": T2}
+    assert found.ids == [1, 2, 3, 4]
+    assert "1 rows of 'things' lay before the position" in found.notes[0]
+
+
+def test_a_lag_reads_further_back() -> None:
+    found = since(at(T1, T2, T3), "2013-01-05T03:00:00+00:00", timedelta(hours=1), format="epoch")
+    assert found.asked == {"since": "1357351200"}
+    assert found.ids == [1, 2]
+    far = since(at(T1), "2013-01-05T02:00:00+00:00", timedelta(days=900_000))
+    assert far.ids == [0]
+    assert far.asked == {"since": "0001-01-01T00:00:00Z"}
+
+
+def test_without_a_parameter_everything_is_read_and_the_rest_left_out() -> None:
+    found = Read(at(T1, T2), cursor="at", position={"cursor": "2013-01-05T02:00:00+00:00"})
+    assert found.asked == {}
+    assert found.ids == [1]
+
+
+def test_numbers_dates_and_texts_as_cursors() -> None:
+    assert since(at(3, 9, 10), 9).ids == [1, 2]
+    assert since(at(3, 9, 10), 9).asked == {"since": "9"}
+    assert since(at(3, 10, 9)).position == {"cursor": 10}
+    assert since(at(1.5)).position == {"cursor": 1.5}
+    assert since(at("2013-01-05", "2013-01-07")).position == {"cursor": "2013-01-07"}
+    assert since(at("2013-01-05", "2013-01-07"), "2013-01-06").ids == [1]
+    assert since(at("abc", "abd")).position == {"cursor": "abd"}
+    assert since(at("abc", "abd"), "abd").asked == {"since": "abd"}
+
+
+def test_numbers_as_text_are_refused_because_they_sort_wrongly() -> None:
+    with pytest.raises(ConfigurationError, match="'10' before '9'"):
+        since(at("9", "10"))
+    found = Read(at("9", "10"), cursor="at", options={"types": {"at": "BIGINT"}})
+    assert found.position == {"cursor": 10}
+
+
+def test_cursors_that_cannot_be() -> None:
+    with pytest.raises(ConfigurationError, match="There is no column 'at'"):
+        since([{"id": 1}])
+    with pytest.raises(ConfigurationError, match="cannot be one"):
+        since(at({"x": 1}))
+    with pytest.raises(ConfigurationError, match="holds no times"):
+        since(at(3), 2, timedelta(hours=1))
+    with pytest.raises(DataError, match="changed its type"):
+        since(at(T1), 7)
+    with pytest.raises(DataError, match="holds no times but bool"):
+        since(at(True), T1)
+
+
+def test_no_rows_leave_the_position_standing() -> None:
+    assert since([], T1).position is None
+    assert since(at(None), T1).position is None
