@@ -27,8 +27,8 @@ class Known:
     superseded: bool
 
 
-class Ledger:
-    """The record of one table.
+class LoadLedger:
+    """The record of a source's table.
 
     Args:
         transaction: The open transaction.
@@ -43,7 +43,6 @@ class Ledger:
             f"CREATE TABLE IF NOT EXISTS {_LOADS} "
             "(table_name VARCHAR, number BIGINT, created_at TIMESTAMPTZ, superseded BOOLEAN)",
             f"CREATE TABLE IF NOT EXISTS {_SHAPES} (table_name VARCHAR, shape VARCHAR)",
-            f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)",
         ):
             transaction.execute(statement)
 
@@ -54,7 +53,7 @@ class Ledger:
 
     def begin(self, shape: Mapping[str, Any] | str) -> None:
         """Forget everything of the table and record how it is written from now on."""
-        for owned in (_LOADS, _SHAPES, _PARTS):
+        for owned in (_LOADS, _SHAPES):
             self._transaction.execute(f"DELETE FROM {owned} WHERE table_name = ?", [self._table])
         self._transaction.execute(f"INSERT INTO {_SHAPES} VALUES (?, ?)", [self._table, text(shape)])
 
@@ -102,6 +101,27 @@ class Ledger:
         """Forget the loads before one that replaced the whole table."""
         self._transaction.execute(f"DELETE FROM {_LOADS} WHERE table_name = ? AND number < ?", [self._table, number])
 
+    def _remove(self, numbers: Sequence[int]) -> None:
+        self._transaction.execute(
+            f"DELETE FROM {_LOADS} WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
+            [self._table, numbers],
+        )
+
+
+class VersionLedger:
+    """The record of a transform's table: from which version each part of it is.
+
+    Args:
+        transaction: The open transaction.
+        table: The warehouse table.
+    """
+
+    def __init__(self, transaction: WarehouseTransaction, table: str) -> None:
+        self._transaction = transaction
+        self._table = table
+        transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+        transaction.execute(f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)")
+
     def part(self, part: str) -> int:
         """Return the version from which a part of the table (an interval; all of it: "") is; 0 for none."""
         found = self._transaction.execute(
@@ -125,13 +145,24 @@ class Ledger:
         )
         self._transaction.execute(f"INSERT INTO {_PARTS} VALUES (?, ?, ?)", [self._table, part, number])
 
-    def _remove(self, numbers: Sequence[int]) -> None:
-        self._transaction.execute(
-            f"DELETE FROM {_LOADS} WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
-            [self._table, numbers],
-        )
-
 
 def text(shape: Mapping[str, Any] | str) -> str:
     """Return a shape as the text by which it is recorded and compared."""
     return shape if isinstance(shape, str) else json.dumps(shape, sort_keys=True)
+
+
+def held(transaction: WarehouseTransaction, table: str) -> set[int]:
+    """Return the numbers of loads and versions that a table holds; also of a warehouse that is open for reading only."""
+    recorded = transaction.execute(
+        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? "
+        "AND table_name IN ('loads', 'parts')",
+        [SCHEMA],
+    )
+    if recorded[0][0] < 2 or transaction.columns(table) is None:
+        return set()
+    rows = transaction.execute(
+        f"SELECT number FROM {_LOADS} WHERE table_name = ? AND NOT superseded "
+        f"UNION SELECT number FROM {_PARTS} WHERE table_name = ?",
+        [table, table],
+    )
+    return {number for (number,) in rows}

@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.load.failures import sentences
-from penstock.load.ledger import Ledger, text
+from penstock.load.ledger import LoadLedger, text
 from penstock.load.modes import Change, append, merge_by_key, replace_all
 from penstock.load.session import clean, count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
@@ -37,7 +37,7 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
             remedy="Give it key=…, the columns that name a row, or another write mode",
         )
     with sentences(spec.table):
-        ledger = Ledger(ports.transaction, spec.table)
+        ledger = LoadLedger(ports.transaction, spec.table)
         loads = _to_apply(spec, ports, ledger)
         settle = _newest if source.write is WriteMode.REPLACE else _settle
         new, dead = settle(ledger, loads)
@@ -51,7 +51,7 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
         return LoadReceipt(table=spec.table, loads=_of(new), inserted=inserted, deleted=deleted, rows=rows)
 
 
-def _to_apply(spec: Loading, ports: LoadPorts, ledger: Ledger) -> tuple[AcceptedLoad, ...]:
+def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[AcceptedLoad, ...]:
     """Return the loads in order; all live ones, for a table made anew, where the old one no longer serves."""
     present = ports.transaction.columns(spec.table) is not None
     shape, recorded = text(_shape(spec)), ledger.shape()
@@ -84,7 +84,7 @@ def _shape(spec: Loading) -> dict[str, Any]:
     return shape
 
 
-def _newest(ledger: Ledger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
+def _newest(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
     """Record the newest load, which alone makes a replaced table; return it if it is newer than the applied one."""
     newest = ledger.newest()
     later = tuple(load for load in loads if load.entry.number > newest)[-1:]
@@ -94,7 +94,7 @@ def _newest(ledger: Ledger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[Accept
     return later, {}
 
 
-def _settle(ledger: Ledger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
+def _settle(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
     """Record the loads; return those to apply, and number and moment of applied ones that are superseded now."""
     superseded = {number for load in loads for number in load.entry.supersedes}
     known = ledger.known({load.entry.number for load in loads} | superseded)

@@ -8,7 +8,7 @@ from datetime import datetime
 
 from penstock.errors import DataError
 from penstock.load.columns import fit
-from penstock.load.ledger import Ledger
+from penstock.load.ledger import LoadLedger
 from penstock.load.merge import ROWS, TOUCHED, Merging, merge, order_type, take_out
 from penstock.load.rows import POSITION, RESERVED, Part, expected, named, parts, union, wanted
 from penstock.load.session import count
@@ -34,7 +34,7 @@ class Change:
 
     spec: Loading
     ports: LoadPorts
-    ledger: Ledger
+    ledger: LoadLedger
     new: tuple[AcceptedLoad, ...]
     dead: dict[int, datetime]
 

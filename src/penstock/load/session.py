@@ -7,17 +7,18 @@ from collections.abc import Sequence
 from penstock.sql.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
+_VIEWS = ("penstock_load_rows", "penstock_load_winners", "new_rows")
+
 
 def clean(transaction: WarehouseTransaction) -> None:
     """Drop what a loading left in the session, which frees its memory."""
-    found = transaction.execute(
-        "SELECT 'VIEW', view_name FROM duckdb_views() WHERE temporary AND NOT internal "
-        "AND (view_name LIKE 'penstock\\_load\\_%' ESCAPE '\\' OR view_name = 'new_rows') "
-        "UNION ALL SELECT 'TABLE', table_name FROM duckdb_tables() "
-        "WHERE temporary AND table_name LIKE 'penstock\\_load\\_%' ESCAPE '\\'"
+    for view in _VIEWS:
+        transaction.execute(f"DROP VIEW IF EXISTS temp.{view}")
+    tables = transaction.execute(
+        "SELECT table_name FROM duckdb_tables() WHERE temporary AND starts_with(table_name, 'penstock_load_')"
     )
-    for kind, name in found:
-        transaction.execute(f"DROP {kind} temp.{identifier(name)}")
+    for (table,) in tables:
+        transaction.execute(f"DROP TABLE temp.{identifier(table)}")
 
 
 def count(transaction: WarehouseTransaction, table: str) -> int:

@@ -8,7 +8,7 @@ from dataclasses import replace
 from penstock.errors import BugError, DataError
 from penstock.load.columns import ServedColumn, fit, served
 from penstock.load.failures import sentences
-from penstock.load.ledger import Ledger
+from penstock.load.ledger import VersionLedger
 from penstock.load.session import clean, count, lookup
 from penstock.load.spec import LoadPorts, VersionLoading
 from penstock.model.entries import DataFile
@@ -32,7 +32,7 @@ def apply_version(spec: VersionLoading, ports: LoadPorts) -> LoadReceipt:
         DataError: A column's type changed in a way that loses values; the table was made by somebody else.
     """
     with sentences(spec.table):
-        ledger = Ledger(ports.transaction, spec.table)
+        ledger = VersionLedger(ports.transaction, spec.table)
         present = ports.transaction.columns(spec.table)
         if present is not None and not ledger.newest_part():
             raise DataError(
@@ -53,7 +53,7 @@ def apply_version(spec: VersionLoading, ports: LoadPorts) -> LoadReceipt:
         return _receipt(spec, ports, (spec.entry.number,), inserted, deleted)
 
 
-def _files(spec: VersionLoading, ports: LoadPorts, ledger: Ledger, *, kept: bool) -> tuple[DataFile, ...] | None:
+def _files(spec: VersionLoading, ports: LoadPorts, ledger: VersionLedger, *, kept: bool) -> tuple[DataFile, ...] | None:
     """Return the files to read; None where the relation holds all the rows."""
     own = spec.entry.files if spec.files is None else spec.files
     interval = spec.entry.interval
