@@ -29,7 +29,7 @@ COLUMNS = {
     "distance": "INTEGER",
     "hour": "INTEGER",
     "minute": "INTEGER",
-    "time_hour": "TEXT",
+    "time_hour": "TIMESTAMP",
 }
 KEY = ("carrier", "flight", "origin", "time_hour", "sched_dep_time")
 KEY_INDEX = f"CREATE UNIQUE INDEX flights_key ON flights ({', '.join(KEY)})"
@@ -47,7 +47,7 @@ def make(origin: Path, target: Path) -> str:
         csv.execute("SET TimeZone = 'UTC'")
         with zipfile.ZipFile(origin / "flights.csv.zip") as packed:
             flights = packed.extract(next(name for name in packed.namelist() if name.endswith("flights.csv")), scratch)
-        types = {name: "VARCHAR" if type_ == "TEXT" else "INTEGER" for name, type_ in COLUMNS.items()}
+        types = {name: "INTEGER" if type_ == "INTEGER" else "VARCHAR" for name, type_ in COLUMNS.items()}
         csv.execute(
             "CREATE TABLE flights AS SELECT * FROM read_csv(?, header = true, nullstr = 'NA', columns = ?)",
             [flights, types],

@@ -43,7 +43,8 @@ def decode(kind: type[T], data: bytes, *, where: str) -> T:
         if _LONE_SURROGATE.search(data):
             # A file name that is not UTF-8 holds such characters; the fast reader refuses them, this one does not.
             return _adapter(kind).validate_python(json.loads(data.decode(errors="surrogatepass")))
-        return _adapter(kind).validate_json(data)
+        found: T = _adapter(kind).validate_json(data)
+        return found
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{where} is not JSON: {error}", remedy="It may be torn; see penstock doctor") from None
     except ValidationError as error:
@@ -89,5 +90,5 @@ def plain(value: Any) -> Any:
 
 
 @cache
-def _adapter(kind: type[T]) -> TypeAdapter[T]:
+def _adapter(kind: Any) -> TypeAdapter[Any]:
     return TypeAdapter(kind)

@@ -78,7 +78,8 @@ def bring(task: Bringing, context: RunContext) -> Brought:
             replace(failed(step, names.raw(task.source.table), time.monotonic() - begun, error), interval=task.interval)
         )
         return Brought(error=error)
-    context.finished(_receipt(step, receipt, verdict, time.monotonic() - begun))
+    done = judged(step, receipt.entry, verdict, time.monotonic() - begun)
+    context.finished(replace(done, rows=receipt.rows, notes=(*receipt.notes, *done.notes)))
     return Brought(receipt.entry, verdict)
 
 
@@ -180,22 +181,21 @@ def judge(
     raise AssertionError
 
 
-def _receipt(step: str, landed: LandReceipt, verdict: Entry, seconds: float) -> StepReceipt:
-    assert landed.entry is not None
+def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceipt:
+    """Return the receipt of a load that was checked."""
     report = verdict.report
-    notes = landed.notes
-    if verdict.verdict is Verdict.REJECTED and report is not None:
-        notes = (*notes, *(failure.message for failure in report.failures if failure.severity == "error"))
+    rejected = verdict.verdict is Verdict.REJECTED
+    reasons = [failure.message for failure in report.failures if failure.severity == "error"] if report else []
     return StepReceipt(
         step=step,
-        table=landed.table,
-        state=State.REJECTED if verdict.verdict is Verdict.REJECTED else State.DONE,
-        interval=landed.entry.work.interval if landed.entry.work else None,
-        rows=landed.rows,
-        bytes=landed.bytes,
+        table=load.table,
+        state=State.REJECTED if rejected else State.DONE,
+        interval=load.work.interval if load.work else None,
+        rows=load.rows,
+        bytes=sum(file.bytes for file in load.files),
         quarantined=report.quarantined if report else 0,
         seconds=seconds,
-        number=landed.entry.number,
-        notes=notes,
+        number=load.number,
+        notes=tuple(reasons),
         report=report,
     )

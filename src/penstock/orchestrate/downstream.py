@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from penstock import names
 from penstock.catalog.port import LoadRecord
 from penstock.errors import PenstockError
-from penstock.load.ledger import Ledger as AppliedLoads
+from penstock.load.ledger import held
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
@@ -86,17 +86,10 @@ def _behind(context: RunContext) -> bool:
 
 def _applied(context: RunContext) -> dict[str, set[int]]:
     """Ask the warehouse, once in a run, how far it is."""
-    committed, found = _committed(context), {}
+    found = {}
     with context.workspace.warehouse.reading() as transaction:
-        for name, numbers in committed.items():
-            table = _served(name, context)
-            if transaction.columns(table) is None:
-                continue
-            if name in {known.table for known in context.ledger.sources.values()}:
-                found[name] = numbers & AppliedLoads(transaction, table).live()
-            else:
-                reached = transaction.applied(table)
-                found[name] = {number for number in numbers if number <= reached}
+        for name, numbers in _committed(context).items():
+            found[name] = numbers & held(transaction, _served(name, context))
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
@@ -127,8 +120,8 @@ def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context
     known = context.ledger.sources[source.table]
     live = known.live()
     numbers = {record.entry.number for record in live}
-    held = context.applied.get(known.table, set())
-    if numbers == held:
+    present = context.applied.get(known.table, set())
+    if numbers == present:
         return
     step = f"load {known.table}"
     begun = time.monotonic()
@@ -136,7 +129,7 @@ def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context
         Loading(
             source=source,
             table=context.workspace.warehouse_table(source.table),
-            loads=tuple(_accepted(record, lake) for record in live if record.entry.number not in held),
+            loads=tuple(_accepted(record, lake) for record in live if record.entry.number not in present),
         ),
         LoadPorts(
             transaction=transaction,
@@ -166,8 +159,8 @@ def _accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
 def _catch_up(transform: TransformSpec, transaction: WarehouseTransaction, context: RunContext) -> None:
     """Apply versions that a crash kept from the warehouse."""
     newest = context.ledger.versions[transform.table].newest.values()
-    held = context.applied.get(transform.table, set())
-    for entry in sorted((entry for entry in newest if entry.number not in held), key=lambda entry: entry.number):
+    present = context.applied.get(transform.table, set())
+    for entry in sorted((entry for entry in newest if entry.number not in present), key=lambda entry: entry.number):
         apply_version(VersionLoading(table=transform.table, entry=entry), _ports(transform, transaction, context))
 
 

@@ -83,9 +83,10 @@ def approve(workspace: Workspace, candidate: str | None, *, reason: str, by: str
             remedy="Ask one of them, or add the user to approvers in penstock.toml",
         )
     found = find(workspace, candidate)
-    if found.gate:
+    if found.gate and not reason.strip():
         raise ConflictError(
-            f"Candidate {found.id} cannot be approved: {found.gate[0]}", remedy="Mend it, then penstock diff"
+            f"Candidate {found.id} does not pass the gate: {found.gate[0]}",
+            remedy="Mend it, then penstock diff; or approve it with --reason and promote it with --force",
         )
     serving = current(workspace)
     if found.against != (serving.number if serving else 0):

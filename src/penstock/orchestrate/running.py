@@ -7,6 +7,7 @@ transforms of whole tables, (7) keep the run.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -20,8 +21,8 @@ from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.orchestrate import indexing, planner
-from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge
-from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
+from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
 from penstock.orchestrate.ledger import Ledger, collect
 from penstock.orchestrate.workspace import Workspace, new_id, now
@@ -159,10 +160,6 @@ def _with_inputs(transform: TransformSpec) -> TransformSpec:
 
 
 def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
-    for source in prepared.spec.sources:
-        for record in prepared.ledger.sources[source.table].pending:
-            verdict = check_load(record.entry, source, _tables(prepared, context), context)
-            prepared.ledger.sources[source.table].add(record.entry, verdict)
     waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
     covered = set(waves.by_interval) | {
         step.interval for step in planned.steps if step.action is Action.TRANSFORM and step.interval is not None
@@ -172,6 +169,7 @@ def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunCon
         if waves.whole:
             context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=total))
             _harvest(_begin(waves.whole, pool, prepared, context), context)
+        _judge_pending(prepared, context)
         _flow(None, prepared, context)
         ahead: list[tuple[_Task, Future[Brought]]] | None = None
         listed = sorted(covered)
@@ -186,6 +184,23 @@ def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunCon
             ahead = _begin(waves.by_interval.get(following, []), pool, prepared, context) if following else None
             _flow(interval, prepared, context)
     _flow(None, prepared, context, last=True)
+
+
+def _judge_pending(prepared: _Prepared, context: RunContext) -> None:
+    """Check the loads that landed before a crash, in the order in which they landed."""
+    for source in prepared.spec.sources:
+        known = prepared.ledger.sources[source.table]
+        for record in known.pending:
+            step = f"check {known.table}"
+            begun = context.started(step, known.table)
+            try:
+                verdict = check_load(record.entry, source, _tables(prepared, context), context)
+            except PenstockError as error:
+                context.errors.append(error)
+                context.finished(failed(step, known.table, time.monotonic() - begun, error))
+                continue
+            known.add(record.entry, verdict)
+            context.finished(judged(step, record.entry, verdict, time.monotonic() - begun))
 
 
 def _waves(planned: Plan, prepared: _Prepared) -> _Waves:
@@ -305,7 +320,7 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
         finished=now(),
         state=state,
         steps=tuple(context.steps),
-        error="interrupted" if interrupted else "; ".join(str(e) for e in context.errors),
+        error="interrupted" if interrupted else "; ".join(dict.fromkeys(str(error) for error in context.errors)),
     )
     if state is State.UNCHANGED and not any(step.fingerprint for step in context.steps):
         # A run that found nothing to do leaves every file as it was.

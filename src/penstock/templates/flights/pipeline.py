@@ -25,7 +25,7 @@ flights = Pipeline(
             options={"interval": {"start": "from", "end": "to"}},
         ),
         sources.files(
-            "planes/*.csv", connection="files", table="planes", write="replace", options={"nulls": ["NA"]}
+            "planes/*.csv", connection="files", table="planes", write="replace", options={"csv": {"nulls": ["NA"]}}
         ),
         sources.files("airports.json", connection="files", table="airports", write="replace"),
     ],
