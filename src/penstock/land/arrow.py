@@ -58,6 +58,33 @@ def chunk(batches: Sequence[pa.RecordBatch], schema: pa.Schema, table: str) -> p
     return pa.Table.from_batches(parts, schema)
 
 
+def lasting(type_: pa.DataType) -> bool:
+    """Say whether a Parquet file holds an Arrow type just as DuckDB would write it."""
+    if pa.types.is_nested(type_):
+        if not (pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_struct(type_)):
+            return False
+        return all(lasting(type_.field(place).type) for place in range(type_.num_fields))
+    return type_ in _LASTING or (pa.types.is_decimal128(type_)) or (pa.types.is_timestamp(type_) and type_.unit == "us")
+
+
+_LASTING = frozenset(
+    {
+        pa.bool_(),
+        pa.int8(),
+        pa.int16(),
+        pa.int32(),
+        pa.int64(),
+        pa.float32(),
+        pa.float64(),
+        pa.string(),
+        pa.large_string(),
+        pa.binary(),
+        pa.large_binary(),
+        pa.date32(),
+    }
+)
+
+
 def _distinct(names: list[str]) -> list[str]:
     if len(set(names)) == len(names):
         return names

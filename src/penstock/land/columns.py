@@ -12,12 +12,10 @@ from dataclasses import dataclass, replace
 from penstock.errors import DataError
 from penstock.land.types import NUMBERS, widest
 from penstock.model.entries import Column
-from penstock.names import stored_names
+from penstock.names import LOAD, stored_names
 from penstock.schema import Type, parse, spell, storage, store
 from penstock.sql.text import identifier, literal
-
-LOSSY = "penstock cannot keep a value of column "
-"""How the message begins with which a conversion in SQL stops; the column's name follows."""
+from penstock.stores.parquet import LOSSY
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,20 +34,31 @@ class Plan:
     Attributes:
         columns: The columns of the file, in its order.
         select: The SQL expression of each, already in its stored type.
-        plain: True for columns whose expression is the incoming column as it is.
+        plain: Of each the incoming column that it is, unchanged; None where it is converted.
     """
 
     columns: tuple[Column, ...]
     select: tuple[str, ...]
-    plain: tuple[bool, ...]
+    plain: tuple[str | None, ...]
 
-    def query(self, relation: str, number: int) -> str:
-        """Return the SELECT over a relation, with the load's number as the last column."""
+    def query(self, relation: str, taken: Sequence[bool] | None = None, *, number: int | None = None) -> str:
+        """Return the SELECT over a relation.
+
+        Args:
+            relation: What stands after FROM.
+            taken: Which columns; None takes all.
+            number: The load's number, which becomes the last column; None leaves it out.
+        """
         parts = [
             f"{expression} AS {identifier(column.name)}"
-            for column, expression in zip(self.columns, self.select, strict=True)
+            for column, expression, take in zip(
+                self.columns, self.select, taken or [True] * len(self.columns), strict=True
+            )
+            if take
         ]
-        return f"SELECT {', '.join([*parts, f'CAST({number} AS BIGINT) AS _load'])} FROM {relation}"
+        if number is not None:
+            parts.append(f"CAST({number} AS BIGINT) AS {LOAD}")
+        return f"SELECT {', '.join(parts)} FROM {relation}"
 
 
 class Columns:
@@ -80,13 +89,13 @@ class Columns:
             came = found.get(name)
             columns.append(column)
             select.append(self._converted(came, column) if came else f"CAST(NULL AS {column.stored or column.type})")
-            plain.append(came is not None and came.type == column.type and column.stored is None)
+            plain.append(_unchanged(came, column))
         for name, column in self._new.items():
             came = found.get(name)
             if came is not None:
                 columns.append(column)
                 select.append(self._converted(came, column))
-                plain.append(came.type == column.type and column.stored is None)
+                plain.append(_unchanged(came, column))
         return Plan(tuple(columns), tuple(select), tuple(plain))
 
     def schema(self) -> tuple[Column, ...]:
@@ -198,6 +207,10 @@ def source_name(column: Column) -> str:
 
 
 _NULL = '"NULL"'
+
+
+def _unchanged(came: Incoming | None, column: Column) -> str | None:
+    return came.name if came is not None and came.type == column.type and column.stored is None else None
 
 
 def _stored(column: Column) -> Column:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,8 +17,11 @@ from penstock.land import arrow
 from penstock.land.columns import Columns, Incoming, Plan, lossy
 from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
 from penstock.model.events import Advance
+from penstock.names import LOAD
 from penstock.sql.text import identifier
 from penstock.stores.parquet import ROW_GROUP, first_line, refusals, write
+
+Explain = Callable[[Exception], PenstockError]
 
 CHUNK_BYTES = 32 * 2**20
 """Bytes of Arrow data that are gathered before they are written as a row group."""
@@ -141,7 +145,8 @@ class Intake:
         found = self._plans.get(schema)
         if found is None:
             empty = _placed(schema.empty_table())
-            described = self._described("SELECT * FROM penstock_chunk", (), empty)
+            with self._registered(empty):
+                described = self._described("SELECT * FROM penstock_chunk")
             incoming = [
                 Incoming(name, type_, identifier(place))
                 for name, (place, type_) in zip(schema.names, described, strict=True)
@@ -152,10 +157,25 @@ class Intake:
 
     def _stored(self, table: pa.Table, plan: Plan) -> pa.Table:
         """Convert a chunk to stored types; columns that are stored as they come are not touched."""
-        self._connection.register("penstock_chunk", _placed(table))
+        kept = [plain is not None and arrow.lasting(table.schema.field(plain).type) for plain in plan.plain]
+        number = pa.repeat(pa.scalar(self._number, pa.int64()), table.num_rows)
+        if all(kept):
+            columns = [table.column(name) for name in plan.plain]
+        else:
+            with self._registered(_placed(table)), self._refusals(plan):
+                query = plan.query("penstock_chunk", [not keep for keep in kept])
+                made = self._connection.sql(query).to_arrow_table()
+            columns = [
+                table.column(name) if keep else made.column(column.name)
+                for name, column, keep in zip(plan.plain, plan.columns, kept, strict=True)
+            ]
+        return pa.table([*columns, number], names=[*(column.name for column in plan.columns), LOAD])
+
+    @contextmanager
+    def _registered(self, table: pa.Table) -> Iterator[None]:
+        self._connection.register("penstock_chunk", table)
         try:
-            with self._refusals(plan):
-                return self._connection.sql(plan.query("penstock_chunk", self._number)).to_arrow_table()
+            yield
         finally:
             self._connection.unregister("penstock_chunk")
 
@@ -169,7 +189,7 @@ class Intake:
                 raise
 
     def _scan(self, scan: Scan) -> None:
-        described = self._described(scan.sql, scan.values)
+        described = self._described(scan.sql, scan.values, scan.explain)
         incoming = [Incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
         plan = self._columns.plan(incoming)
         if scan.file_column is not None and len(scan.origins) > 1:
@@ -183,8 +203,9 @@ class Intake:
         """Let DuckDB write what it reads: rows of one origin need no counting."""
         path, place = self._folder.new()
         types = {column.name: column.stored or column.type for column in plan.columns}
+        query = plan.query(f"({scan.sql})", number=self._number)
         with self._refusals(plan):
-            written = write(self._connection, plan.query(f"({scan.sql})", self._number), place, types, scan.values)
+            written = write(self._connection, query, place, types, scan.values, scan.explain)
         uri, detail = scan.origins[0] if scan.origins else ("", {})
         if written.rows:
             self._parts.append(Part(path, place, written, plan.columns, ((uri, detail, written.rows),)))
@@ -194,10 +215,10 @@ class Intake:
     def _stream(self, scan: Scan, plan: Plan) -> None:
         """Write the rows of many files, counting those of each file as they pass, a batch at a time."""
         file_column = scan.file_column or ""
-        query = plan.query(f"({scan.sql})", self._number)
+        query = plan.query(f"({scan.sql})", number=self._number)
         query = query.replace("SELECT ", f"SELECT {identifier(file_column)} AS penstock_origin, ", 1)
         named = _Named(scan)
-        with self._refusals(plan):
+        with self._refusals(plan, scan.explain):
             for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(ROW_GROUP):
                 if not batch.num_rows:
                     continue
@@ -212,43 +233,20 @@ class Intake:
         if found and found[0]:
             self._notes.append(f"{found[0]} lines could not be read and were left out")
 
-    def _described(self, sql: str, values: Sequence[Any], chunk: pa.Table | None = None) -> list[tuple[str, str]]:
-        if chunk is not None:
-            self._connection.register("penstock_chunk", chunk)
-        try:
-            with refusals(self._folder.table.name):
-                rows = self._connection.execute(f"DESCRIBE {sql}", list(values)).fetchall()
-        finally:
-            if chunk is not None:
-                self._connection.unregister("penstock_chunk")
+    def _described(self, sql: str, values: Sequence[Any] = (), explain: Explain | None = None) -> list[tuple[str, str]]:
+        with refusals(self._folder.table.name, explain):
+            rows = self._connection.execute(f"DESCRIBE {sql}", list(values)).fetchall()
         return [(row[0], row[1]) for row in rows]
 
-    def _refusals(self, plan: Plan) -> Any:
-        return _Refusals(self._folder.table.name, plan)
-
-
-class _Refusals:
-    """Turns errors of DuckDB into sentences; a conversion that would lose a value names its column."""
-
-    def __init__(self, table: str, plan: Plan) -> None:
-        self._table = table
-        self._plan = plan
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if error is None:
-            return
-        told = error.__cause__ if isinstance(error, DataError) and isinstance(error.__cause__, duckdb.Error) else error
-        if not isinstance(told, duckdb.Error):
-            return
-        sentence = lossy(str(told), self._table, self._plan.columns)
-        if sentence is not None:
-            raise sentence from told
-        if isinstance(error, duckdb.Error):
-            with refusals(self._table):
-                raise error
+    @contextmanager
+    def _refusals(self, plan: Plan, explain: Explain | None = None) -> Iterator[None]:
+        """Turn errors of DuckDB into sentences: a value that would be lost names its column, a file its line."""
+        try:
+            with refusals(self._folder.table.name, explain):
+                yield
+        except DataError as error:
+            sentence = lossy(str(error.__cause__), self._folder.table.name, plan.columns)
+            raise sentence or error from error.__cause__
 
 
 class _Named:
@@ -260,22 +258,22 @@ class _Named:
     def runs(self, files: pa.Array) -> list[OriginRows]:
         """Return the origins of consecutive rows, and how many there are of each."""
         encoded = pc.run_end_encode(files)
-        ends = encoded.run_ends.to_pylist()
         runs: list[OriginRows] = []
         start = 0
-        for value, end in zip(encoded.values.to_pylist(), ends, strict=True):
+        for value, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist(), strict=True):
             uri, detail = self._origin(value)
             runs.append((uri, detail, end - start))
             start = end
         return runs
 
-    def _origin(self, value: str) -> tuple[str, Any]:
+    def _origin(self, value: str) -> tuple[str, Mapping[str, Any]]:
         found = self._known.get(value)
-        if found is None:
-            alike = [origin for uri, origin in self._known.items() if uri.endswith(value) or value.endswith(uri)]
-            found = max(alike, key=lambda origin: len(origin[0])) if alike else (value, {})
-            self._known[value] = found
-        return found
+        place = 0
+        # A reader may give the absolute path of an origin that is named from the project's folder on.
+        while found is None and (place := value.find("/", place) + 1):
+            found = self._known.get(value[place:])
+        self._known[value] = found or (value, {})
+        return self._known[value]
 
 
 def _placed(table: pa.Table) -> pa.Table:

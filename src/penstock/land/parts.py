@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from penstock.errors import DataError
+from penstock.errors import BugError
 from penstock.land.columns import Columns, convert
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
@@ -87,7 +89,7 @@ class Folder:
 
 
 class ArrowFile:
-    """A Parquet file that is written chunk by chunk.
+    """A Parquet file that is written chunk by chunk, one at a time, by a thread of its own.
 
     Args:
         path: Relative to the table's folder.
@@ -103,28 +105,28 @@ class ArrowFile:
         self._origins: list[OriginRows] = []
         self._writer: pq.ParquetWriter | None = None
         self._sink: Any = None
+        self._encoder = ThreadPoolExecutor(1, thread_name_prefix="penstock-parquet")
+        self._pending: Future[None] | None = None
 
     @property
     def full(self) -> bool:
-        """Say whether the file has reached its size."""
+        """Say whether the file has reached its size; waits for the chunk that is being written."""
+        self._wait()
         return self._sink is not None and self._sink.tell() >= LARGEST
 
     def write(self, table: pa.Table, origins: Sequence[OriginRows]) -> None:
-        """Append one chunk, as one row group or a few."""
-        try:
-            if self._writer is None:
-                self._sink = pa.OSFile(self._place, "wb")
-                self._writer = pq.ParquetWriter(self._sink, table.schema, compression="zstd", store_schema=False)
-            self._writer.write_table(table, row_group_size=ROW_GROUP)
-        except OSError as error:
-            raise file_error(error, self._place, "written") from error
+        """Append one chunk, as one row group or a few; it is encoded while the source reads the next one."""
+        self._wait()
+        self._pending = self._encoder.submit(self._encode, table)
         self._rows += table.num_rows
         self._origins.extend(origins)
 
     def close(self) -> Part:
         """Finish the file and make it durable."""
+        self._wait()
+        self._encoder.shutdown()
         if self._writer is None:
-            raise DataError(f"{self._place} has no rows")
+            raise BugError(f"{self._place} was closed before a row was written")
         try:
             self._writer.close()
             self._sink.close()
@@ -136,13 +138,26 @@ class ArrowFile:
         return Part(self._path, self._place, written, self.columns, tuple(self._origins))
 
     def abandon(self) -> None:
-        """Close the handles after a failure; the file itself is the folder's to delete."""
+        """Stop after a failure; the file itself is the folder's to delete."""
+        self._encoder.shutdown(cancel_futures=True)
         for handle in (self._writer, self._sink):
-            try:
+            with contextlib.suppress(OSError, pa.ArrowException):
                 if handle is not None:
                     handle.close()
-            except (OSError, pa.ArrowException):
-                continue
+
+    def _encode(self, table: pa.Table) -> None:
+        try:
+            if self._writer is None:
+                self._sink = pa.OSFile(self._place, "wb")
+                self._writer = pq.ParquetWriter(self._sink, table.schema, compression="zstd", store_schema=False)
+            self._writer.write_table(table, row_group_size=ROW_GROUP)
+        except OSError as error:
+            raise file_error(error, self._place, "written") from error
+
+    def _wait(self) -> None:
+        pending, self._pending = self._pending, None
+        if pending is not None:
+            pending.result()
 
 
 def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
+from time import monotonic
 from typing import Any
 
 import pyarrow as pa
@@ -22,6 +23,8 @@ from penstock.stores.objects import file_error, sync_file
 APPLICATION = "penstock"
 """The Delta application id under which a table's entries are numbered."""
 LOG = "_delta_log"
+_TRUSTED = 60.0
+"""Seconds for which the absence of the next log file says that nothing was committed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -59,9 +62,13 @@ class DeltaLog:
         self._folder = folder
         self._table = table
         self._handle: DeltaTable | None = None
+        self._number = 0
+        self._read_at = 0.0
 
     def refresh(self) -> None:
         """Read on in the log; quiet if there is no table yet."""
+        if self._handle is not None and not self._moved(self._handle.version()):
+            return
         with self._refusals():
             if self._handle is not None:
                 self._handle.update_incremental()
@@ -69,12 +76,27 @@ class DeltaLog:
                 try:
                     self._handle = DeltaTable(self._folder)
                 except TableNotFoundError:
-                    self._handle = None
+                    return
+            if self._handle is not None:
+                self._number = self._handle.transaction_version(APPLICATION) or 0
+                self._read_at = monotonic()
+
+    def _moved(self, version: int) -> bool:
+        """Say whether the log may have gone on since it was read; asks for two files, which is cheap."""
+        if not os.path.exists(self._file(version)):
+            # The table was deleted, or deleted and made anew.
+            self._handle, self._number = None, 0
+            return True
+        # After a long pause the next file may have come and been cleaned away again.
+        return os.path.exists(self._file(version + 1)) or monotonic() - self._read_at > _TRUSTED
+
+    def _file(self, version: int) -> str:
+        return os.path.join(self._folder, LOG, f"{version:020}.json")
 
     @property
     def number(self) -> int:
         """The newest committed number at the version read; 0 for none."""
-        return 0 if self._handle is None else self._handle.transaction_version(APPLICATION) or 0
+        return self._number
 
     @property
     def schema(self) -> Schema | None:
@@ -150,7 +172,7 @@ class DeltaLog:
         """Make the newest log entry durable; delta-rs leaves that to the operating system."""
         self.refresh()
         if self._handle is not None:
-            sync_file(os.path.join(self._folder, LOG, f"{self._handle.version():020}.json"))
+            sync_file(self._file(self._handle.version()))
 
     @contextmanager
     def _refusals(self, *, creating: bool = False) -> Iterator[None]:

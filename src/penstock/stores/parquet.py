@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +19,8 @@ from penstock.stores.objects import sync_file
 
 ROW_GROUP = 122_880
 """Rows in one row group: DuckDB's own unit of parallel work."""
+LOSSY = "penstock cannot keep a value of column "
+"""How the message begins with which a conversion in SQL stops by ``error()``; the column's name follows."""
 LONGEST_BOUND = 32
 """Characters of a text that still stands in the Delta log as a minimum or maximum."""
 
@@ -44,6 +46,7 @@ def write(
     target: str,
     types: Mapping[str, str],
     values: Sequence[Any] = (),
+    explain: Callable[[Exception], PenstockError] | None = None,
 ) -> Written:
     """Write the rows of a query, in their order, as one durable Parquet file.
 
@@ -53,6 +56,7 @@ def write(
         target: Path of the new file; its folder exists.
         types: Stored DuckDB type of each column whose statistics are wanted.
         values: Values bound in the query.
+        explain: See ``refusals``.
 
     Raises:
         DataError: A value cannot be converted, or a file that is read is broken.
@@ -63,7 +67,7 @@ def write(
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}, RETURN_STATS)"
     )
     try:
-        with refusals(target):
+        with refusals(target, explain):
             row = connection.execute(copy, list(values)).fetchone()
         if row is None:
             raise DataError(f"{target} was not written")
@@ -86,24 +90,31 @@ def discard(path: str) -> None:
 
 
 @contextlib.contextmanager
-def refusals(target: str) -> Iterator[None]:
-    """Turn the errors of DuckDB while writing ``target`` into sentences."""
+def refusals(target: str, explain: Callable[[Exception], PenstockError] | None = None) -> Iterator[None]:
+    """Turn the errors of DuckDB while writing ``target`` into sentences.
+
+    Args:
+        target: What is written, for messages.
+        explain: Gives the sentence for what is read, where the reader knows more than DuckDB says.
+    """
     try:
         yield
-    except PenstockError:
-        raise
-    except duckdb.OutOfMemoryException as error:
-        raise TransientError(
-            f"There is not enough memory to write {target}: {first_line(error)}", remedy="Raise the engine's memory"
-        ) from error
-    except duckdb.IOException as error:
-        if "No space left" in str(error):
+    except duckdb.Error as error:
+        if isinstance(error, duckdb.IOException) and "No space left" in str(error):
             raise TransientError(
                 f"{target} could not be written: the disk is full",
                 remedy="Free some space and run again; nothing was committed",
             ) from error
-        raise TransientError(f"{target} could not be written: {first_line(error)}") from error
-    except duckdb.Error as error:
+        if LOSSY in str(error):
+            raise DataError(f"A value for {target} would be lost: {first_line(error)}") from error
+        if explain is not None:
+            raise explain(error) from error
+        if isinstance(error, duckdb.OutOfMemoryException):
+            raise TransientError(
+                f"There is not enough memory to write {target}", remedy="Raise the engine's memory"
+            ) from error
+        if isinstance(error, duckdb.IOException):
+            raise TransientError(f"{target} could not be written: {first_line(error)}") from error
         raise DataError(f"The rows for {target} cannot be read or converted: {first_line(error)}") from error
 
 
