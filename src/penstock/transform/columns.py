@@ -1,8 +1,8 @@
-"""The columns of a result: their types, and whether the lake can hold them."""
+"""The columns of a result: their names and types."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -10,30 +10,11 @@ import duckdb
 from penstock import names
 from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
-from penstock.schema import storage
+from penstock.schema import Type, parse, spell, storage
 from penstock.sql.text import identifier
 
 INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
 """Columns that Penstock adds to warehouse tables: hidden from transforms that do not name them, never in a result."""
-
-_NATIVE = frozenset(
-    (
-        *(
-            "boolean",
-            "tinyint",
-            "smallint",
-            "integer",
-            "bigint",
-            "float",
-            "double",
-            "decimal",
-            "varchar",
-            "blob",
-            "date",
-        ),
-        *("timestamp", "timestamp with time zone", "list", "struct", "map"),
-    )
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +36,7 @@ def shape(relation: duckdb.DuckDBPyRelation, *, what: str, starred: bool) -> Sha
     """Return the columns that a result will have.
 
     HUGEINT, which DuckDB gives to sums of integers, becomes BIGINT; a sum that does not fit fails when it is computed.
-    An array of fixed size becomes a list.
+    The type of a bare NULL becomes VARCHAR.
 
     Args:
         relation: What was computed, not yet run.
@@ -63,9 +44,9 @@ def shape(relation: duckdb.DuckDBPyRelation, *, what: str, starred: bool) -> Sha
         starred: Internal columns may have come by a star, and are dropped; else they were asked for, and are refused.
 
     Raises:
-        ConfigurationError: Two columns have the same name, a name is reserved, or the lake cannot hold a type.
+        ConfigurationError: Two columns have the same name, or a name is reserved.
     """
-    found = list(zip(relation.columns, relation.types, strict=True))
+    found = [(name, str(type_)) for name, type_ in zip(relation.columns, relation.types, strict=True)]
     kept = [(name, type_) for name, type_ in found if name.lower() not in INTERNAL]
     if len(kept) < len(found) and not starred:
         reserved = next(name for name, _ in found if name.lower() in INTERNAL)
@@ -77,7 +58,7 @@ def shape(relation: duckdb.DuckDBPyRelation, *, what: str, starred: bool) -> Sha
     if not kept:
         raise ConfigurationError(f"{what} makes no columns")
     _refuse_repeats([name for name, _ in kept], what)
-    columns = tuple(_column(name, type_, what) for name, type_ in kept)
+    columns = tuple(_column(name, type_) for name, type_ in kept)
     casts = {name: narrowed for name, type_ in kept if (narrowed := _narrowed(type_)) is not None}
     select = ", ".join(
         f"CAST({identifier(name)} AS {casts[name]}) AS {identifier(name)}" if name in casts else identifier(name)
@@ -106,44 +87,26 @@ def _refuse_repeats(column_names: Sequence[str], what: str) -> None:
         taken.add(name.lower())
 
 
-def _column(name: str, type_: duckdb.sqltypes.DuckDBPyType, what: str) -> Column:
-    text = str(type_)
-    narrowed = _narrowed(type_)
-    if narrowed is not None:
-        return Column(name=name, type=narrowed)
-    how = storage(text)
-    if how is not None:
-        if how.stored == "VARCHAR" and text.strip('"') == "NULL":
-            return Column(name=name, type="VARCHAR")
-        return Column(name=name, type=text, stored=how.stored)
-    bad = _unsupported(type_)
-    if bad is not None:
-        within = "" if bad == text else f" within {text}"
-        raise ConfigurationError(
-            f"{what} makes column {name!r} of type {bad}{within}, which the lake cannot hold",
-            remedy=f"Cast it in the transform, as CAST({identifier(name)} AS VARCHAR)",
-        )
-    return Column(name=name, type=text)
+def _column(name: str, type_: str) -> Column:
+    final = _narrowed(type_) or type_
+    how = storage(final)
+    return Column(name=name, type=final, stored=how.stored if how else None)
 
 
-def _narrowed(type_: duckdb.sqltypes.DuckDBPyType) -> str | None:
+def _narrowed(type_: str) -> str | None:
     """Return the type that a result gets instead of this one, or None."""
-    if type_.id == "array" and not any(_children(type_)):
-        return f"{type_.children[0][1]}[]"
-    return "BIGINT" if str(type_) == "HUGEINT" else None
-
-
-def _unsupported(type_: duckdb.sqltypes.DuckDBPyType) -> str | None:
-    """Return the innermost type that Delta has no like of, or None."""
-    if type_.id not in _NATIVE or str(type_) == "JSON":
-        return str(type_)
-    if type_.id not in ("list", "struct", "map"):
+    if type_ == "HUGEINT":
+        return "BIGINT"
+    try:
+        parsed = parse(type_)
+    except ValueError:
         return None
-    return next(_children(type_), None)
+    settled = _settled(parsed)
+    return None if settled == parsed else spell(settled)
 
 
-def _children(type_: duckdb.sqltypes.DuckDBPyType) -> Iterator[str]:
-    for _, child in type_.children:
-        bad = _unsupported(child) if isinstance(child, duckdb.sqltypes.DuckDBPyType) else None
-        if bad is not None:
-            yield bad
+def _settled(type_: Type) -> Type:
+    """Return a type with VARCHAR for the type of a bare NULL."""
+    if type_.name == "NULL":
+        return Type("VARCHAR")
+    return Type(type_.name, type_.arguments, tuple((label, _settled(member)) for label, member in type_.members))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import duckdb
@@ -135,10 +135,16 @@ def _from_query(
         for name, columns in inputs.items()
     }
     interval = spec.interval
+    if interval is None and edges.parameters(text, origin=origin):
+        raise ConfigurationError(
+            f"{_called(spec.transform)} has the parameters of an interval, but is not made by interval",
+            value=", ".join(f":{name}" for name in edges.parameters(text, origin=origin)),
+            remedy=f'Declare it with the output column to go by: sql("{origin}", interval="COLUMN")',
+        )
     values = {"interval_start": interval.start, "interval_end": interval.end} if interval is not None else {}
     query = edges.bind(edges.substitute(text, relations, origin=origin), values, origin=origin)
     query = edges.statement(query)
-    planned = connection.sql(f"SELECT * FROM (\n{query}\n)")
+    planned = connection.sql(query)
     found = shape(planned, what=_called(spec.transform), starred=edges.starred(text, origin=origin))
     body = query if found.plain else f"SELECT {found.select} FROM (\n{query}\n)"
     connection.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(relation)} AS\n{body}")
@@ -160,7 +166,9 @@ def _from_function(
                 f"CREATE OR REPLACE TEMP TABLE {identifier(relation)} AS SELECT {found.select} FROM {_SOURCE}"
             )
         finally:
-            connection.unregister(_SOURCE)
+            # after a failure the transaction takes no more statements; what is registered goes with the session
+            with suppress(duckdb.Error):
+                connection.unregister(_SOURCE)
     return found
 
 

@@ -11,10 +11,11 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from pathlib import PurePath
+from pathlib import Path, PurePath
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -90,7 +91,9 @@ def _value(value: Any, owner: FunctionType, seen: set[int], named: Sequence[str]
         if isinstance(value, FunctionType | MethodType):
             return _meaning(value, seen)
         if isinstance(value, type):
-            return _source(value) or value.__qualname__
+            return _source(value) or _source_of_class(value, owner) or value.__qualname__
+        if is_dataclass(value):
+            return f"{type(value).__qualname__} {_collection(_fields(value), owner, seen)}"
     kind = value if isinstance(value, type | FunctionType) else type(value)
     return f"{kind.__module__}.{kind.__qualname__}"
 
@@ -102,6 +105,10 @@ def _collection(value: Any, owner: FunctionType, seen: set[int]) -> str:
         items = [_value(item, owner, seen) for item in value]
         items = sorted(items) if isinstance(value, set | frozenset) else items
     return f"{type(value).__name__}({', '.join(items)})"
+
+
+def _fields(value: Any) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}
 
 
 def _same_package(module: str, owner: FunctionType) -> bool:
@@ -118,9 +125,25 @@ def _names(code: CodeType) -> Iterator[str]:
 def _source(thing: Any) -> str:
     """Return the source without comments, docstrings and formatting; empty where there is none."""
     try:
-        tree = ast.parse(textwrap.dedent(inspect.getsource(thing)))
+        return _bare(ast.parse(textwrap.dedent(inspect.getsource(thing))))
     except (OSError, TypeError, SyntaxError):
         return ""
+
+
+def _source_of_class(kind: type, owner: FunctionType) -> str:
+    """Return the source of a class from the file of a function beside it, where its module is not registered."""
+    file = owner.__globals__.get("__file__")
+    if not file or kind.__module__ != owner.__module__:
+        return ""
+    try:
+        tree = ast.parse(Path(file).read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, UnicodeDecodeError):
+        return ""
+    found = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef) and node.name == kind.__name__)
+    return "".join(_bare(node) for node in found)
+
+
+def _bare(tree: ast.AST) -> str:
     for node in ast.walk(tree):
         body = getattr(node, "body", None)
         if (

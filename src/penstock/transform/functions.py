@@ -118,6 +118,7 @@ def annotated(function: Callable[..., Any], parameter: str, *, what: str) -> str
             f"{what} annotates parameter {parameter!r} with something that is no table",
             value=annotation if isinstance(annotation, str) else path,
             valid=_KINDS,
+            remedy="Write it with the name of its package",
         )
     return path
 
