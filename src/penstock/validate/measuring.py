@@ -98,10 +98,8 @@ def _run(rows: Rows, aggregates: Sequence[str]) -> tuple[int, list[Any]]:
     for start in range(0, max(1, len(aggregates)), _WIDEST_PASS):
         part = aggregates[start : start + _WIDEST_PASS]
         query = f"SELECT {', '.join(['count(*)', *part])} FROM {rows.sql()}"
-        found = rows.connection.execute(query).fetchone()
-        if found is not None:
-            total = found[0]
-            values += found[1:]
+        total, *measured = rows.connection.execute(query).fetchall()[0]
+        values += measured
     return total, values
 
 

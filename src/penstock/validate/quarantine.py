@@ -68,7 +68,7 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -
     connection.register(_ORIGINS, _origins(rows))
     try:
         target = objects.uri(partial)
-        found = connection.execute(f"COPY ({_query(rows, failing)}) TO {literal(target)} (FORMAT parquet)").fetchone()
+        found = connection.execute(f"COPY ({_query(rows, failing)}) TO {literal(target)} (FORMAT parquet)").fetchall()
         sync_file(target)
         objects.remove(path)
         objects.adopt(target, path)
@@ -76,7 +76,7 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -
         connection.unregister(_PLACES)
         connection.unregister(_ORIGINS)
         objects.remove(partial)
-    written = int(found[0]) if found else 0
+    written = int(found[0][0])
     if written == 0:
         raise BugError(f"No row of {rows.table} was set aside, though checks found rows to set aside")
     return written

@@ -16,16 +16,15 @@ def count(rows: Rows, check: Bound) -> int:
     """Return how many rows repeat a key: all but the first of each, or all where the table holds the key already."""
     if check.known is None:
         query = f"SELECT count(*), count(DISTINCT hash({check.keys})) FROM {rows.sql()} WHERE {_looked(check)}"
-        found = rows.connection.execute(query).fetchone()
-        if found is None or found[0] == found[1]:
+        ((present, different),) = rows.connection.execute(query).fetchall()
+        if present == different:
             return 0
     repeats = "n - 1" if check.known is None else f"CASE WHEN {check.known} THEN n ELSE n - 1 END"
     query = (
         f"SELECT coalesce(sum({repeats}), 0) FROM "
         f"(SELECT {check.keys}, count(*) AS n FROM {rows.sql()} WHERE {_suspects(rows, check)} GROUP BY {check.keys})"
     )
-    found = rows.connection.execute(query).fetchone()
-    return int(found[0]) if found else 0
+    return int(rows.connection.execute(query).fetchall()[0][0])
 
 
 def repeated(rows: Rows, check: Bound) -> str:
