@@ -43,7 +43,7 @@ class PipelineStatus:
 
     Attributes:
         name: The pipeline.
-        last_run: Its newest run that did something.
+        last_run: Its newest run that did something, without its steps.
         tables: Its tables.
         intervals_done: How many intervals are done in all interval sources.
         intervals_missing: How many lie between the start and the newest done, and are not done.

@@ -141,6 +141,7 @@ class RunReceipt:
         state: How it ended.
         steps: What its steps did, in order of their end.
         error: The sentence it failed with.
+        exit_code: Of a failed run: the exit code of the error that matters most; 0: that of any failure.
     """
 
     id: str
@@ -151,3 +152,4 @@ class RunReceipt:
     state: State
     steps: tuple[StepReceipt, ...] = ()
     error: str = ""
+    exit_code: int = 0

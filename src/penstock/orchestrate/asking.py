@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from penstock import names
 from penstock.model.answers import (
@@ -126,7 +127,7 @@ def _pipeline(workspace: Workspace, spec: PipelineSpec, current: Release | None)
     runs = [run for run in workspace.catalog.runs(spec.name, 20) if run.state is not State.UNCHANGED]
     return PipelineStatus(
         name=spec.name,
-        last_run=runs[0] if runs else None,
+        last_run=replace(runs[0], steps=()) if runs else None,
         tables=tuple(tables),
         intervals_done=done,
         intervals_missing=missing,

@@ -17,7 +17,7 @@ from penstock.load.ledger import held
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
-from penstock.model.entries import Entry, InputVersion
+from penstock.model.entries import DataFile, Entry, InputVersion
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
@@ -26,7 +26,7 @@ from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
 from penstock.sql import relations
-from penstock.sql.text import identifier
+from penstock.sql.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
 from penstock.transform.computing import Computed, Transforming, TransformPorts, compute
 from penstock.transform.publishing import Publishing, PublishPorts, publish
@@ -227,7 +227,7 @@ def _settle(making: _Making, computed: Computed, transaction: WarehouseTransacti
 def _check(making: _Making, computed: Computed, transaction: WarehouseTransaction, context: RunContext) -> CheckReceipt:
     workspace, table = context.workspace, making.transform.table
     located = (
-        f"(SELECT *, '' AS {relations.FILE}, row_number() OVER () - 1 AS {relations.ROW} "
+        f"(SELECT *, {literal(table)} AS {relations.FILE}, row_number() OVER () - 1 AS {relations.ROW} "
         f"FROM {identifier(computed.relation)})"
     )
     made = [source.table for source in context.spec.sources] + [item.table for item in context.spec.transforms]
@@ -242,6 +242,7 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
             tables={name: identifier(served) for name, served in referable.items()},
             now=now(),
             quarantine_path=f"_quarantine/{table}/{workspace.lake.table(table).next_number()}.parquet",
+            files=(DataFile(path=table, rows=computed.rows, bytes=0),),
         ),
         CheckPorts(
             connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)

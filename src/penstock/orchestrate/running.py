@@ -161,18 +161,15 @@ def _with_inputs(transform: TransformSpec) -> TransformSpec:
 
 def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
     waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
-    covered = set(waves.by_interval) | {
-        step.interval for step in planned.steps if step.action is Action.TRANSFORM and step.interval is not None
-    }
-    total = len(covered)
     with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
         if waves.whole:
-            context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=total))
+            context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=1))
             _harvest(_begin(waves.whole, pool, prepared, context), context)
         _judge_pending(prepared, context)
         _flow(None, prepared, context)
         ahead: list[tuple[_Task, Future[Brought]]] | None = None
-        listed = sorted(covered)
+        listed = sorted(set(waves.by_interval) | _stale(asked, prepared, context))
+        total = len(listed)
         for done, interval in enumerate(listed):
             context.workspace.observer(Phase(title=interval.label, interval=interval, done=done, total=total))
             running = (
@@ -184,6 +181,18 @@ def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunCon
             ahead = _begin(waves.by_interval.get(following, []), pool, prepared, context) if following else None
             _flow(interval, prepared, context)
     _flow(None, prepared, context, last=True)
+
+
+def _stale(asked: Asked, prepared: _Prepared, context: RunContext) -> set[Interval]:
+    """Return the intervals for which a transform is due by what is known now, before any interval is read."""
+    covered = planner.intervals(prepared.spec, asked.interval, now())
+    return {
+        interval
+        for transform in prepared.order
+        for interval in planner.scope_of(transform, prepared.spec, context.ledger, covered)
+        if interval is not None
+        and planner.due(transform, interval, context.ledger, prepared.codes[transform.table]).why
+    }
 
 
 def _judge_pending(prepared: _Prepared, context: RunContext) -> None:
