@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import sqlite3
 import sys
-import tempfile
 import zipfile
+from collections.abc import Iterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-
-import duckdb
 
 COLUMNS = {
     "year": "INTEGER",
@@ -33,7 +35,8 @@ COLUMNS = {
 }
 KEY = ("carrier", "flight", "origin", "time_hour", "sched_dep_time")
 KEY_INDEX = f"CREATE UNIQUE INDEX flights_key ON flights ({', '.join(KEY)})"
-_BATCH = 20_000
+SUMMER_TIME = (datetime(2013, 3, 10, 7, tzinfo=UTC), datetime(2013, 11, 3, 6, tzinfo=UTC))
+"""When New York was four hours behind UTC and not five, in 2013."""
 
 
 def make(origin: Path, target: Path) -> str:
@@ -43,61 +46,56 @@ def make(origin: Path, target: Path) -> str:
         origin: Folder of the original CSV files.
         target: The file to make.
     """
-    with tempfile.TemporaryDirectory() as scratch, duckdb.connect() as csv:
-        csv.execute("SET TimeZone = 'UTC'")
-        with zipfile.ZipFile(origin / "flights.csv.zip") as packed:
-            flights = packed.extract(next(name for name in packed.namelist() if name.endswith("flights.csv")), scratch)
-        types = {name: "INTEGER" if type_ == "INTEGER" else "VARCHAR" for name, type_ in COLUMNS.items()}
-        csv.execute(
-            "CREATE TABLE flights AS SELECT * FROM read_csv(?, header = true, nullstr = 'NA', columns = ?)",
-            [flights, types],
-        )
-        csv.execute(
-            "CREATE TABLE airlines AS SELECT * FROM read_csv(?, header = true, all_varchar = true)",
-            [str(origin / "airlines.csv")],
-        )
-        _prove(csv)
-        return _write(csv, target)
-
-
-def _prove(csv: duckdb.DuckDBPyConnection) -> None:
-    """Stop where the data is not what the demo says of it: a key that is one, and hours in UTC."""
-    listed = ", ".join(KEY)
-    unknown = " OR ".join(f"{name} IS NULL" for name in KEY)
-    rows, keys, empty = csv.execute(
-        f"SELECT count(*), count(DISTINCT ({listed})), count(*) FILTER (WHERE {unknown}) FROM flights"
-    ).fetchone() or (0, 0, 0)
-    if rows != keys or empty:
-        sys.exit(f"({listed}) is no key of the flights: {rows} rows, {keys} values, {empty} with a null")
-    local = "make_timestamp(year, month, day, hour, 0, 0)"
-    (odd,) = csv.execute(
-        "SELECT count(*) FROM flights WHERE NOT regexp_full_match(time_hour, '\\d{4}-\\d\\d-\\d\\dT\\d\\d:00:00Z') "
-        f"OR CAST(time_hour AS TIMESTAMPTZ) <> timezone('America/New_York', {local})"
-    ).fetchone() or (0,)
-    if odd:
-        sys.exit(f"{odd} flights have a time_hour that is not their local hour in UTC")
-
-
-def _write(csv: duckdb.DuckDBPyConnection, target: Path) -> str:
-    with sqlite3.connect(target) as database:
+    with closing(sqlite3.connect(target)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
+        database.execute("PRAGMA cache_size = -65536")
         defined = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
+        # No PRIMARY KEY on flights: a source that could not go wrong would make no demo.
         database.execute(f"CREATE TABLE flights ({defined})")
         database.execute("CREATE TABLE airlines (carrier TEXT PRIMARY KEY, name TEXT NOT NULL)")
-        counts = [_copy(csv, database, table, order) for table, order in (("flights", ""), ("airlines", "carrier"))]
-        # No PRIMARY KEY on flights: a source that could not go wrong would make no demo.
-        database.execute(KEY_INDEX)
+        # NA becomes null, and SQLite turns digits into numbers in INTEGER columns.
+        values = ", ".join("nullif(?, 'NA')" for _ in COLUMNS)
+        flights = database.executemany(f"INSERT INTO flights VALUES ({values})", _flights(origin)).rowcount
+        with (origin / "airlines.csv").open(newline="", encoding="utf-8") as opened:
+            rows = sorted(list(csv.reader(opened))[1:])
+        database.executemany("INSERT INTO airlines VALUES (?, ?)", rows)
+        prove(database)
         database.execute("CREATE INDEX flights_time_hour ON flights (time_hour)")
-        database.execute("ANALYZE")
-    database.close()
-    return f"{counts[0]:,} flights, {counts[1]} airlines"
+        database.commit()
+    return f"{flights:,} flights, {len(rows)} airlines"
 
 
-def _copy(csv: duckdb.DuckDBPyConnection, database: sqlite3.Connection, table: str, order: str) -> int:
-    rows = csv.execute(f"SELECT * FROM {table}" + (f" ORDER BY {order}" if order else ""))
-    count = 0
-    while batch := rows.fetchmany(_BATCH):
-        database.executemany(f"INSERT INTO {table} VALUES ({', '.join('?' * len(batch[0]))})", batch)
-        count += len(batch)
-    return count
+def _flights(origin: Path) -> Iterator[list[str]]:
+    with zipfile.ZipFile(origin / "flights.csv.zip") as packed:
+        name = next(name for name in packed.namelist() if name.endswith("flights.csv"))
+        with packed.open(name) as opened:
+            rows = csv.reader(io.TextIOWrapper(opened, encoding="utf-8", newline=""))
+            header = next(rows)
+            if header != list(COLUMNS):
+                sys.exit(f"The columns of flights.csv are not those expected: {', '.join(header)}")
+            yield from rows
+
+
+def prove(database: sqlite3.Connection) -> None:
+    """Stop where the data is not what the demo says of it: numbers, hours in UTC, a key that is one."""
+    unknown = " OR ".join(f"{name} IS NULL" for name in KEY)
+    texts = " OR ".join(f"typeof({name}) = 'text'" for name, type_ in COLUMNS.items() if type_ == "INTEGER")
+    empty, odd = database.execute(
+        f"SELECT count(*) FILTER (WHERE {unknown}), count(*) FILTER (WHERE {texts}) FROM flights"
+    ).fetchone()
+    if empty:
+        sys.exit(f"({', '.join(KEY)}) is no key of the flights: {empty} have a null in it")
+    if odd:
+        sys.exit(f"{odd} flights hold text where numbers are expected")
+    for year, month, day, hour, time_hour in database.execute(
+        "SELECT DISTINCT year, month, day, hour, time_hour FROM flights"
+    ):
+        utc = datetime.fromisoformat(time_hour)
+        behind = 4 if SUMMER_TIME[0] <= utc < SUMMER_TIME[1] else 5
+        if (utc - timedelta(hours=behind)).timetuple()[:4] != (year, month, day, hour):
+            sys.exit(f"The flights of {year}-{month:02d}-{day:02d} {hour:02d} h have {time_hour} as their hour in UTC")
+    try:
+        database.execute(KEY_INDEX)
+    except sqlite3.IntegrityError:
+        sys.exit(f"({', '.join(KEY)}) is no key of the flights: it comes twice")

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+import csv
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 
-import duckdb
-
 COLUMNS = {
-    "origin": "VARCHAR",
+    "origin": "TEXT",
     "year": "INTEGER",
     "month": "INTEGER",
     "day": "INTEGER",
     "hour": "INTEGER",
-    "temp": "DOUBLE",
-    "dewp": "DOUBLE",
-    "humid": "DOUBLE",
+    "temp": "REAL",
+    "dewp": "REAL",
+    "humid": "REAL",
     "wind_dir": "INTEGER",
-    "wind_speed": "DOUBLE",
-    "wind_gust": "DOUBLE",
-    "precip": "DOUBLE",
-    "pressure": "DOUBLE",
-    "visib": "DOUBLE",
-    "time_hour": "VARCHAR",
+    "wind_speed": "REAL",
+    "wind_gust": "REAL",
+    "precip": "REAL",
+    "pressure": "REAL",
+    "visib": "REAL",
+    "time_hour": "TEXT",
 }
-_SPELT = {"VARCHAR": "TEXT", "INTEGER": "INTEGER", "DOUBLE": "REAL"}
 
 
 def make(origin: Path, target: Path) -> str:
@@ -34,16 +33,15 @@ def make(origin: Path, target: Path) -> str:
         origin: Folder of the original CSV files.
         target: The file to make.
     """
-    with duckdb.connect() as csv:
-        rows = csv.execute(
-            "SELECT * FROM read_csv(?, header = true, nullstr = 'NA', columns = ?) ORDER BY time_hour, origin",
-            [str(origin / "weather.csv"), COLUMNS],
-        ).fetchall()
-    defined = ", ".join(f"{name} {_SPELT[type_]}" for name, type_ in COLUMNS.items())
-    with sqlite3.connect(target) as database:
+    with (origin / "weather.csv").open(newline="", encoding="utf-8") as opened:
+        rows = list(csv.reader(opened))[1:]
+    rows.sort(key=lambda row: (row[-1], row[0]))
+    defined = ", ".join(f"{name} {type_}" for name, type_ in COLUMNS.items())
+    values = ", ".join("nullif(?, 'NA')" for _ in COLUMNS)
+    with closing(sqlite3.connect(target)) as database:
         database.execute("PRAGMA journal_mode = OFF")
         database.execute("PRAGMA synchronous = OFF")
         database.execute(f"CREATE TABLE observations ({defined}, PRIMARY KEY (time_hour, origin)) WITHOUT ROWID")
-        database.executemany(f"INSERT INTO observations VALUES ({', '.join('?' * len(COLUMNS))})", rows)
-    database.close()
+        database.executemany(f"INSERT INTO observations VALUES ({values})", rows)
+        database.commit()
     return f"{len(rows):,} hourly observations, for the weather API"
