@@ -97,10 +97,6 @@ class LoadLedger:
             f"INSERT INTO {_LOADS} SELECT ?, unnest(?::BIGINT[]), NULL, true", [self._table, listed]
         )
 
-    def forget_older(self, number: int) -> None:
-        """Forget the loads before one that replaced the whole table."""
-        self._transaction.execute(f"DELETE FROM {_LOADS} WHERE table_name = ? AND number < ?", [self._table, number])
-
     def _remove(self, numbers: Sequence[int]) -> None:
         self._transaction.execute(
             f"DELETE FROM {_LOADS} WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
@@ -152,17 +148,19 @@ def text(shape: Mapping[str, Any] | str) -> str:
 
 
 def held(transaction: WarehouseTransaction, table: str) -> set[int]:
-    """Return the numbers of loads and versions that a table holds; also of a warehouse that is open for reading only."""
-    recorded = transaction.execute(
-        "SELECT count(*) FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? "
-        "AND table_name IN ('loads', 'parts')",
-        [SCHEMA],
-    )
-    if recorded[0][0] < 2 or transaction.columns(table) is None:
+    """Return the numbers of loads and versions that a table holds; works when the warehouse is open for reading too."""
+    if transaction.columns(table) is None:
         return set()
-    rows = transaction.execute(
-        f"SELECT number FROM {_LOADS} WHERE table_name = ? AND NOT superseded "
-        f"UNION SELECT number FROM {_PARTS} WHERE table_name = ?",
-        [table, table],
-    )
-    return {number for (number,) in rows}
+    made = {
+        f"{SCHEMA}.{name}"
+        for (name,) in transaction.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ?",
+            [SCHEMA],
+        )
+    }
+    found: set[int] = set()
+    for recorded, condition in ((_LOADS, "NOT superseded"), (_PARTS, "true")):
+        if recorded in made:
+            rows = transaction.execute(f"SELECT number FROM {recorded} WHERE table_name = ? AND {condition}", [table])
+            found |= {number for (number,) in rows}
+    return found

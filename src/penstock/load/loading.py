@@ -85,13 +85,12 @@ def _shape(spec: Loading) -> dict[str, Any]:
 
 
 def _newest(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
-    """Record the newest load, which alone makes a replaced table; return it if it is newer than the applied one."""
-    newest = ledger.newest()
-    later = tuple(load for load in loads if load.entry.number > newest)[-1:]
-    for load in later:
-        ledger.add([(load.entry.number, load.entry.created_at)])
-        ledger.forget_older(load.entry.number)
-    return later, {}
+    """Record the loads; return the newest, which alone makes a replaced table, if it is newer than the applied one."""
+    newest, known = ledger.newest(), ledger.known(_of(loads))
+    unknown = [load for load in loads if load.entry.number not in known]
+    if unknown:
+        ledger.add([(load.entry.number, load.entry.created_at) for load in unknown])
+    return tuple(load for load in unknown if load.entry.number > newest)[-1:], {}
 
 
 def _settle(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
