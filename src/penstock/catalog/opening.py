@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from datetime import datetime
 from pathlib import Path
 from typing import cast
@@ -77,3 +78,20 @@ def set_aside(url: str, at: datetime) -> Path | None:
         if part.exists():
             part.rename(aside.with_name(aside.name + suffix))
     return aside
+
+
+def set_aside_if_damaged(url: str, at: datetime) -> Path | None:
+    """Move a SQLite catalog out of the way if it cannot be read through; see ``set_aside``."""
+    if not url.startswith("sqlite:") or not sqlite_path(url).exists():
+        return None
+    connection = sqlite3.connect(sqlite_path(url))
+    try:
+        sound = connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError:
+        # Held or not to be opened: that is no damage, and opening it says so.
+        return None
+    except sqlite3.DatabaseError:
+        sound = False
+    finally:
+        connection.close()
+    return None if sound else set_aside(url, at)

@@ -23,7 +23,16 @@ from penstock.model.releases import Candidate, Decision, Release
 
 T = TypeVar("T")
 
-_INDEXED = "entries", "supersessions", "staging_tables", "runs", "unchanged_steps", "decisions", "candidates", "releases"
+_INDEXED = (
+    "entries",
+    "supersessions",
+    "staging_tables",
+    "runs",
+    "unchanged_steps",
+    "decisions",
+    "candidates",
+    "releases",
+)
 
 _INSERT_ENTRY = (
     "INSERT INTO entries (table_name, number, kind, created_at, run, interval_start, interval_end, verdict, load, "

@@ -1,0 +1,109 @@
+"""The project as a whole, in words: status, doctor, a new project."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from typing import Any
+
+from penstock.cli.blocks import Block, Line, table
+from penstock.cli.figures import count, moment, plural, size
+from penstock.cli.texts.runs import STATE_STYLE
+from penstock.model.answers import DoctorReport, PipelineStatus, ProjectStatus
+
+_MOST_ORPHANS = 20
+
+
+def status(found: ProjectStatus) -> list[Block]:
+    """Word how a project stands."""
+    released = (
+        f"release {found.release} of {moment(found.released_at)} UTC is in production"
+        if found.release
+        else "nothing is in production yet"
+    )
+    blocks: list[Block] = [Line(f"{found.name}: {released}.", "strong")]
+    for pipeline in found.pipelines:
+        blocks += _pipeline(pipeline)
+    if found.waiting:
+        blocks.append(Line("Waiting for you:", "strong"))
+        blocks += [Line(f"  {sentence}", "warn") for sentence in found.waiting]
+    else:
+        blocks.append(Line("Nothing waits for you.", "good"))
+    if found.places:
+        blocks.append(table(("place", "path"), [(name, near(path)) for name, path in found.places.items()]))
+    return blocks
+
+
+def doctor(report: DoctorReport) -> list[Block]:
+    """Word what the doctor found and did."""
+    blocks: list[Block] = [Line(sentence, "warn") for sentence in report.finished]
+    if report.indexed:
+        blocks.append(Line(f"The catalog was made anew: {plural(report.indexed, 'object')} indexed.", "good"))
+    if report.orphans:
+        shown = [(path, size(weight)) for path, weight in report.orphans[:_MOST_ORPHANS]]
+        blocks.append(table(("nothing names it", ">bytes"), shown))
+        if len(report.orphans) > _MOST_ORPHANS:
+            blocks.append(Line(f"… and {count(len(report.orphans) - _MOST_ORPHANS)} more; --json lists all.", "faint"))
+    whole = size(sum(weight for _, weight in report.orphans))
+    if report.removed:
+        blocks.append(Line(f"{plural(report.removed, 'object')} removed, {whole}.", "good"))
+    elif report.orphans:
+        blocks.append(
+            Line(f"{plural(len(report.orphans), 'object')} ({whole}) can go: penstock doctor --clean", "warn")
+        )
+    elif not report.indexed:
+        blocks.append(Line(f"{plural(report.checked, 'object')} looked at; all is well.", "good"))
+    return blocks
+
+
+def doctors(reports: Sequence[DoctorReport]) -> list[Block]:
+    """Word several reports after one another."""
+    return [block for report in reports for block in doctor(report)]
+
+
+def template(receipt: Any) -> list[Block]:
+    """Word a new project (a ``TemplateReceipt``)."""
+    return [
+        Line(f"{near(receipt.folder)} is a Penstock project now, with {plural(len(receipt.files), 'file')}.", "good"),
+        Line(f"Next: {receipt.next}"),
+    ]
+
+
+def near(path: str) -> str:
+    """Return a path as it is shortest from here."""
+    relative = os.path.relpath(path) if os.path.isabs(path) else path
+    return path if relative.startswith("..") else relative
+
+
+def _pipeline(pipeline: PipelineStatus) -> list[Block]:
+    run = pipeline.last_run
+    blocks: list[Block] = [Line()]
+    if run is None:
+        blocks.append(Line(f"{pipeline.name}: has not run yet: penstock run {pipeline.name}", "warn"))
+    else:
+        ended = moment(run.finished or run.started)
+        blocks.append(
+            Line(f"{pipeline.name}: last {run.command} {run.state.value}, {ended} UTC.", STATE_STYLE[run.state])
+        )
+    if pipeline.intervals_done or pipeline.intervals_missing:
+        missing = f", {count(pipeline.intervals_missing)} missing" if pipeline.intervals_missing else ""
+        blocks.append(Line(f"{plural(pipeline.intervals_done, 'interval')} done{missing}."))
+    rows = [
+        (
+            each.table,
+            each.kind,
+            str(each.number or ""),
+            count(each.rows),
+            count(each.quarantined) if each.quarantined else "",
+            ", ".join(map(str, each.rejected)),
+            each.event_time or "",
+            moment(each.newest) if each.newest else "",
+            str(each.production) if each.production is not None else "",
+        )
+        for each in pipeline.tables
+    ]
+    columns = (
+        "table", "kind", ">version", ">rows", ">set aside", "rejected loads", "newest event", "newest (UTC)",
+        ">in production",
+    )  # fmt: skip
+    return [*blocks, table(columns, rows)]

@@ -1,0 +1,166 @@
+"""Runs, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from penstock.cli.blocks import Block, Line, table
+from penstock.cli.figures import count, duration, moment, plural, size
+from penstock.model.answers import IngestReceipt
+from penstock.model.entries import CheckFailure
+from penstock.model.receipts import RunReceipt, State, StepReceipt
+
+STATE_STYLE = {
+    State.DONE: "good",
+    State.UNCHANGED: "faint",
+    State.REJECTED: "bad",
+    State.FAILED: "bad",
+    State.RUNNING: "warn",
+    State.SKIPPED: "faint",
+}
+_MOST_FAILURES = 12
+_MOST_NOTES = 10
+
+
+def run(receipt: RunReceipt) -> list[Block]:
+    """Word one run: its end, its steps by kind, what was rejected, what to know."""
+    blocks: list[Block] = []
+    steps = _steps(receipt.steps)
+    if steps:
+        blocks.append(steps)
+    blocks += failures(receipt.steps)
+    blocks += _notes(receipt.steps)
+    blocks.append(Line(_headline(receipt), STATE_STYLE[receipt.state]))
+    if receipt.error:
+        blocks.append(Line(receipt.error, "bad"))
+    if receipt.state is State.REJECTED:
+        blocks.append(Line("Mend the source, then: penstock retry. Or: penstock accept, penstock discard."))
+    return blocks
+
+
+def runs(receipts: Sequence[RunReceipt]) -> list[Block]:
+    """Word several runs."""
+    rows = [
+        (
+            each.id,
+            each.pipeline,
+            each.command,
+            each.state.value,
+            count(_extracted(each.steps)),
+            count(sum(step.quarantined for step in each.steps)),
+            duration((each.finished - each.started).total_seconds()) if each.finished else "",
+            each.error,
+        )
+        for each in receipts
+    ]
+    return [table(("run", "pipeline", "command", "state", ">rows", ">set aside", ">time", "error"), rows)]
+
+
+def ingest(receipt: IngestReceipt) -> list[Block]:
+    """Word what the one-liner did."""
+    seconds = (receipt.run.finished - receipt.run.started).total_seconds() if receipt.run.finished else 0.0
+    words = {State.DONE: "holds", State.UNCHANGED: "is up to date and holds"}.get(receipt.run.state, "keeps")
+    blocks: list[Block] = [*failures(receipt.run.steps), *_notes(receipt.run.steps)]
+    blocks.append(
+        Line(
+            f"{receipt.table} in {receipt.warehouse} {words} {plural(receipt.rows, 'row')} ({duration(seconds)}).",
+            STATE_STYLE[receipt.run.state],
+        )
+    )
+    if receipt.run.state is State.REJECTED:
+        blocks.append(Line("The load was rejected; the table is as it was.", "bad"))
+    if receipt.lake is not None:
+        blocks.append(Line(f"The rows as they came are kept in {receipt.lake}.", "faint"))
+    return blocks
+
+
+def failures(steps: Sequence[StepReceipt]) -> list[Block]:
+    """Word the checks that failed: those that reject, then those that warn; bounded."""
+    found = [(step, failure) for step in steps if step.report for failure in step.report.failures]
+    found.sort(key=lambda pair: ("error", "quarantine", "warn").index(pair[1].severity))
+    blocks: list[Block] = [Line(_failure(step, failure), _style(failure)) for step, failure in found[:_MOST_FAILURES]]
+    if len(found) > _MOST_FAILURES:
+        blocks.append(Line(f"… and {plural(len(found) - _MOST_FAILURES, 'failed check')} more.", "faint"))
+    return blocks
+
+
+def _failure(step: StepReceipt, failure: CheckFailure) -> str:
+    where = f"{step.table} {step.interval.label}" if step.interval else step.table
+    word = {"error": "rejected", "quarantine": "set aside", "warn": "warning"}[failure.severity]
+    return f"{word}: {where}: {failure.check}: {failure.message.rstrip('.')}."
+
+
+def _style(failure: CheckFailure) -> str:
+    return {"error": "bad", "quarantine": "warn", "warn": "warn"}[failure.severity]
+
+
+def _notes(steps: Sequence[StepReceipt]) -> list[Block]:
+    seen = dict.fromkeys(f"{step.table}: {note}" for step in steps for note in step.notes)
+    notes: list[Block] = [Line(f"note: {note}", "faint") for note in list(seen)[:_MOST_NOTES]]
+    if len(seen) > _MOST_NOTES:
+        notes.append(Line(f"… and {plural(len(seen) - _MOST_NOTES, 'note')} more; --json shows all.", "faint"))
+    return notes
+
+
+def _headline(receipt: RunReceipt) -> str:
+    seconds = (receipt.finished - receipt.started).total_seconds() if receipt.finished else None
+    took = f" in {duration(seconds)}" if seconds is not None else f", begun {moment(receipt.started)}"
+    name = f"{receipt.pipeline} {receipt.command}"
+    if receipt.state is State.UNCHANGED:
+        return f"{name}: everything is up to date{took}."
+    intervals = len({step.interval for step in receipt.steps if step.interval})
+    parts = [plural(_extracted(receipt.steps), "row") + " extracted"]
+    if intervals > 1:
+        parts.append(plural(intervals, "interval"))
+    aside = sum(step.quarantined for step in receipt.steps)
+    if aside:
+        parts.append(f"{count(aside)} set aside")
+    word = {
+        State.DONE: "done",
+        State.REJECTED: "a load was rejected",
+        State.FAILED: "failed",
+        State.RUNNING: "running",
+    }.get(receipt.state, receipt.state.value)
+    return f"{name}: {word}{took}: {', '.join(parts)}. Run {receipt.id}."
+
+
+def _extracted(steps: Sequence[StepReceipt]) -> int:
+    return sum(step.rows for step in steps if step.step.startswith("extract"))
+
+
+def _steps(steps: Sequence[StepReceipt]) -> Block | None:
+    groups: dict[str, list[StepReceipt]] = {}
+    for step in steps:
+        groups.setdefault(step.step, []).append(step)
+    if not groups:
+        return None
+    rows = [
+        (
+            name,
+            ", ".join(_states(several)),
+            count(sum(step.rows for step in several)),
+            size(sum(step.bytes for step in several)) if any(step.bytes for step in several) else "",
+            count(aside) if (aside := sum(step.quarantined for step in several)) else "",
+            _checks(several),
+            duration(sum(step.seconds for step in several)),
+        )
+        for name, several in groups.items()
+    ]
+    return table(("step", "state", ">rows", ">bytes", ">set aside", "checks", ">time"), rows)
+
+
+def _states(steps: Sequence[StepReceipt]) -> list[str]:
+    tally: dict[str, int] = {}
+    for step in steps:
+        tally[step.state.value] = tally.get(step.state.value, 0) + 1
+    if len(steps) == 1:
+        return list(tally)
+    return [f"{number} {state}" for state, number in tally.items()]
+
+
+def _checks(steps: Sequence[StepReceipt]) -> str:
+    passed = sum(len(step.report.passed) for step in steps if step.report)
+    failed = sum(len(step.report.failures) for step in steps if step.report)
+    if not passed and not failed:
+        return ""
+    return f"{passed} passed" + (f", {failed} failed" if failed else "")
