@@ -58,7 +58,7 @@ class PenstockError(Exception):
         if self.valid is not None:
             parts.append(f"Valid: {self.valid}.")
         if self.remedy is not None:
-            parts.append(self.remedy.rstrip(".") + ".")
+            parts.append(self.remedy if self.remedy.endswith("?") else self.remedy.rstrip(".") + ".")
         return " ".join(parts)
 
 
