@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -128,16 +130,14 @@ def test_origins_name_the_pages_and_no_secret() -> None:
 def test_large_pages_become_batches_of_their_own() -> None:
     def script(call: Call) -> Any:
         page = int(call.query["page"])
-        return rows(page * 6000, page * 6000 + 6000) if page < 5 else []
+        return rows(page * 5000, page * 5000 + 5000) if page < 5 else []
 
     found = read(script, paging={"kind": "page"})
-    assert found.ids == list(range(6000, 30_000))
+    assert found.ids == list(range(5000, 25_000))
     assert [origin[1] for origin in found.origins] == [{"page": 1, "last_page": 2}, {"page": 3, "last_page": 4}]
 
 
 def test_pages_with_a_known_total_are_fetched_side_by_side_and_stay_in_order() -> None:
-    import threading
-
     together = threading.Barrier(3, timeout=5)
 
     def script(call: Call) -> Any:
@@ -375,6 +375,37 @@ def test_an_error_in_the_middle_ends_the_reading() -> None:
 
     with pytest.raises(TransientError, match="status 503"):
         read(script, paging={"kind": "page"}, attempts=2)
+
+
+def test_a_failure_waits_for_nobody() -> None:
+    def script(call: Call) -> Any:
+        page = int(call.query["page"])
+        if page == 2:
+            time.sleep(0.2)
+            return Answer(b"", 401)
+        return Answer(b"", 503, {"Retry-After": "50"}) if page == 3 else {"total": 90, "data": rows(0, 10)}
+
+    begun = time.monotonic()
+    with pytest.raises(ConfigurationError, match="refuses the credentials"):
+        read(script, paging={"kind": "page", "total": "total"})
+    assert time.monotonic() - begun < 5
+
+
+def test_a_secret_that_the_server_echoes_is_not_shown() -> None:
+    for body in ({"error": f"{TOKEN} is no good", "data": []}, f"<p>{TOKEN}</p>".encode(), f'["{TOKEN}", }}'.encode()):
+        with pytest.raises(DataError, match=r"\*\*\*"):
+            read(lambda _, body=body: Answer(body))
+
+
+def test_large_batches_are_cut_to_size() -> None:
+    records = [{"id": number, "text": "x" * 1000} for number in range(500)]
+    with scripted(lambda _: records) as server:
+        source = SourceSpec(table="things", kind="rest", options={"url": server.url})
+        extraction = RestSource().open(Request(source=source, batch_bytes=100_000))
+        sizes = [batch.data.nbytes for batch in extraction.batches()]
+        extraction.close()
+    assert len(sizes) >= 5
+    assert max(sizes) <= 110_000
 
 
 @pytest.mark.parametrize(

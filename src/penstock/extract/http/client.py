@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass, field
 from functools import cache
+from threading import Event
 from typing import Any
 
 import httpx
@@ -79,7 +80,8 @@ class HttpClient:
         self.settings = settings or HttpSettings()
         self._credentials = credentials or Credentials()
         self.veil: Veil = self._credentials.veil
-        self._timing = timing or Timing()
+        self._closed = Event()
+        self._timing = timing or Timing(sleep=self._rest)
         self._backoff = Backoff(
             first=self.settings.backoff, longest=self.settings.longest_wait, attempts=self.settings.attempts
         )
@@ -93,7 +95,8 @@ class HttpClient:
         )
 
     def close(self) -> None:
-        """Close the connections to the server."""
+        """Close the connections to the server; calls that wait in other threads are given up."""
+        self._closed.set()
         self._client.close()
 
     def link(self, from_url: str, target: str) -> str:
@@ -144,12 +147,18 @@ class HttpClient:
         shown = self.veil.url(url)
         deadline = self._timing.clock() + self.settings.call_seconds
         for attempt in range(1, self.settings.attempts + 1):
+            if self._closed.is_set():
+                break
             self._budget.take(self._timing, deadline, shown)
             outcome = self._once(httpx.URL(url), deadline, absent)
             if isinstance(outcome, Reply):
                 return outcome
             self._wait(outcome, attempt, deadline, shown)
-        raise AssertionError  # pragma: no cover - the last wait raises
+        raise TransientError(f"The reading of {shown} was given up")
+
+    def _rest(self, seconds: float) -> None:
+        if self._closed.wait(seconds):
+            raise TransientError(f"A call of connection {self.name!r} was given up while it waited")
 
     def _wait(self, setback: _Setback, attempt: int, deadline: float, shown: str) -> None:
         """Wait until the next attempt, or raise where there is none."""
@@ -187,7 +196,8 @@ class HttpClient:
         """Send one request; returns the answer, a failure that may pass, or the address it redirects to."""
         shown = self.veil.url(url)
         home = self.at_home(url)
-        target = with_parameters(str(url), self._credentials.parameters) if home else str(url)
+        keys = self._credentials.parameters if home else {}
+        target = with_parameters(str(url), keys) if keys else str(url)
         try:
             headers = dict(self._credentials.headers) if home else {}
             with self._client.stream("GET", target, headers=headers) as response:

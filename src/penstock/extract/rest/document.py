@@ -38,6 +38,7 @@ class Page:
 
     Attributes:
         url: The address asked for, without credentials.
+        shown: The same as it may be shown.
         number: 1 for the first answer of the extraction.
         document: The parsed body.
         records: Its records.
@@ -46,6 +47,7 @@ class Page:
     """
 
     url: str
+    shown: str
     number: int
     document: Any = field(repr=False)
     records: Sequence[Mapping[str, Any]] = field(repr=False)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract.http.address import below, parse_url, with_parameters
 from penstock.extract.http.client import HttpClient
 from penstock.extract.port import ArrowBatch, Request
@@ -90,8 +91,10 @@ class RestExtraction:
     def close(self) -> None:
         """Stop fetching ahead and close the connections."""
         if self._threads is not None:
-            self._threads.shutdown(wait=True, cancel_futures=True)
+            self._threads.shutdown(wait=False, cancel_futures=True)
         self._client.close()
+        if self._threads is not None:
+            self._threads.shutdown(wait=True)
 
     def pages(self) -> Iterator[Page]:
         """Yield the pages in order.
@@ -154,26 +157,40 @@ class RestExtraction:
     def _page(self, url: str, number: int) -> Page:
         """Fetch one page; past the first, a server that pages by number may say 404 where there is no more."""
         reply = self._client.get(url, absent=number > 1 and self.paging.kind in ("page", "offset"))
-        document = None if reply.status == 404 else reply.json()
-        if self._records is None and document is not None:
-            self._records = find_records(document, where=reply.url)
-        records = records_at(document, self._records or ".", where=reply.url)
-        return Page(url, number, document, records, reply.headers, len(reply.body))
+        try:
+            document = None if reply.status == 404 else reply.json()
+            if self._records is None and document is not None:
+                self._records = find_records(document, where=reply.url)
+            records = records_at(document, self._records or ".", where=reply.url)
+        except (DataError, ConfigurationError) as error:
+            raise self._veiled(error) from None
+        return Page(url, self._client.veil.url(url), number, document, records, reply.headers, len(reply.body))
+
+    def _veiled(self, error: DataError | ConfigurationError) -> PenstockError:
+        """Return an error that quotes an answer without the secrets that a server may echo in it."""
+        show = self._client.veil.text
+        value = show(error.value) if isinstance(error.value, str) else error.value
+        return type(error)(show(error.what), value=value, valid=error.valid, remedy=error.remedy)
 
     def _convert(self, group: list[Page]) -> Iterator[ArrowBatch]:
         records = [record for page in group for record in page.records]
         if not records:
             return
-        where = self._client.veil.url(group[0].url)
-        table = self._columns.table(records, where=where)
-        table = self._filter.keep(table, where=where)
-        self._greatest.add(table, where=where)
+        where = group[0].shown
         detail: dict[str, Any] = {"page": group[0].number}
         if len(group) > 1:
             detail["last_page"] = group[-1].number
-        for batch in table.combine_chunks().to_batches():
-            if batch.num_rows:
-                yield ArrowBatch(batch, (where, detail))
+        for first in range(0, len(records), _ROWS):
+            table = self._columns.table(records[first : first + _ROWS], where=where)
+            table = self._filter.keep(table, where=where)
+            self._greatest.add(table, where=where)
+            for batch in table.combine_chunks().to_batches(max_chunksize=self._rows_of_a_batch(table)):
+                if batch.num_rows:
+                    yield ArrowBatch(batch, (where, detail))
+
+    def _rows_of_a_batch(self, table: pa.Table) -> int:
+        size: int = max(table.nbytes, 1)
+        return max(1, len(table) * self._request.batch_bytes // size)
 
     def _tell(self, sentence: str) -> None:
         self._notes[self._client.veil.text(sentence)] = None

@@ -70,7 +70,7 @@ class LoopGuard:
         self._repeats += 1
         if len(page.records) > 1 or self._repeats >= _SINGLE_REPEATS:
             raise DataError(
-                f"Page {page.number} ({self._show(page.url)}) holds the same records as page {earlier}", remedy=_REMEDY
+                f"Page {page.number} ({page.shown}) holds the same records as page {earlier}", remedy=_REMEDY
             )
 
 

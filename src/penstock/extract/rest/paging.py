@@ -150,7 +150,7 @@ def _refuse_first_page_only(page: Page, paging: Paging) -> None:
         return
     others = [path for path, value in pointers(page.document) if isinstance(value, (str, int, dict))]
     raise ConfigurationError(
-        f"The paging {paging.kind!r} found no second page of {page.url}, though {sign}",
+        f"The paging {paging.kind!r} found no second page of {page.shown}, though {sign}",
         value={name: value for name in ("next", "cursor", "last") if (value := getattr(paging, name))} or None,
         valid=others or None,
         remedy="Check the paging of the source",
@@ -163,7 +163,7 @@ def _emptiness(page: Page, before: int, context: Context) -> int:
         return 0
     if before + 1 > context.empty_pages:
         raise DataError(
-            f"{page.url} is the {before + 1}th empty page in a row, and the server says that there are more",
+            f"{page.shown} is the {before + 1}th empty page in a row, and the server says that there are more",
             remedy="Check the paging of the source, or raise empty_pages",
         )
     return before + 1
@@ -176,7 +176,7 @@ def _body_link(page: Page, path: str, link: Link) -> str | None:
     if value is MISSING or value in (None, "", False):
         return None
     if not isinstance(value, str):
-        raise DataError(f"{path!r} of {page.url} is no address", value=type(value).__name__)
+        raise DataError(f"{path!r} of {page.shown} is no address", value=type(value).__name__)
     return link(page.url, value)
 
 
@@ -184,13 +184,13 @@ def _token_link(page: Page, paging: Paging) -> str | None:
     if paging.last is not None:
         value = at(page.records[-1], paging.last) if page.records else None
         if value is MISSING:
-            raise DataError(f"The last record of {page.url} has no {paging.last!r}, from which the next page follows")
+            raise DataError(f"The last record of {page.shown} has no {paging.last!r}, from which the next page follows")
     else:
         value = at(page.document, paging.cursor or "")
     if value is MISSING or value in (None, "", False):
         return None
     if isinstance(value, (dict, list)):
-        raise DataError(f"{paging.cursor or paging.last!r} of {page.url} is no token", value=type(value).__name__)
+        raise DataError(f"{paging.cursor or paging.last!r} of {page.shown} is no token", value=type(value).__name__)
     return with_parameters(page.url, {paging.param or "cursor": value})
 
 
