@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
@@ -15,12 +15,13 @@ from penstock.model.entries import Column, DataFile
 from penstock.model.releases import TableChange, TableVersion
 from penstock.sql.text import identifier
 from penstock.stores.port import Engine
-from penstock.stores.releases import ServedTable, served
+from penstock.stores.release_tables import rows_of
 from penstock.stores.warehouse import explained
 
 MOST_FIGURES = 12
 """Columns of a table for which key figures are shown."""
-_EXACT_ROWS = 5_000_000
+_EXACT_ROWS = 1_000_000
+"""Up to so many rows distinct texts are counted exactly; beyond, estimated within a few percent."""
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT")
 _FRACTIONS = ("FLOAT", "DOUBLE", "DECIMAL")
 
@@ -31,13 +32,15 @@ class Sides:
 
     Attributes:
         engine: The local DuckDB.
-        before: Path of a file in production to its URI, by table.
+        before: Table and path of a file in production to its URI.
         after: The same in staging.
+        known: (Table, version) to figures that an earlier report measured, so that old data is not read again.
     """
 
     engine: Engine
     before: Callable[[str, str], str]
     after: Callable[[str, str], str]
+    known: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
 
 
 def same_file(one: DataFile, other: DataFile) -> bool:
@@ -48,6 +51,12 @@ def same_file(one: DataFile, other: DataFile) -> bool:
 def same_rows(one: TableVersion, other: TableVersion) -> bool:
     """Say whether two versions have the same columns and the same files."""
     return one.schema == other.schema and _keys(one) == _keys(other)
+
+
+def differing(one: TableVersion, other: TableVersion) -> tuple[DataFile, ...]:
+    """Return the files of one version that another has not; immutable files of both are equal."""
+    known = _keys(other)
+    return tuple(file for file in one.files if (file.path, file.bytes, file.rows) not in known)
 
 
 def compare(before: TableVersion | None, after: TableVersion, sides: Sides) -> TableChange:
@@ -135,9 +144,7 @@ def _sentences(before: TableVersion | None, after: TableVersion) -> tuple[str, .
 
 
 def _differences(before: TableVersion, after: TableVersion, common: Sequence[Column], sides: Sides) -> tuple[int, int]:
-    shared = _keys(before) & _keys(after)
-    new = [file for file in after.files if (file.path, file.bytes, file.rows) not in shared]
-    old = [file for file in before.files if (file.path, file.bytes, file.rows) not in shared]
+    new, old = differing(after, before), differing(before, after)
     listed = ", ".join(identifier(column.name) for column in common)
     sources = [
         f"SELECT hash({listed}) AS h, {weight} AS w FROM ({_select(after.table, common, files, locate)})"
@@ -155,15 +162,19 @@ def _differences(before: TableVersion, after: TableVersion, common: Sequence[Col
 
 
 def _select(table: str, columns: Sequence[Column], files: Sequence[DataFile], locate: Callable[[str, str], str]) -> str:
-    uris = tuple(locate(table, file.path) for file in files)
-    return served(ServedTable(name=table, columns=tuple(columns), uris=uris, rows=0))
+    return rows_of(columns, tuple(locate(table, file.path) for file in files))
 
 
 def _figures(before: TableVersion | None, after: TableVersion, sides: Sides) -> dict[str, tuple[Any, Any]]:
     exact = max(after.rows, before.rows if before else 0) <= _EXACT_ROWS
     chosen = [column.name for column in after.schema if _figure(column, exact=exact) is not None][:MOST_FIGURES]
     new = _measured(after, chosen, sides.after, sides.engine, exact=exact)
-    old = _measured(before, chosen, sides.before, sides.engine, exact=exact) if before else {}
+    old: Mapping[str, Any] = {}
+    if before is not None:
+        wanted = {column.name for column in before.schema} & set(chosen)
+        old = sides.known.get((before.table, before.number), {})
+        if not wanted <= old.keys():
+            old = _measured(before, chosen, sides.before, sides.engine, exact=exact)
     return {name: (old.get(name), new.get(name)) for name in chosen}
 
 

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from penstock.errors import BugError, ConflictError, StaleWriterError
-from penstock.model.entries import Entry, EntryKind, InputVersion
+from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion
 from penstock.model.releases import Release, TableVersion
 from penstock.names import INTERVAL
-from penstock.promote.comparison import same_rows
+from penstock.promote.comparison import differing, same_rows
 from penstock.promote.ports import CURRENT, PromotePorts, newest_number, newest_release, pointed, read_release
 from penstock.stores.port import LakeTable
-from penstock.stores.releases import ServedTable, number_of
+from penstock.stores.release_tables import Amendment, ServedTable
+from penstock.stores.releases import number_of
+
+_SMALLER_PART = 0.5
+_MOST_GROUPS = 100
+"""Beyond so many partitions that changed, a table is rather written anew."""
 
 
 def finish(ports: PromotePorts) -> Release | None:
@@ -74,7 +79,7 @@ def complete(ports: PromotePorts, release: Release) -> None:
 
 
 def serve(ports: PromotePorts, number: int, tables: Sequence[TableVersion], previous: Release | None) -> str:
-    """Build a release's DuckDB file from the former one, writing anew only the tables that differ.
+    """Build a release's DuckDB file from the former one, writing anew only what differs.
 
     Returns:
         The name of the file.
@@ -83,22 +88,44 @@ def serve(ports: PromotePorts, number: int, tables: Sequence[TableVersion], prev
     base = previous.warehouse if previous and ports.releases.exists(previous.warehouse) else None
     former = {table.table: table for table in previous.tables} if previous and base else {}
     kept = {table.table for table in tables if table.table in former and same_rows(former[table.table], table)}
-    ports.releases.build(name, served_tables(ports, tables), base if kept else None, kept)
+    served = [_served(ports, table, former.get(table.table), read=table.table not in kept) for table in tables]
+    useful = bool(kept) or any(table.amendment for table in served)
+    ports.releases.build(name, served, base if useful else None, kept)
     return name
 
 
-def served_tables(ports: PromotePorts, tables: Sequence[TableVersion]) -> tuple[ServedTable, ...]:
-    """Return the tables of a release as its DuckDB file holds them."""
-    objects = ports.production.objects
-    return tuple(
-        ServedTable(
-            name=table.table,
-            columns=table.schema,
-            uris=tuple(objects.uri(f"{table.table}/{file.path}") for file in table.files),
-            rows=table.rows,
-        )
-        for table in tables
+def expected(tables: Sequence[TableVersion]) -> tuple[ServedTable, ...]:
+    """Return what a release's DuckDB file must hold, without where it comes from."""
+    return tuple(ServedTable(name=table.table, columns=table.schema, uris=(), rows=table.rows) for table in tables)
+
+
+def _served(ports: PromotePorts, table: TableVersion, former: TableVersion | None, *, read: bool) -> ServedTable:
+    def uris(files: Sequence[DataFile]) -> tuple[str, ...]:
+        return tuple(ports.production.objects.uri(f"{table.table}/{file.path}") for file in files)
+
+    return ServedTable(
+        name=table.table,
+        columns=table.schema,
+        uris=uris(table.files) if read else (),
+        rows=table.rows,
+        amendment=_amendment(table, former, uris) if read and former else None,
     )
+
+
+def _amendment(
+    table: TableVersion, former: TableVersion, uris: Callable[[Sequence[DataFile]], tuple[str, ...]]
+) -> Amendment | None:
+    """Return how a table differs from its former version, if that is the smaller part of it."""
+    if table.schema != former.schema:
+        return None
+    added, removed = differing(table, former), differing(former, table)
+    gone = sum(file.rows for file in removed)
+    groups: dict[object, list[DataFile]] = {}
+    for file in removed:
+        groups.setdefault(tuple(sorted(file.partition.items())) or file.path, []).append(file)
+    if gone + sum(file.rows for file in added) > table.rows * _SMALLER_PART or len(groups) > _MOST_GROUPS:
+        return None
+    return Amendment(removed=tuple(uris(group) for group in groups.values()), removed_rows=gone, added=uris(added))
 
 
 def file_name(number: int) -> str:

@@ -15,7 +15,8 @@ from penstock.model.codec import decode
 from penstock.model.releases import Release
 from penstock.stores.filelock import Tell
 from penstock.stores.port import Engine, Lake
-from penstock.stores.releases import ReleaseFolder, ServedTable
+from penstock.stores.release_tables import ServedTable
+from penstock.stores.releases import ReleaseFolder
 
 CURRENT = "releases/current"
 """The pointer: JSON ``{"release": n}``, replaced atomically, always the last step of a release."""

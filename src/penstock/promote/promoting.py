@@ -5,6 +5,7 @@ from __future__ import annotations
 import filecmp
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -16,6 +17,8 @@ from penstock.model.releases import Candidate, Release, TableVersion, Withdrawal
 from penstock.promote.comparison import same_file
 from penstock.promote.finishing import bring_forward, complete, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, path_of
+
+_HANDS = 8
 from penstock.promote.proposing import owner
 
 
@@ -143,13 +146,16 @@ def _carried(pipeline: str, current: Release | None) -> Iterator[TableVersion]:
 
 def _staged(candidate: Candidate, current: Release | None, number: int, ports: PromotePorts) -> Iterator[TableVersion]:
     former = {table.table: {file.path: file for file in table.files} for table in current.tables} if current else {}
-    for table in candidate.tables:
-        there = former.get(table.table, {})
-        files = tuple(
-            file if file.path in there and same_file(file, there[file.path]) else _stage(table, file, number, ports)
-            for file in table.files
-        )
-        yield replace(table, files=files, pipeline=candidate.pipeline)
+    # Making each name durable is waiting for the disk, which many can do together.
+    with ThreadPoolExecutor(_HANDS) as hands:
+        for table in candidate.tables:
+            there = former.get(table.table, {})
+
+            def stage(file: DataFile, table: TableVersion = table, there: dict[str, DataFile] = there) -> DataFile:
+                known = there.get(file.path)
+                return file if known and same_file(file, known) else _stage(table, file, number, ports)
+
+            yield replace(table, files=tuple(hands.map(stage, table.files)), pipeline=candidate.pipeline)
 
 
 def _stage(table: TableVersion, file: DataFile, number: int, ports: PromotePorts) -> DataFile:

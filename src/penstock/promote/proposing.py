@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from penstock.errors import AlreadyExistsError
 from penstock.model.codec import decode, encode, fingerprint
@@ -98,6 +99,7 @@ def _changes(
         ports.engine,
         before=lambda table, path: ports.production.objects.uri(f"{table}/{path}"),
         after=lambda table, path: ports.staging.table(table).uri(path),
+        known=_known(current, ports.staging.objects),
     )
     found = [compare(serving.get(table.table), table, sides) for table in tables]
     held = {table.table for table in tables}
@@ -107,6 +109,17 @@ def _changes(
         if current is not None and table.table not in held and owner(table, current) == pipeline
     ]
     return tuple(found)
+
+
+def _known(current: Release | None, objects: Objects) -> dict[tuple[str, int], dict[str, Any]]:
+    """Return the key figures of production's versions, from the report that they were approved by."""
+    report = _read(objects, current.candidate) if current is not None else None
+    if report is None:
+        return {}
+    return {
+        (change.table, change.after): {name: after for name, (_, after) in change.figures.items()}
+        for change in report.changes
+    }
 
 
 def _gate(pipeline: str, frozen: Mapping[str, Frozen | None], current: Release | None) -> tuple[str, ...]:

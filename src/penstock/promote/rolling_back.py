@@ -8,7 +8,7 @@ from datetime import datetime
 from penstock.errors import BugError, ConfigurationError, NotFoundError
 from penstock.model.releases import Release, Withdrawal
 from penstock.promote.comparison import same_rows
-from penstock.promote.finishing import bring_forward, complete, file_name, retire, serve, served_tables
+from penstock.promote.finishing import bring_forward, complete, expected, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, read_release
 from penstock.promote.promoting import commit, refuse_stale
 
@@ -125,7 +125,7 @@ def _serve_again(number: int, target: Release, current: Release, ports: PromoteP
     """Take the kept file a second time; where it is gone or damaged, build it from the lake's files."""
     if ports.releases.exists(target.warehouse):
         try:
-            ports.releases.verify(target.warehouse, served_tables(ports, target.tables))
+            ports.releases.verify(target.warehouse, expected(target.tables))
         except BugError:
             pass
         else:

@@ -31,49 +31,45 @@ def freeze(table: LakeTable) -> Frozen | None:
 
     Live files are folded from the entries (added minus removed), so that what staging does meanwhile changes nothing.
     """
-    entries = list(table.entries())
-    while entries and entries[-1].kind is not EntryKind.VERSION:
-        entries.pop()
-    if not entries:
-        return None
-    files: dict[str, DataFile] = {}
-    for entry in entries:
+    newest: Entry | None = None
+    files: dict[str, tuple[DataFile, Entry]] = {}
+    emptied: dict[str, Entry] = {}
+    for entry in table.entries():
+        if entry.kind is not EntryKind.VERSION:
+            continue
+        newest = entry
         for path in entry.removed:
             files.pop(path, None)
-        files.update((file.path, file) for file in entry.files)
-    newest = entries[-1]
-    rows = sum(file.rows for file in files.values())
+        files.update((file.path, (file, entry)) for file in entry.files)
+        _note_emptied(emptied, entry)
+    if newest is None:
+        return None
+    rows = sum(file.rows for file, _ in files.values())
     if rows != newest.rows:
         raise BugError(f"Version {newest.number} of {table.name} says {newest.rows} rows, but its files have {rows}")
-    standing = _standing(entries, files)
-    whole = len(standing) == 1 and newest.quarantine is None
+    standing = {entry.number: entry for entry in (newest, *emptied.values(), *(entry for _, entry in files.values()))}
+    reports = [standing[number] for number in sorted(standing)]
+    whole = len(reports) == 1 and newest.interval is None and newest.quarantine is None
     version = TableVersion(
         table=table.name,
         number=newest.number,
         rows=rows,
         schema=newest.schema,
-        files=tuple(sorted(files.values(), key=lambda file: file.path)),
+        files=tuple(sorted((file for file, _ in files.values()), key=lambda file: file.path)),
         content=newest.content if whole else "",
-        failures=_failures(standing, "warn"),
+        failures=_failures(reports, "warn"),
     )
-    return Frozen(version, _errors(table.name, standing))
+    return Frozen(version, _errors(table.name, reports))
 
 
-def _standing(entries: Iterable[Entry], files: dict[str, DataFile]) -> list[Entry]:
-    """Return the versions whose results are still in the table: by their files, or as the last word on an interval."""
-    last: dict[str, Entry] = {}
-    for entry in entries:
-        if entry.kind is not EntryKind.VERSION:
-            continue
-        if entry.interval is None:
-            last.clear()
-        last[entry.interval.path if entry.interval else ""] = entry
-    kept = {entry.number for entry in last.values()}
-    return [
-        entry
-        for entry in entries
-        if entry.kind is EntryKind.VERSION and (entry.number in kept or any(file.path in files for file in entry.files))
-    ]
+def _note_emptied(emptied: dict[str, Entry], entry: Entry) -> None:
+    """Keep in mind the versions without files: their reports are the last word on an interval all the same."""
+    if entry.interval is None:
+        emptied.clear()
+    else:
+        emptied.pop(entry.interval.path, None)
+    if not entry.files:
+        emptied[entry.interval.path if entry.interval else ""] = entry
 
 
 def _failures(entries: Iterable[Entry], severity: str) -> tuple[str, ...]:

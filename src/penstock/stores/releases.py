@@ -15,42 +15,22 @@ import secrets
 import shutil
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
 
 from penstock.errors import BugError, ConflictError
-from penstock.model.entries import Column
-from penstock.schema import restore
-from penstock.sql.relations import parquet
 from penstock.sql.text import identifier, literal
 from penstock.stores.filelock import Tell, Wait, locked
 from penstock.stores.objects import file_error, sync_file, sync_folder
 from penstock.stores.port import Engine
+from penstock.stores.release_tables import ServedTable, table_names, write_tables
 from penstock.stores.warehouse import STORAGE, explained
 
 PATIENCE = 60.0
 """Seconds to wait for another process that promotes or rolls back."""
 _NAME = re.compile(r"(\d+)\.duckdb")
 _REFLINK = 0x40049409
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ServedTable:
-    """A table of a release's file.
-
-    Attributes:
-        name: The table.
-        columns: Its columns, with the types that readers get.
-        uris: The Parquet files whose rows it holds; none for an empty table.
-        rows: How many rows it must have.
-    """
-
-    name: str
-    columns: tuple[Column, ...]
-    uris: tuple[str, ...]
-    rows: int
 
 
 class ReleaseFolder:
@@ -112,7 +92,7 @@ class ReleaseFolder:
             name: Of the file.
             tables: All tables of the release.
             base: The file to begin from as a copy; None begins empty.
-            kept: Tables taken over from ``base`` as they are; the others are written anew.
+            kept: Tables taken over from ``base`` as they are; the others are amended or written anew.
 
         Raises:
             DataError: A data file cannot be read.
@@ -208,21 +188,12 @@ class ReleaseFolder:
 
     def _write(self, path: Path, tables: Sequence[ServedTable], kept: Collection[str]) -> None:
         with self._attached(path, f"TYPE duckdb, STORAGE_VERSION {literal(STORAGE)}") as (connection, alias):
-            dropped = [name for name in _tables(connection, alias) if name not in kept]
-            for name in dropped:
-                connection.execute(f"DROP TABLE {alias}.main.{identifier(name)}")
-            if dropped:
-                # The blocks of dropped tables are free only after a checkpoint: so the file does not grow.
-                connection.execute(f"CHECKPOINT {alias}")
-            for table in tables:
-                if table.name not in kept:
-                    connection.execute(f"CREATE TABLE {alias}.main.{identifier(table.name)} AS {served(table)}")
-            connection.execute(f"CHECKPOINT {alias}")
+            write_tables(connection, alias, tables, kept)
 
     def _counts(self, path: Path) -> dict[str, int]:
         with self._attached(path, "TYPE duckdb, READ_ONLY") as (connection, alias):
             found = {}
-            for table in _tables(connection, alias):
+            for table in table_names(connection, alias):
                 counted = connection.execute(f"SELECT count(*) FROM {alias}.main.{identifier(table)}").fetchone()
                 found[table] = counted[0] if counted else 0
             return found
@@ -248,27 +219,6 @@ def number_of(name: str) -> int:
     if found is None:
         raise BugError(f"{name!r} is not the name of a release's file")
     return int(found[1])
-
-
-def served(table: ServedTable) -> str:
-    """Return the SELECT that gives a table's rows from its files, in its columns' order and types."""
-    empty = ", ".join(
-        f"CAST(NULL AS {column.stored or column.type}) AS {identifier(column.name)}" for column in table.columns
-    )
-    source = f"SELECT {empty} WHERE false"
-    if table.uris:
-        # The empty part names and types columns that none of the files has.
-        source += f" UNION ALL BY NAME SELECT * FROM {parquet(table.uris)}"
-    chosen = ", ".join(
-        f"CAST({restore(identifier(column.name), column.type)} AS {column.type}) AS {identifier(column.name)}"
-        for column in table.columns
-    )
-    return f"SELECT {chosen} FROM ({source})"
-
-
-def _tables(connection: duckdb.DuckDBPyConnection, alias: str) -> list[str]:
-    listed = connection.execute("SELECT table_name FROM duckdb_tables() WHERE database_name = ?", [alias])
-    return [name for (name,) in listed.fetchall()]
 
 
 def _log(path: Path) -> Path:
