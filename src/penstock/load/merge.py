@@ -23,6 +23,7 @@ TOUCHED = "penstock_load_touched"
 """The keys whose rows left the table with a superseded load."""
 
 _REPEATED = "penstock_load_repeated"
+_BEST = "penstock_load_best"
 _WINNERS = "penstock_load_winners"
 _MET = "penstock_load_met"
 
@@ -130,15 +131,20 @@ def _find_winners(merging: Merging) -> None:
     execute = merging.transaction.execute
     ordered = f"SELECT r.*, {merging.order('r')} AS {ORDER}, r.{CREATED} AS {UPDATED} FROM {ROWS} r"
     keys = ", ".join(f"r.{identifier(name)}" for name in merging.key)
+    # Counting alone takes a tenth of the time of finding the greatest; most loads repeat no key.
     execute(
-        f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS SELECT {keys}, max({merging.rank(f'r.{ORDER}')}) AS best, "
-        f"min(r.{CREATED}) AS created FROM ({ordered}) r GROUP BY {keys} HAVING count(*) > 1"
+        f"CREATE OR REPLACE TEMP TABLE {_REPEATED} AS SELECT {keys} FROM {ROWS} r GROUP BY {keys} HAVING count(*) > 1"
     )
     if execute(f"SELECT count(*) FROM {_REPEATED}") == [(0,)]:
         execute(f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS {ordered}")
         return
     execute(
-        f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS SELECT r.* REPLACE (least(r.{CREATED}, d.created) AS {CREATED}) "
-        f"FROM ({ordered}) r LEFT JOIN {_REPEATED} d ON {merging.same_key('r', 'd')} "
-        f'WHERE d.best IS NULL OR (d.best."load" = r.{LOAD} AND d.best."position" = r.{POSITION})'
+        f"CREATE OR REPLACE TEMP TABLE {_BEST} AS SELECT {keys}, max({merging.rank(f'r.{ORDER}')}) AS best, "
+        f"min(r.{CREATED}) AS created FROM ({ordered}) r SEMI JOIN {_REPEATED} k ON {merging.same_key('r', 'k')} "
+        f"GROUP BY {keys}"
+    )
+    execute(
+        f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS SELECT r.* REPLACE (least(r.{CREATED}, b.created) AS {CREATED}) "
+        f"FROM ({ordered}) r LEFT JOIN {_BEST} b ON {merging.same_key('r', 'b')} "
+        f'WHERE b.best IS NULL OR (b.best."load" = r.{LOAD} AND b.best."position" = r.{POSITION})'
     )
