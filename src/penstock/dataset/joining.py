@@ -58,6 +58,7 @@ class Join:
         event: SQL of the event's moment.
         usable: SQL of the moment from which a row is usable.
         tie: SQL of the moment at which the row became known, for rows of one event.
+        parts: What is hashed of ``c0`` … to choose among full ties.
     """
 
     spec: FeatureSpec
@@ -67,6 +68,7 @@ class Join:
     event: str
     usable: str
     tie: str
+    parts: tuple[str, ...]
 
 
 def resolve(spec: FeatureSpec, samples: Mapping[str, str], columns: Mapping[str, str], *, where: str) -> Join:
@@ -114,6 +116,7 @@ def resolve(spec: FeatureSpec, samples: Mapping[str, str], columns: Mapping[str,
         event=event,
         usable=f"greatest({event}, {known})",
         tie=known,
+        parts=tuple(_hashed(number, columns[column]) for number, column in enumerate(chosen)),
     )
 
 
@@ -138,10 +141,13 @@ def moment(column: str, type_: str, *, late: bool, where: str) -> str:
         raise ConfigurationError(
             f"The column {column!r} cannot be used as a time ({where})", value=type_, valid=_MOMENTS
         )
-    cast = f"CAST({identifier(column)} AS TIMESTAMPTZ)"
-    if type_ == "TIMESTAMP_NS" and late:
-        return f"({cast} + to_microseconds(CAST(epoch_ns({identifier(column)}) % 1000 > 0 AS BIGINT)))"
-    return cast
+    if type_ != "TIMESTAMP_NS":
+        return f"CAST({identifier(column)} AS TIMESTAMPTZ)"
+    # a cast rounds to the nearest microsecond, by which a feature would seem to come before its sample
+    nanos = f"epoch_ns({identifier(column)})"
+    rest = f"(({nanos} % 1000 + 1000) % 1000)"
+    carry = f" + CAST({rest} > 0 AS BIGINT)" if late else ""
+    return f"CAST(make_timestamp(({nanos} - {rest}) // 1000{carry}) AS TIMESTAMPTZ)"
 
 
 def usable_rows(join: Join, relation: str) -> str:
@@ -158,7 +164,7 @@ def usable_rows(join: Join, relation: str) -> str:
     columns = ", ".join(f"{identifier(taken.column)} AS c{number}" for number, taken in enumerate(join.taken))
     listed = ", ".join(f"c{number}" for number in range(len(join.taken)))
     partition = ", ".join(f"k{number}" for number in range(len(join.keys)))
-    tie = f"hash({listed})" if listed else "0"
+    tie = f"hash({', '.join(join.parts)})" if join.parts else "0"
     present = " AND ".join(f"{identifier(right)} IS NOT NULL" for _, right in join.keys)
     comma = ", " if listed else ""
     return (
@@ -215,6 +221,11 @@ def key(number: int, place: int) -> str:
 def is_number(type_: str) -> bool:
     """Say whether a DuckDB type is a number."""
     return type_ in _NUMBERS or type_.startswith("DECIMAL")
+
+
+def _hashed(number: int, type_: str) -> str:
+    # 0.0 and -0.0 have one hash, but are written differently
+    return f"c{number}, signbit(c{number})" if type_ in ("FLOAT", "DOUBLE") else f"c{number}"
 
 
 def _family(type_: str) -> str:
