@@ -17,9 +17,9 @@ from penstock.model.releases import Candidate, Release, TableVersion, Withdrawal
 from penstock.promote.comparison import same_file
 from penstock.promote.finishing import bring_forward, complete, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, path_of
+from penstock.promote.proposing import owner
 
 _HANDS = 8
-from penstock.promote.proposing import owner
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
