@@ -27,8 +27,8 @@ def size(number: float | None) -> str:
 
 
 def rate(rows: int, seconds: float) -> str:
-    """Return rows per second: ``35.2k rows/s``; nothing where the time is too short to tell."""
-    if seconds < 0.05 or not rows:
+    """Return rows per second: ``35.2k rows/s``; nothing where time or rows are too few to tell."""
+    if seconds < 0.05 or rows < 1000:
         return ""
     speed = rows / seconds
     for unit in ("", "k", "M"):

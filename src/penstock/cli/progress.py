@@ -51,13 +51,12 @@ class RunningStep:
     begun: float
     rows: int = 0
     bytes: int = 0
-    remark: str = ""
 
     def line(self, now: float) -> str:
         """Return what is known of it: rows, rate, bytes, time."""
         seconds = now - self.begun
         parts = [f"{count(self.rows)} rows" if self.rows else "", rate(self.rows, seconds)]
-        parts += [size(self.bytes) if self.bytes else "", duration(seconds), self.remark]
+        parts += [size(self.bytes) if self.bytes else "", duration(seconds)]
         return "  ".join(filter(None, parts))
 
 
@@ -130,7 +129,6 @@ class Scoreboard:
             step = self.running.setdefault(event.step, RunningStep(event.step, now))
             step.rows += event.rows
             step.bytes += event.bytes
-            step.remark = ""
         elif isinstance(event, StepRetried):
             self.say(
                 f"{event.step}: {event.error} Trying again in {duration(event.wait)} (attempt {event.attempt}).", "warn"

@@ -54,12 +54,12 @@ def promote(session: Session, candidate: str | None, reason: str, by: str | None
     session.output.show(release)
 
 
-@command(example='penstock rollback --reason "delays of March are wrong"')
-@click.argument("release", type=int, required=False)
+@command(example='penstock rollback --to 3 --reason "delays of March are wrong"')
+@click.option("--to", type=int, metavar="NUMBER", help="The release; default: the one before.")
 @click.option("--reason", required=True, help="Why; it is kept with the release.")
 @by_option
-def rollback(session: Session, release: int | None, reason: str, by: str | None) -> None:
-    """Serve an earlier RELEASE again (default: the one before)."""
+def rollback(session: Session, to: int | None, reason: str, by: str | None) -> None:
+    """Serve the tables of an earlier release again, in one step."""
     with session.project(progress=True) as project:
-        made = project.rollback(release, reason=reason, by=by)
+        made = project.rollback(to, reason=reason, by=by)
     session.output.show(made)

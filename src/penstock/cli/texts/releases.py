@@ -83,7 +83,7 @@ def _figures(changes: tuple[TableChange, ...]) -> Block | None:
         for column, (before, after) in change.figures.items()
         if before != after
     ]
-    return table(("table", "key figure", ">before", ">after", ">change"), rows) if rows else None
+    return table(("table", "mean or distinct values", ">before", ">after", ">change"), rows) if rows else None
 
 
 def _figure(value: Any) -> str:

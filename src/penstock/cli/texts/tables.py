@@ -148,7 +148,7 @@ def _origin(row: Mapping[str, Any]) -> str:
         except ValueError:
             detail = {"": detail}
     shown = (
-        ", ".join(f"{name} {_value(value)}".strip() for name, value in detail.items())
+        ", ".join(f"{name} {shortened(_value(value), 24)}".strip() for name, value in detail.items())
         if isinstance(detail, Mapping)
         else ""
     )
