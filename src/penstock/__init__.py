@@ -56,7 +56,7 @@ def __dir__() -> list[str]:
 
 
 class _Package(ModuleType):
-    """Keeps the public function ``sql`` visible, whose name an import of ``penstock.sql.text`` would bind anew."""
+    """Keeps the public function ``sql`` visible, whose name an import of ``penstock.queries.text`` would bind anew."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name == "sql" and isinstance(value, ModuleType)):

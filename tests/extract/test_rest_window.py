@@ -10,7 +10,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.port import Request
 from penstock.extract.rest.source import RestSource
 from penstock.model.interval import Interval
-from penstock.model.specs import ConnectionSpec, SourceSpec
+from penstock.model.specs import ConnectionSpec, SourceSpec, WriteMode
 from servers.scripted_http import Scripted, scripted
 
 JANUARY_5 = Interval.parse("2013-01-05")
@@ -112,7 +112,10 @@ def test_a_day_without_any_time_is_empty() -> None:
 
 
 def since(records: list[dict[str, Any]], cursor: Any = None, lag: timedelta = timedelta(0), **how: Any) -> Read:
-    position = None if cursor is None else {"cursor": cursor}
+    kind = {int: "integer", float: "real"}.get(type(cursor), "text")
+    if kind == "text" and str(cursor)[:1].isdigit():
+        kind = "timestamptz" if "T" in cursor else "date"
+    position = None if cursor is None else {"column": "at", "cursor": cursor, "cursor_type": kind}
     options = {"since": {"start": "since", **how}}
     return Read(records, cursor="at", position=position, lag=lag, options=options)
 
@@ -124,7 +127,7 @@ def test_the_first_reading_asks_for_everything_and_keeps_the_greatest_value() ->
     found = since(at(T3, T1, None, T2))
     assert found.asked == {}
     assert found.ids == [0, 1, 2, 3]
-    assert found.position == {"cursor": "2013-01-05T03:00:00+00:00"}
+    assert found.position == {"column": "at", "cursor": "2013-01-05T03:00:00+00:00", "cursor_type": "timestamptz"}
     assert found.notes == ("1 rows of 'things' have no 'at'",)
 
 
@@ -145,7 +148,8 @@ def test_a_lag_reads_further_back() -> None:
 
 
 def test_without_a_parameter_everything_is_read_and_the_rest_left_out() -> None:
-    found = Read(at(T1, T2), cursor="at", position={"cursor": "2013-01-05T02:00:00+00:00"})
+    position = {"column": "at", "cursor": "2013-01-05T02:00:00+00:00", "cursor_type": "timestamptz"}
+    found = Read(at(T1, T2), cursor="at", position=position)
     assert found.asked == {}
     assert found.ids == [1]
 
@@ -153,32 +157,66 @@ def test_without_a_parameter_everything_is_read_and_the_rest_left_out() -> None:
 def test_numbers_dates_and_texts_as_cursors() -> None:
     assert since(at(3, 9, 10), 9).ids == [1, 2]
     assert since(at(3, 9, 10), 9).asked == {"since": "9"}
-    assert since(at(3, 10, 9)).position == {"cursor": 10}
-    assert since(at(1.5)).position == {"cursor": 1.5}
-    assert since(at("2013-01-05", "2013-01-07")).position == {"cursor": "2013-01-07"}
+    assert since(at(3, 9.5, 10), 9).ids == [1, 2]
+    assert since(at(3, 9, 10), 8.5).ids == [1, 2]
+    assert since(at(2**64, 3), 2**62).ids == [0]
+    assert since(at(3, 10, 9)).position == {"column": "at", "cursor": 10, "cursor_type": "integer"}
+    assert since(at(1.5)).position == {"column": "at", "cursor": 1.5, "cursor_type": "real"}
+    assert since(at("2013-01-05", "2013-01-07")).position == {
+        "column": "at",
+        "cursor": "2013-01-07",
+        "cursor_type": "date",
+    }
     assert since(at("2013-01-05", "2013-01-07"), "2013-01-06").ids == [1]
-    assert since(at("abc", "abd")).position == {"cursor": "abd"}
-    assert since(at("abc", "abd"), "abd").asked == {"since": "abd"}
+    assert since(at("2013-01-05", "2013-01-07"), "2013-01-06", timedelta(days=1), format="date").asked == {
+        "since": "2013-01-05"
+    }
+    assert since(at("abc", "abd")).position == {"column": "at", "cursor": "abd", "cursor_type": "text"}
+    found = since(at("abc", "abd"), "abd")
+    assert found.asked == {"since": "abd"}
+    assert found.ids == [1]
+
+
+def test_a_value_in_the_far_future_does_not_move_the_position() -> None:
+    for values in (
+        (T1, "2099-01-01T00:00:00Z"),
+        ("2013-01-05 01:00:00", "2099-01-01 00:00:00"),
+        ("2013-01-05", "2099-01-01"),
+    ):
+        found = since(at(*values))
+        assert found.position is not None
+        assert found.position["cursor"][:10] == "2013-01-05"
+        assert "1 rows of 'things' have a 'at' more than a day in the future" in found.notes[0]
 
 
 def test_numbers_as_text_are_refused_because_they_sort_wrongly() -> None:
     with pytest.raises(ConfigurationError, match="'10' before '9'"):
         since(at("9", "10"))
     found = Read(at("9", "10"), cursor="at", options={"types": {"at": "BIGINT"}})
-    assert found.position == {"cursor": 10}
+    assert found.position == {"column": "at", "cursor": 10, "cursor_type": "integer"}
 
 
 def test_cursors_that_cannot_be() -> None:
     with pytest.raises(ConfigurationError, match="There is no column 'at'"):
         since([{"id": 1}])
-    with pytest.raises(ConfigurationError, match="cannot be one"):
+    with pytest.raises(ConfigurationError, match="has no useful order"):
         since(at({"x": 1}))
-    with pytest.raises(ConfigurationError, match="holds no times"):
+    with pytest.raises(ConfigurationError, match="cannot be taken from its cursor"):
         since(at(3), 2, timedelta(hours=1))
-    with pytest.raises(DataError, match="changed its type"):
+    with pytest.raises(ConfigurationError, match="changed its type"):
         since(at(T1), 7)
-    with pytest.raises(DataError, match="holds no times but bool"):
-        since(at(True), T1)
+    with pytest.raises(ConfigurationError, match="changed its type"):
+        since(at("soon"), T1)
+    position = {"column": "id", "cursor": 3, "cursor_type": "integer"}
+    with pytest.raises(ConfigurationError, match="it was last read by 'id'"):
+        Read(at(T1), cursor="at", position=position)
+
+
+def test_a_table_that_is_replaced_is_read_whole() -> None:
+    position = {"column": "at", "cursor": T3, "cursor_type": "timestamptz"}
+    found = Read(at(T1, T2), cursor="at", position=position, write=WriteMode.REPLACE, options={"since": "since"})
+    assert found.asked == {}
+    assert found.ids == [0, 1]
 
 
 def test_no_rows_leave_the_position_standing() -> None:

@@ -14,8 +14,8 @@ from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import stored_names
+from penstock.queries.text import identifier
 from penstock.schema import storage, store
-from penstock.sql.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 START = datetime(2026, 1, 1, tzinfo=UTC)

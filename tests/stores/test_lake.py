@@ -8,6 +8,7 @@ import threading
 import time
 from dataclasses import replace
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import duckdb
 import pytest
@@ -26,7 +27,7 @@ def entry(table, number, rows=2, columns=(A,), kind=EntryKind.LOAD, **more):
     """Write a data file of ``rows`` rows and return the entry that names it."""
     files = ()
     if rows:
-        path = f"created_at=x/{number}-{len(columns)}.parquet" if table.name.startswith("raw_") else f"{number}.parquet"
+        path = f"created_at=x/{number}-{uuid4()}.parquet" if table.name.startswith("raw_") else f"{number}.parquet"
         select = ", ".join(f"CAST(range AS {column.stored or column.type}) AS {column.name}" for column in columns)
         load = f", {number}::BIGINT AS _load" if table.name.startswith("raw_") else ""
         written = write(
@@ -306,7 +307,7 @@ def test_eight_threads_on_eight_tables(lake):
 def _race(root, done):
     table = DeltaLake(root).table("raw_t")
     won = 0
-    while won < 10:
+    while won < 5:
         try:
             land(table)
             won += 1
@@ -325,9 +326,9 @@ def test_processes_on_one_table_lose_and_double_nothing(lake, table):
     for process in processes:
         process.join(60)
     entries = list(table.entries())
-    assert len(entries) == 21
+    assert len(entries) == 11
     assert [after.previous for after in entries[1:]] == [before.number for before in entries[:-1]]
-    assert len(table.live()) == 21
+    assert len(table.live()) == 11
 
 
 _CHILD = """

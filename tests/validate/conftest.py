@@ -16,7 +16,7 @@ import pytest
 from penstock import checks
 from penstock.model.entries import CheckFailure, Column, DataFile, Origin
 from penstock.model.receipts import CheckReceipt
-from penstock.sql.relations import parquet
+from penstock.queries.relations import parquet
 from penstock.stores.engine import LocalEngine
 from penstock.stores.objects import LocalObjects
 from penstock.validate import quarantine

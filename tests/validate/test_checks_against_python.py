@@ -38,7 +38,8 @@ rows_of = st.lists(
             "x": st.none() | st.sampled_from([math.nan, math.inf, -math.inf, 0.0, -0.0, 0.1, 1.0, 2.0, 1e300]),
             "s": st.none() | st.sampled_from(TEXTS),
             "moment": st.none() | st.sampled_from(MOMENTS),
-            "d": st.none() | st.sampled_from([Decimal("0.10"), Decimal("0.20"), Decimal("-5.00"), Decimal("9999999999.99")]),
+            "d": st.none()
+            | st.sampled_from([Decimal("0.10"), Decimal("0.20"), Decimal("-5.00"), Decimal("9999999999.99")]),
             "b": st.none() | st.booleans(),
             "u": st.none() | st.sampled_from([0, 1, 2**64 - 1]),
         }
@@ -97,19 +98,21 @@ def between(draw: st.DrawFn) -> Case:
 def between_moments(draw: st.DrawFn) -> Case:
     low, high = sorted(draw(st.tuples(st.sampled_from(MOMENTS), st.sampled_from(MOMENTS))))
     shown = draw(st.sampled_from([(low, high), (low.isoformat(), f"{high.isoformat()}+00:00")]))
-    return checks.between("moment", *shown), lambda row, _: row["moment"] is not None and not low <= row["moment"] <= high
+    return checks.between(
+        "moment", *shown
+    ), lambda row, _: row["moment"] is not None and not low <= row["moment"] <= high
 
 
 @st.composite
 def between_texts(draw: st.DrawFn) -> Case:
     if draw(st.booleans()):
         low, high = sorted(draw(st.tuples(st.sampled_from(TEXTS), st.sampled_from(TEXTS))), key=str.encode)
-        return checks.between("s", low, high), lambda row, _: (
-            row["s"] is not None and not low.encode() <= row["s"].encode() <= high.encode()
-        )
-    return checks.between("s", 1, 7), lambda row, _: (
-        row["s"] is not None and (as_number(row["s"]) is None or not 1 <= (as_number(row["s"]) or 0) <= 7)
-    )
+        return checks.between(
+            "s", low, high
+        ), lambda row, _: row["s"] is not None and not low.encode() <= row["s"].encode() <= high.encode()
+    return checks.between(
+        "s", 1, 7
+    ), lambda row, _: row["s"] is not None and (as_number(row["s"]) is None or not 1 <= (as_number(row["s"]) or 0) <= 7)
 
 
 @st.composite
@@ -138,11 +141,12 @@ def in_set(draw: st.DrawFn) -> Case:
 
 @st.composite
 def matches(draw: st.DrawFn) -> Case:
-    pattern = draw(st.sampled_from(["a.*", "[a-z]*", "it's", r"\d+(\.\d+)?", "", "A|ab", "é.", "a.b", "%"]) | st.sampled_from([re.escape("'")]))
-    pattern = pattern or "()"
-    return checks.matches("s", pattern), lambda row, _: (
-        row["s"] is not None and re.fullmatch(pattern, row["s"]) is None
+    pattern = draw(
+        st.sampled_from(["a.*", "[a-z]*", "it's", r"\d+(\.\d+)?", "", "A|ab", "é.", "a.b", "%"])
+        | st.sampled_from([re.escape("'")])
     )
+    pattern = pattern or "()"
+    return checks.matches("s", pattern), lambda row, _: row["s"] is not None and re.fullmatch(pattern, row["s"]) is None
 
 
 @st.composite
@@ -194,8 +198,14 @@ def expression(draw: st.DrawFn) -> Case:
     cases: list[tuple[str, Callable[[Row], bool | None]]] = [
         ("i > 0", lambda row: None if row["i"] is None else row["i"] > 0),
         ("flights.i > 0 -- why not", lambda row: None if row["i"] is None else row["i"] > 0),
-        ("S = 'it''s' OR b", lambda row: True if row["s"] == "it's" or row["b"] else None if None in (row["s"], row["b"]) else False),
-        ("i IN (SELECT k FROM known WHERE k IS NOT NULL)", lambda row: None if row["i"] is None else row["i"] in (1, 2)),
+        (
+            "S = 'it''s' OR b",
+            lambda row: True if row["s"] == "it's" or row["b"] else None if None in (row["s"], row["b"]) else False,
+        ),
+        (
+            "i IN (SELECT k FROM known WHERE k IS NOT NULL)",
+            lambda row: None if row["i"] is None else row["i"] in (1, 2),
+        ),
         ("moment < :now", lambda row: None if row["moment"] is None else True),
         ("list_contains([1, 2], i)", lambda row: None if row["i"] is None else row["i"] in (1, 2)),
         ("len(list_filter([i], lambda v: v > 0)) = 1", lambda row: row["i"] is not None and row["i"] > 0),
@@ -215,7 +225,16 @@ def mask(draw: st.DrawFn) -> Case:
 
 
 case = st.one_of(
-    between(), between_moments(), between_texts(), in_set(), matches(), not_null(), unique(), references(), expression(), mask()
+    between(),
+    between_moments(),
+    between_texts(),
+    in_set(),
+    matches(),
+    not_null(),
+    unique(),
+    references(),
+    expression(),
+    mask(),
 )
 conditions: list[tuple[str | None, Callable[[Row], bool]]] = [
     (None, lambda row: True),
@@ -227,7 +246,11 @@ conditions: list[tuple[str | None, Callable[[Row], bool]]] = [
 @settings(max_examples=120, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     rows=rows_of,
-    cases=st.lists(st.tuples(case, st.sampled_from(conditions), st.sampled_from(["warn", "quarantine", "error"])), min_size=1, max_size=6),
+    cases=st.lists(
+        st.tuples(case, st.sampled_from(conditions), st.sampled_from(["warn", "quarantine", "error"])),
+        min_size=1,
+        max_size=6,
+    ),
     cut=st.integers(0, 25),
 )
 def test_counts_and_quarantine_agree_with_python(
@@ -238,8 +261,16 @@ def test_counts_and_quarantine_agree_with_python(
     for index, ((spec, fails), (where, applies), severity) in enumerate(cases):
         name = f"{index} it's {spec.name}"
         parameters = {**spec.parameters, **({} if where is None else {"where": where})}
-        asked.append(CheckSpec(**{**{field: getattr(spec, field) for field in CheckSpec.__slots__}, "name": name,
-                                  "severity": Severity(severity), "parameters": parameters}))
+        asked.append(
+            CheckSpec(
+                **{
+                    **{field: getattr(spec, field) for field in CheckSpec.__slots__},
+                    "name": name,
+                    "severity": Severity(severity),
+                    "parameters": parameters,
+                }
+            )
+        )
         looked = [row for row in rows if applies(row)]
         failing = [position for position, row in enumerate(rows) if applies(row) and fails(row, looked)]
         if failing:

@@ -11,7 +11,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 from penstock.catalog.sql import SqlCatalog
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 
 try:
     import psycopg

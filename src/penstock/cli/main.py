@@ -76,9 +76,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def _run(arguments: list[str]) -> int:
     debug, as_json = "--debug" in arguments, "--json" in arguments
     try:
-        code = penstock.main(arguments, prog_name="penstock", standalone_mode=False)
+        # Not penstock.main(): it swallows broken pipes and prints a line of its own when it is interrupted.
+        with penstock.make_context("penstock", arguments) as context:
+            code = penstock.invoke(context)
     except BrokenPipeError:
         raise
+    except click.exceptions.Exit as ended:
+        return ended.exit_code
     except (KeyboardInterrupt, click.Abort):
         click.echo("Interrupted.", err=True)
         return INTERRUPTED

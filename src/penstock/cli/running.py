@@ -9,7 +9,7 @@ import click
 from penstock.cli.codes import code_of_run
 from penstock.cli.command import Session, command
 from penstock.cli.places import chosen_interval, interval_options
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
     from penstock.model.plan import Plan
@@ -98,10 +98,12 @@ def _read_plan(file: str) -> Plan:
     from penstock.model.codec import decode
     from penstock.model.plan import Plan
 
+    remedy = "Make one: penstock plan --json > plan.json"
     try:
         data = Path(file).read_bytes()
     except OSError as error:
-        raise ConfigurationError(
-            f"The plan {file} cannot be read: {error.strerror}", remedy="Make one: penstock plan --json > plan.json"
-        ) from error
-    return decode(Plan, data, where=f"The plan {file}")
+        raise ConfigurationError(f"The plan {file} cannot be read: {error.strerror}", remedy=remedy) from error
+    try:
+        return decode(Plan, data, where=f"The plan {file}")
+    except DataError as error:
+        raise ConfigurationError(error.what, remedy=remedy) from error

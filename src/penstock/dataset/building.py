@@ -20,8 +20,8 @@ from penstock.model import codec
 from penstock.model.entries import Column
 from penstock.model.events import Advance
 from penstock.model.specs import DatasetSpec
-from penstock.sql.edges import expression_meaning
-from penstock.sql.text import identifier, identifiers
+from penstock.queries.edges import expression_meaning
+from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import Engine, Objects
 
 FORMAT = 1

@@ -17,7 +17,7 @@ from penstock import names
 from penstock.errors import ConfigurationError
 from penstock.model.specs import FeatureSpec
 from penstock.names import unknown
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 
 AT = "_penstock_at"
 """The moment of a sample, in UTC."""

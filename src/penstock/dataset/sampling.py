@@ -10,8 +10,8 @@ from penstock.dataset.joining import AT, INTERNAL, Join, find, key, moment, reso
 from penstock.dataset.manifest import GROUP
 from penstock.errors import ConfigurationError
 from penstock.model.specs import DatasetSpec, SplitSpec
-from penstock.sql.edges import expression
-from penstock.sql.text import identifier, literal
+from penstock.queries.edges import expression
+from penstock.queries.text import identifier, literal
 
 SPLIT = "_penstock_split"
 PLACE = "_penstock_place"

@@ -17,8 +17,8 @@ from penstock.dataset.manifest import Shard
 from penstock.dataset.sampling import PLACE, SPLIT
 from penstock.model.entries import Column
 from penstock.model.events import Advance
+from penstock.queries.text import identifier, literal
 from penstock.schema import storage, store
-from penstock.sql.text import identifier, literal
 from penstock.stores import parquet
 from penstock.stores.objects import file_error
 from penstock.stores.port import Objects

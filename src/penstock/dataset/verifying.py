@@ -15,8 +15,8 @@ from penstock.dataset.receipts import VerifyReceipt
 from penstock.dataset.sampling import split_sql
 from penstock.dataset.shards import digest
 from penstock.model.specs import SplitSpec
-from penstock.sql.relations import parquet
-from penstock.sql.text import identifier, literal
+from penstock.queries.relations import parquet
+from penstock.queries.text import identifier, literal
 from penstock.stores.port import Engine
 
 

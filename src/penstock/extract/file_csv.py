@@ -18,7 +18,7 @@ import duckdb
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 
 OPTIONS = ("delimiter", "header", "encoding", "nulls", "types", "quote", "escape", "skip", "comment", "max_line_size")
 WHOLE_BYTES = 64 * 2**20

@@ -9,7 +9,7 @@ import duckdb
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
 _DETAIL = "sample_size=-1, map_inference_threshold=-1"

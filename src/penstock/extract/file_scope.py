@@ -16,7 +16,7 @@ from penstock.extract.file_csv import WHOLE_BYTES
 from penstock.extract.file_listing import COMPRESSIONS, File, find, inspect
 from penstock.extract.files import FILE_COLUMN, plan
 from penstock.extract.port import Request, Scan, TableDescription
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.stores.engine import LocalEngine
 
 _SAMPLE = 200

@@ -20,7 +20,7 @@ from penstock.extract.port import ArrowBatch, Request, TableDescription
 from penstock.extract.sqlite_types import Declared, MisfitError, Rung, convert, fits
 from penstock.model.specs import WriteMode
 from penstock.names import unknown
-from penstock.sql.text import identifier, identifiers, literal
+from penstock.queries.text import identifier, identifiers, literal
 
 _FIRST_ROWS = 512
 _MOST_CELLS = 262_144

@@ -15,7 +15,7 @@ from penstock.extract import cursors, scoping
 from penstock.extract.port import Request, TableDescription
 from penstock.extract.sqlite_types import Declared, declare
 from penstock.names import nearest, unknown
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 
 VIEW = "_penstock_query"
 BUSY_SECONDS = 10.0

@@ -12,9 +12,9 @@ from penstock.errors import DataError
 from penstock.land.columns import source_name
 from penstock.land.parts import Folder, OriginRows, Part, rewrite
 from penstock.model.entries import Column
+from penstock.queries.relations import FILE, ROW, parquet
+from penstock.queries.text import identifier
 from penstock.schema import restore
-from penstock.sql.relations import FILE, ROW, parquet
-from penstock.sql.text import identifier
 from penstock.stores.parquet import discard
 
 

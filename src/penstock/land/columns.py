@@ -6,15 +6,16 @@ batches of one load, types widen.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from penstock.errors import DataError
 from penstock.land.types import NUMBERS, widest
 from penstock.model.entries import Column
 from penstock.names import LOAD, stored_names
+from penstock.queries.text import identifier, literal
 from penstock.schema import Type, parse, spell, storage, store
-from penstock.sql.text import identifier, literal
 from penstock.stores.parquet import LOSSY
 
 
@@ -188,22 +189,26 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
     )
 
 
-def lossy(message: str, table: str, columns: Iterable[Column]) -> DataError | None:
-    """Return the sentence for a conversion that stopped, or None for any other message of DuckDB."""
-    _, marked, name = message.partition(LOSSY)
-    if not marked:
-        return None
-    name = name.splitlines()[0]
-    type_ = next((column.type for column in columns if column.name == name), "the table's type")
-    return DataError(
-        f"The column {name!r} of {table} holds a value that is no {type_}, the type it has so far",
-        remedy="Mend the source, cast the column in the source's query, or give it another name there",
-    )
+@contextmanager
+def sentences(table: str, columns: Sequence[Column]) -> Iterator[None]:
+    """Name the column where a conversion stopped at a value that would be lost; other errors pass as they are."""
+    try:
+        yield
+    except DataError as error:
+        _, marked, name = str(error.__cause__).partition(LOSSY)
+        if not marked:
+            raise
+        name = name.splitlines()[0]
+        type_ = next((column.type for column in columns if column.name == name), "the table's type")
+        raise DataError(
+            f"The column {name!r} of {table} holds a value that is no {type_}, the type it has so far",
+            remedy="Mend the source, cast the column in the source's query, or give it another name there",
+        ) from error.__cause__
 
 
 def source_name(column: Column) -> str:
     """Return a column's name at its source."""
-    return column.source_name or column.name
+    return column.name if column.source_name is None else column.source_name
 
 
 _NULL = '"NULL"'

@@ -8,8 +8,8 @@ import duckdb
 
 from penstock.model.codec import fingerprint
 from penstock.model.entries import Column
-from penstock.sql.relations import parquet
-from penstock.sql.text import identifiers
+from penstock.queries.relations import parquet
+from penstock.queries.text import identifiers
 
 
 def content_of(connection: duckdb.DuckDBPyConnection, uris: Sequence[str], columns: Sequence[Column]) -> str:

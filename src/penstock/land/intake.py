@@ -14,11 +14,11 @@ import pyarrow.compute as pc
 from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan
 from penstock.land import arrow
-from penstock.land.columns import Columns, Incoming, Plan, lossy
+from penstock.land.columns import Columns, Incoming, Plan, sentences
 from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
 from penstock.model.events import Advance
 from penstock.names import LOAD
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.stores.parquet import ROW_GROUP, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -162,8 +162,9 @@ class Intake:
         if all(kept):
             columns = [table.column(name) for name in plan.plain]
         else:
-            with self._registered(_placed(table)), self._refusals(plan):
-                query = plan.query("penstock_chunk", [not keep for keep in kept])
+            query = plan.query("penstock_chunk", [not keep for keep in kept])
+            name = self._folder.table.name
+            with self._registered(_placed(table)), sentences(name, plan.columns), refusals(name):
                 made = self._connection.sql(query).to_arrow_table()
             columns = [
                 table.column(name) if keep else made.column(column.name)
@@ -204,7 +205,7 @@ class Intake:
         path, place = self._folder.new()
         types = {column.name: column.stored or column.type for column in plan.columns}
         query = plan.query(f"({scan.sql})", number=self._number)
-        with self._refusals(plan):
+        with sentences(self._folder.table.name, plan.columns):
             written = write(self._connection, query, place, types, scan.values, scan.explain)
         uri, detail = scan.origins[0] if scan.origins else ("", {})
         if written.rows:
@@ -218,7 +219,8 @@ class Intake:
         query = plan.query(f"({scan.sql})", number=self._number)
         query = query.replace("SELECT ", f"SELECT {identifier(file_column)} AS penstock_origin, ", 1)
         named = _Named(scan)
-        with self._refusals(plan, scan.explain):
+        table = self._folder.table.name
+        with sentences(table, plan.columns), refusals(table, scan.explain):
             for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(ROW_GROUP):
                 if not batch.num_rows:
                     continue
@@ -237,16 +239,6 @@ class Intake:
         with refusals(self._folder.table.name, explain):
             rows = self._connection.execute(f"DESCRIBE {sql}", list(values)).fetchall()
         return [(row[0], row[1]) for row in rows]
-
-    @contextmanager
-    def _refusals(self, plan: Plan, explain: Explain | None = None) -> Iterator[None]:
-        """Turn errors of DuckDB into sentences: a value that would be lost names its column, a file its line."""
-        try:
-            with refusals(self._folder.table.name, explain):
-                yield
-        except DataError as error:
-            sentence = lossy(str(error.__cause__), self._folder.table.name, plan.columns)
-            raise sentence or error from error.__cause__
 
 
 class _Named:

@@ -13,11 +13,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import BugError
-from penstock.land.columns import Columns, convert
+from penstock.land.columns import Columns, convert, sentences
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
-from penstock.schema import restore, store
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
+from penstock.schema import parse, restore, store
 from penstock.stores.objects import file_error
 from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, statistic, write
 from penstock.stores.port import LakeTable
@@ -168,18 +168,27 @@ def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[
     for column in columns:
         index = indices.get(column.name)
         stored = column.stored or column.type
-        if index is None or stored in ("BLOB", "DOUBLE", "FLOAT") or stored.startswith(("STRUCT(", "MAP(")):
+        # A footer says nothing of NaN, which is greater than all numbers to some readers.
+        if index is None or stored in ("BLOB", "DOUBLE", "FLOAT") or parse(stored).members:
             continue
         groups = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
         if any(group is None or not group.has_null_count for group in groups):
             continue
+        low, high = _bounds(groups)
         nulls = sum(group.null_count for group in groups)
-        bounded = [group for group in groups if group.has_min_max]
-        full = len(bounded) == sum(1 for group in groups if group.num_values)
-        low = min(group.min for group in bounded) if bounded and full else None
-        high = max(group.max for group in bounded) if bounded and full else None
         taken[column.name] = (_json(low, stored, upper=False), _json(high, stored, upper=True), nulls)
     return taken
+
+
+def _bounds(groups: Sequence[pq.Statistics]) -> tuple[Any, Any]:
+    if not all(group.has_min_max for group in groups if group.num_values):
+        return None, None
+    try:
+        found = [(group.min, group.max) for group in groups if group.has_min_max]
+    except (OverflowError, ValueError):
+        # Python's calendar ends before that of Parquet.
+        return None, None
+    return (min(low for low, _ in found), max(high for _, high in found)) if found else (None, None)
 
 
 def _json(value: Any, stored: str, *, upper: bool) -> Any:
@@ -234,7 +243,8 @@ def rewrite(
     numbered = ", file_row_number=true" if where else ""
     source = f"read_parquet({literal(part.place)}, hive_partitioning=false{numbered})"
     types = {column.name: column.stored or column.type for column in columns}
-    written = write(connection, f"SELECT {select} FROM {source} {where}", place, types)
+    with sentences(folder.table.name, columns):
+        written = write(connection, f"SELECT {select} FROM {source} {where}", place, types)
     discard(part.place)
     return Part(path, place, written, columns, part.origins)
 

@@ -10,8 +10,8 @@ from typing import Any
 from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.names import RESERVED
+from penstock.queries.text import identifier
 from penstock.schema import restore
-from penstock.sql.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 UNKNOWN = '"NULL"'

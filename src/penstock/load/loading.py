@@ -14,7 +14,7 @@ from penstock.load.session import clean, count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import WriteMode
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 
 _MODES = {WriteMode.APPEND: append, WriteMode.REPLACE: replace_all, WriteMode.MERGE: merge_by_key}
 

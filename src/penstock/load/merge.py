@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from penstock.load.rows import POSITION
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 ROWS = "penstock_load_rows"

@@ -14,7 +14,7 @@ from penstock.load.rows import POSITION, RESERVED, Part, expected, named, parts,
 from penstock.load.session import count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, unknown
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 
 _ADDED = ((LOAD, "BIGINT"), (CREATED, "TIMESTAMP WITH TIME ZONE"), (UPDATED, "TIMESTAMP WITH TIME ZONE"))
 _OLDER = "penstock_load_older"

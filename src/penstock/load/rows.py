@@ -14,8 +14,8 @@ from penstock.load.session import lookup
 from penstock.load.spec import AcceptedLoad, LoadPorts
 from penstock.model.entries import Column
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
-from penstock.sql.relations import FILE, ROW, FileSet, accepted
-from penstock.sql.text import identifier, literal
+from penstock.queries.relations import FILE, ROW, FileSet, accepted
+from penstock.queries.text import identifier, literal
 
 RESERVED = (LOAD, CREATED, UPDATED, ORDER)
 """The columns that a warehouse table of a source has beside the source's own."""

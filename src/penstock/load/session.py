@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 _VIEWS = ("penstock_load_rows", "penstock_load_winners", "new_rows")

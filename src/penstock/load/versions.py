@@ -14,8 +14,8 @@ from penstock.load.spec import LoadPorts, VersionLoading
 from penstock.model.entries import DataFile
 from penstock.model.receipts import LoadReceipt
 from penstock.names import INTERVAL
-from penstock.sql.relations import FILE, parquet
-from penstock.sql.text import identifier, literal
+from penstock.queries.relations import FILE, parquet
+from penstock.queries.text import identifier, literal
 
 _WHOLE = ""
 _INTERVALS = "penstock_load_intervals"

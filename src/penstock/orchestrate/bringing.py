@@ -18,7 +18,7 @@ from penstock.model.specs import SourceSpec
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
 from penstock.orchestrate.workspace import now
-from penstock.sql import relations
+from penstock.queries import relations
 from penstock.validate.checking import Checking, CheckPorts, check
 
 

@@ -17,7 +17,7 @@ from penstock.model.specs import DatasetSpec, PipelineSpec
 from penstock.names import unknown
 from penstock.orchestrate import releasing
 from penstock.orchestrate.workspace import Workspace, now
-from penstock.sql import relations
+from penstock.queries import relations
 from penstock.stores.lake import DeltaLake
 
 

@@ -25,8 +25,8 @@ from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
-from penstock.sql import relations
-from penstock.sql.text import identifier, literal
+from penstock.queries import relations
+from penstock.queries.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
 from penstock.transform.computing import Computed, Transforming, TransformPorts, compute
 from penstock.transform.publishing import Publishing, PublishPorts, publish

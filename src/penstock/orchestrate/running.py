@@ -26,7 +26,7 @@ from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
 from penstock.orchestrate.ledger import Ledger, collect
 from penstock.orchestrate.workspace import Workspace, new_id, now
-from penstock.sql.edges import edges
+from penstock.queries.edges import edges
 from penstock.transform.fingerprints import code_fingerprint
 
 

@@ -13,7 +13,7 @@ import duckdb
 from penstock.errors import DataError
 from penstock.model.entries import Column, DataFile
 from penstock.model.releases import TableChange, TableVersion
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.stores.port import Engine
 from penstock.stores.release_tables import rows_of
 from penstock.stores.warehouse import explained

@@ -210,11 +210,16 @@ def _remove(file: DataFile, at: datetime) -> RemoveAction:
 
 def _statistics(file: DataFile) -> dict[str, Any]:
     stats: dict[str, Any] = {"numRecords": file.rows}
-    if file.statistics:
-        known = file.statistics.items()
-        stats["minValues"] = {name: low for name, (low, _, _) in known if low is not None}
-        stats["maxValues"] = {name: high for name, (_, high, _) in known if high is not None}
-        stats["nullCount"] = {name: nulls for name, (_, _, nulls) in known}
+    # Readers take a count of nulls without bounds for bounds that no value meets, and would skip the file.
+    whole = {
+        name: bounds
+        for name, bounds in file.statistics.items()
+        if bounds[2] == file.rows or (bounds[0] is not None and bounds[1] is not None)
+    }
+    if whole:
+        stats["minValues"] = {name: low for name, (low, _, _) in whole.items() if low is not None}
+        stats["maxValues"] = {name: high for name, (_, high, _) in whole.items() if high is not None}
+        stats["nullCount"] = {name: nulls for name, (_, _, nulls) in whole.items()}
     return stats
 
 

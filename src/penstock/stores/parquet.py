@@ -6,15 +6,18 @@ Every data file passes through ``write`` or ``seal``, so that a test that wraps 
 from __future__ import annotations
 
 import contextlib
+import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
-from penstock.errors import DataError, PenstockError, TransientError
-from penstock.sql.text import literal
+from penstock.errors import AlreadyExistsError, DataError, PenstockError, TransientError
+from penstock.queries.text import literal
+from penstock.schema import parse
 from penstock.stores.objects import sync_file
 
 ROW_GROUP = 122_880
@@ -59,6 +62,7 @@ def write(
         explain: See ``refusals``.
 
     Raises:
+        AlreadyExistsError: There is such a file.
         DataError: A value cannot be converted, or a file that is read is broken.
         TransientError: The disk is full.
     """
@@ -66,6 +70,8 @@ def write(
         f"COPY ({query}) TO {literal(target)} "
         f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}, RETURN_STATS)"
     )
+    if os.path.lexists(target):
+        raise AlreadyExistsError("A data file of this name exists already, and is never overwritten", value=target)
     try:
         with refusals(target, explain):
             row = connection.execute(copy, list(values)).fetchone()
@@ -133,8 +139,8 @@ def bound(text: str, *, upper: bool) -> str | None:
     # The last character that has a successor is raised, so that the shorter text is greater than the whole.
     for place in range(LONGEST_BOUND - 1, -1, -1):
         following = ord(text[place]) + 1
-        if following <= 0x10FFFF and not 0xD800 <= following <= 0xDFFF:
-            return text[:place] + chr(following)
+        if following <= 0x10FFFF:
+            return text[:place] + chr(0xE000 if following == 0xD800 else following)
     return None
 
 
@@ -142,7 +148,8 @@ def _statistics(found: Mapping[str, Mapping[str, str]], types: Mapping[str, str]
     taken = {}
     for name, type_ in types.items():
         column = found.get('"' + name.replace('"', '""') + '"')
-        if column is None or "null_count" not in column:
+        # A nested column's count would have to be nested as well.
+        if column is None or "null_count" not in column or parse(type_).members:
             continue
         # NaN is greater than all numbers to some readers, and stands in no bound.
         bounded = column.get("has_nan") != "true"
@@ -156,23 +163,30 @@ def _statistics(found: Mapping[str, Mapping[str, str]], types: Mapping[str, str]
 
 
 _INTEGERS = frozenset({"TINYINT", "SMALLINT", "INTEGER", "BIGINT"})
+_DATE = re.compile(r"\d{4}-\d\d-\d\d")
+_MOMENT = re.compile(r"(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d(?:\.\d{1,6})?)(\+00)?")
+_EXACT_DIGITS = 15
+"""Decimal digits that survive the way through a JSON number; a bound that is off by one would hide rows."""
 
 
 def statistic(text: str, type_: str, *, upper: bool) -> Any:
-    """Return a bound, as DuckDB prints it, as the JSON value of the Delta log; None for types without order or use."""
+    """Return a bound, as DuckDB prints it, as a JSON value of the Delta log.
+
+    A reader refuses a log with a bound that it cannot parse, so whatever is out of the ordinary has none: infinity,
+    years of five digits, decimals that a JSON number cannot hold.
+    """
     if type_ in _INTEGERS:
         return int(text)
-    if type_ in ("DOUBLE", "FLOAT") or type_.startswith("DECIMAL"):
-        value = float(text)
-        # A decimal of more than 15 digits is no longer exact as a JSON number, and a wrong bound hides rows.
-        exact = not type_.startswith("DECIMAL") or len(text.strip("-").replace(".", "")) <= 15
-        return value if exact and value - value == 0 else None
+    if type_ in ("DOUBLE", "FLOAT"):
+        return float(text) if math.isfinite(float(text)) else None
+    if type_.startswith("DECIMAL"):
+        exact = sum(character.isdigit() for character in text) <= _EXACT_DIGITS and "e" not in repr(float(text))
+        return float(text) if exact else None
     if type_ == "VARCHAR":
         return bound(text, upper=upper)
     if type_ == "DATE":
-        return text if len(text) == 10 and text[4] == "-" else None
-    if type_ == "TIMESTAMP":
-        return text.replace(" ", "T") if len(text) >= 19 and text[4] == "-" and text[0] != "-" else None
-    if type_ == "TIMESTAMP WITH TIME ZONE":
-        return text.replace(" ", "T").removesuffix("+00") + "Z" if text.endswith("+00") and text[4] == "-" else None
-    return None
+        return text if _DATE.fullmatch(text) else None
+    moment = _MOMENT.fullmatch(text) if type_.startswith("TIMESTAMP") else None
+    if moment is None or (moment[3] is None) == (type_ == "TIMESTAMP WITH TIME ZONE"):
+        return None
+    return f"{moment[1]}T{moment[2]}" + ("Z" if moment[3] else "")

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import duckdb
 
 from penstock.model.entries import Column
+from penstock.queries.relations import parquet
+from penstock.queries.text import identifier, literal
 from penstock.schema import restore
-from penstock.sql.relations import parquet
-from penstock.sql.text import identifier, literal
 
 _ORDERED = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 _MOST_TRIED = 8

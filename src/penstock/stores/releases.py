@@ -20,7 +20,7 @@ from pathlib import Path
 import duckdb
 
 from penstock.errors import BugError, ConflictError
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 from penstock.stores.filelock import Tell, Wait, locked
 from penstock.stores.objects import file_error, sync_file, sync_folder
 from penstock.stores.port import Engine

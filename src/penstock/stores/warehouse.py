@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -19,7 +20,7 @@ import duckdb
 
 from penstock.errors import BugError, ConfigurationError, DataError, PenstockError, TransientError
 from penstock.model.entries import Column
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 from penstock.stores.filelock import Tell, Wait, locked
 from penstock.stores.port import Engine
 
@@ -119,9 +120,10 @@ class DuckDBWarehouse:
                     connection.execute(f"USE {alias}")
                     connection.execute("BEGIN")
                     # Closing the connection rolls back whatever was not committed.
-                    yield DuckDBTransaction(connection, alias)
-                    connection.execute("COMMIT" if writes else "ROLLBACK")
-                    connection.execute("USE memory")
+                    with _letting_go():
+                        yield DuckDBTransaction(connection, alias)
+                    if writes:
+                        connection.execute("COMMIT")
                 if writes:
                     keeper.execute(f"CHECKPOINT {alias}")
             finally:
@@ -233,8 +235,8 @@ def explained(error: duckdb.Error, where: str) -> PenstockError:
         return ConfigurationError(
             f"{where}: the memory does not suffice", value=text, remedy="Give the engine more memory, or free the disk"
         )
-    if isinstance(error, duckdb.InternalException | duckdb.FatalException):
-        return BugError(f"{where}: DuckDB failed", value=text, remedy="Please report it")
+    if isinstance(error, duckdb.InternalException | duckdb.FatalException | duckdb.ResourceInUseException):
+        return BugError(f"{where}: DuckDB could not go on", value=text, remedy="Please report it")
     if isinstance(error, duckdb.IOException):
         return TransientError(f"{where} cannot be read or written", value=text)
     return DataError(f"{where}: a statement failed", value=text)
@@ -284,6 +286,19 @@ def _holder(message: str) -> str | None:
         return None
     found = re.search(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)", message)
     return f"{found['program']} (pid {found['pid']})" if found else "another process"
+
+
+@contextmanager
+def _letting_go() -> Iterator[None]:
+    """Free what the frames of a failed call hold: an Arrow reader left open there would keep the file from closing."""
+    try:
+        yield
+    except BaseException as error:
+        failed: BaseException | None = error
+        while failed is not None:
+            traceback.clear_frames(failed.__traceback__)
+            failed = failed.__cause__ or failed.__context__
+        raise
 
 
 def _alias() -> str:

@@ -10,8 +10,8 @@ import duckdb
 from penstock import names
 from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
+from penstock.queries.text import identifier
 from penstock.schema import Type, parse, spell, storage
-from penstock.sql.text import identifier
 
 INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
 """Columns that Penstock adds to warehouse tables: hidden from transforms that do not name them, never in a result."""

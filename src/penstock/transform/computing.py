@@ -15,8 +15,8 @@ from penstock.model.events import Advance
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
 from penstock.names import unknown
-from penstock.sql import edges
-from penstock.sql.text import identifier, identifiers
+from penstock.queries import edges
+from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
 from penstock.transform.columns import Shape, shape, visible
 from penstock.transform.functions import call

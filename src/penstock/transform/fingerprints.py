@@ -23,7 +23,7 @@ from penstock.model import codec
 from penstock.model.entries import InputVersion
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
-from penstock.sql import edges
+from penstock.queries import edges
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedelta, Decimal, PurePath, Enum)
 

@@ -14,8 +14,8 @@ from penstock.model.events import Advance
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import TransformSpec
+from penstock.queries.text import identifier, literal
 from penstock.schema import store
-from penstock.sql.text import identifier, literal
 from penstock.stores import parquet
 from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
 from penstock.transform.computing import Computed

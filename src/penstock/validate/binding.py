@@ -14,7 +14,7 @@ from penstock.model.durations import show_duration
 from penstock.model.entries import Column
 from penstock.model.specs import CheckSpec, Severity
 from penstock.names import RAW_PREFIX, unknown
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.validate.expressions import Scope, condition
 from penstock.validate.functions import frame_of
 from penstock.validate.rows import described
@@ -229,15 +229,14 @@ def _known(columns: Sequence[Column], scope: Scope) -> str | None:
 
 
 def _moment(column: Column, place: str) -> str:
-    """Return SQL of a column's value as a naive UTC timestamp; what is none is null."""
+    """Return SQL of a column's value as a moment; what is none is null. Without a zone it is taken as UTC."""
     name = identifier(column.name)
     if column.type == "TIMESTAMP WITH TIME ZONE":
-        return f"CASE WHEN isfinite({name}) THEN {name} AT TIME ZONE 'UTC' END"
+        return name
     if family(column.type) == "moment":
-        return f"CASE WHEN isfinite({name}) THEN TRY_CAST({name} AS TIMESTAMP) END"
+        return f"TRY_CAST({name} AS TIMESTAMP)"
     if column.type == "VARCHAR":
-        read = f"TRY_CAST({name} AS TIMESTAMPTZ)"
-        return f"CASE WHEN isfinite({read}) THEN {read} AT TIME ZONE 'UTC' END"
+        return f"TRY_CAST({name} AS TIMESTAMPTZ)"
     raise ConfigurationError(f"The {place} needs a column of dates or times", value=f"{column.name} {column.type}")
 
 

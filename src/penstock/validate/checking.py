@@ -14,7 +14,7 @@ from penstock.model.entries import CheckFailure, CheckReport, Column, DataFile, 
 from penstock.model.events import Advance
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import CheckSpec, Severity
-from penstock.sql.relations import FILE, ROW
+from penstock.queries.relations import FILE, ROW
 from penstock.stores.port import Objects
 from penstock.validate import quarantine, uniqueness
 from penstock.validate.binding import Bound, bind
@@ -32,7 +32,7 @@ class Checking:
     Attributes:
         table: The table, as ``raw_flights``.
         checks: Its checks; their names must differ.
-        relation: SQL of a FROM clause: the new rows. Rows of lake files have the columns ``sql.relations.FILE`` and
+        relation: SQL of a FROM clause: the new rows. Rows of lake files have the columns ``queries.relations.FILE`` and
             ``ROW``; only such rows can be set aside.
         columns: The columns of the table.
         tables: Name to SQL of a FROM clause: what ``references`` and subqueries may name. Under the table's own name:

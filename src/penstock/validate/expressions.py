@@ -12,7 +12,7 @@ from sqlglot import exp
 
 from penstock.errors import ConfigurationError
 from penstock.names import unknown
-from penstock.sql import edges
+from penstock.queries import edges
 from penstock.validate.rows import Rows
 
 _SELECT = "SELECT\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -12,14 +12,15 @@ import pyarrow as pa
 from penstock.errors import PenstockError
 from penstock.model.durations import show_duration
 from penstock.model.entries import CheckFailure
-from penstock.sql.relations import FILE, ROW
-from penstock.sql.text import identifier
+from penstock.queries.relations import FILE, ROW
+from penstock.queries.text import identifier
 from penstock.validate import uniqueness
 from penstock.validate.binding import Bound, limits, staleness
 from penstock.validate.functions import Answer, AnswerError
 from penstock.validate.profile import LONGEST_TEXT
 from penstock.validate.rows import POSITION, Rows
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MASK = "•••"
 _MOST_COLUMNS = 8
 _LONGEST_REASON = 200
@@ -66,15 +67,15 @@ class Reporter:
         suffix = "" if condition is None else f" where {' '.join(condition.split())}"
         return _finding(check, 1, f"{rows:,} {'row' if rows == 1 else 'rows'}{suffix}, expected {limits(check)}")
 
-    def aged(self, check: Bound, newest: tuple[int, str] | None, now: datetime) -> CheckFailure | None:
+    def aged(self, check: Bound, newest: int | None, now: datetime) -> CheckFailure | None:
         """Return the finding about the newest moment, or None if it is fresh."""
         name = check.columns[0]
         if newest is None:
             return _finding(check, 1, f"{name} has no value, expected one {limits(check)} old")
-        age = timedelta(microseconds=_microseconds(now) - newest[0])
+        age = timedelta(microseconds=_microseconds(now) - newest)
         if age <= staleness(check):
             return None
-        shown = "" if name.lower() in self.personal else f" ({newest[1]} UTC)"
+        shown = "" if name.lower() in self.personal else f" ({_moment(newest)})"
         old = show_duration(timedelta(seconds=int(age.total_seconds())))
         return _finding(check, 1, f"the newest {name}{shown} is {old} old, expected {limits(check)}")
 
@@ -156,8 +157,14 @@ def _finding(
 
 
 def _microseconds(at: datetime) -> int:
-    epoch = datetime(1970, 1, 1, tzinfo=at.tzinfo)
-    return (at - epoch + (at.utcoffset() or timedelta(0)) * -1) // timedelta(microseconds=1)
+    return (at - _EPOCH) // timedelta(microseconds=1)
+
+
+def _moment(microseconds: int) -> str:
+    try:
+        return f"{(_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(' ')} UTC"
+    except OverflowError:
+        return "beyond the year 9999 or before the year 1"
 
 
 def _bounded(text: str, longest: int) -> str:

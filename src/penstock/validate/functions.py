@@ -12,8 +12,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, MissingExtraError
-from penstock.sql.relations import FILE, ROW
-from penstock.sql.text import identifier
+from penstock.queries.relations import FILE, ROW
+from penstock.queries.text import identifier
 from penstock.validate.rows import Rows
 
 TABLE, BATCH, RELATION, PANDAS, POLARS = "table", "batch", "relation", "pandas", "polars"

@@ -1,15 +1,15 @@
-"""One pass over the new rows that counts what fails and takes the profile."""
+"""The fewest passes over the new rows that count what fails and take the profile."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
 from penstock.validate.binding import Bound
-from penstock.validate.profile import Figure, figures, profile
+from penstock.validate.profile import COUNT, EXTREME, SCAN, figures, profile
 from penstock.validate.rows import Rows
 
 _WIDEST_PASS = 400
@@ -20,17 +20,18 @@ _DATA_ERRORS = (
     duckdb.InvalidInputException,
     duckdb.DataError,
 )
+_Key = tuple[int | str, str]
 
 
 @dataclass(frozen=True)
 class Measured:
-    """What the pass found.
+    """What was found.
 
     Attributes:
         rows: Rows looked at.
         failed: Check's index to the rows that fail it.
         looked: Check's index to the rows that it looks at, for checks with ``where``.
-        newest: Check's index to the newest moment (microseconds since 1970, text), for ``fresh``.
+        newest: Check's index to the newest moment in microseconds since 1970 UTC, for ``fresh``.
         broken: Check's index to the error with which it stopped on the data.
         profile: Column to figures.
     """
@@ -38,9 +39,18 @@ class Measured:
     rows: int
     failed: Mapping[int, int] = field(default_factory=dict)
     looked: Mapping[int, int] = field(default_factory=dict)
-    newest: Mapping[int, tuple[int, str] | None] = field(default_factory=dict)
+    newest: Mapping[int, int | None] = field(default_factory=dict)
     broken: Mapping[int, duckdb.Error] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """One aggregate: whose (a check's index or a column), which, and its SQL."""
+
+    key: _Key
+    sql: str
+    cost: int
 
 
 def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, profiled: bool = True) -> Measured:
@@ -54,74 +64,64 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
         personal: Columns of which no value may be shown.
         profiled: Whether to take the profile.
     """
-    asked = [(index, name, sql) for index, check in enumerate(checks) for name, sql in _counts(check)]
-    shape = list(figures(rows.columns, personal)) if profiled else []
-    broken: dict[int, duckdb.Error] = {}
-    try:
-        total, values = _run(rows, [sql for *_, sql in asked] + [figure.sql for figure in shape])
-    except _DATA_ERRORS:
-        total, _ = _run(rows, [])
-        values = _one_by_one(rows, asked, shape, broken)
-    counted = {(index, name): value for (index, name, _), value in zip(asked, values, strict=False)}
-    figured = zip(shape, values[len(asked) :], strict=True)
+    asked = [one for index, check in enumerate(checks) for one in _of_check(index, check)]
+    if profiled:
+        shape = figures(rows.columns, personal)
+        asked += [_Asked((figure.column, figure.name), figure.sql, figure.cost) for figure in shape]
+    total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
+    for cost in (COUNT, EXTREME, SCAN):
+        part = [one for one in asked if one.cost == cost]
+        if part or cost == COUNT:
+            total = _measure(rows, part, found, errors)
     return Measured(
         rows=total,
-        failed={index: value for (index, name), value in counted.items() if name == "failed" and index not in broken},
-        looked={index: value for (index, name), value in counted.items() if name == "looked" and index not in broken},
-        newest={
-            index: None if value is None else (value, counted[index, "shown"])
-            for (index, name), value in counted.items()
-            if name == "newest"
-        },
-        broken=broken,
-        profile=profile(rows.columns, {(figure.column, figure.name): value for figure, value in figured})
-        if profiled
-        else {},
+        failed=_named(found, "failed"),
+        looked=_named(found, "looked"),
+        newest=_named(found, "newest"),
+        broken={index: error for (index, _), error in errors.items() if isinstance(index, int)},
+        profile=profile(rows.columns, _figured(found)) if profiled else {},
     )
 
 
-def _counts(check: Bound) -> list[tuple[str, str]]:
-    found = []
-    if check.fails is not None:
-        found.append(("failed", f"count_if({check.guarded})"))
+def _of_check(index: int, check: Bound) -> Iterator[_Asked]:
+    if check.spec.kind == "not_null" and check.where is None and len(check.columns) == 1:
+        yield _Asked((index, "failed"), f"count(*) - count({check.keys})", COUNT)
+    elif check.fails is not None:
+        yield _Asked((index, "failed"), f"count_if({check.guarded})", SCAN)
     if check.where is not None:
-        found.append(("looked", f"count_if({check.where})"))
+        yield _Asked((index, "looked"), f"count_if({check.where})", SCAN)
     if check.measure:
-        kept = "" if check.where is None else f" FILTER ({check.where})"
-        found.append(("newest", f"epoch_us(max({check.measure}){kept})"))
-        found.append(("shown", f"CAST(max({check.measure}){kept} AS VARCHAR)"))
-    return found
+        kept = "" if check.where is None else f" AND {check.where}"
+        newest = f"epoch_us(max({check.measure}) FILTER (isfinite({check.measure}){kept}))"
+        yield _Asked((index, "newest"), newest, SCAN)
 
 
-def _run(rows: Rows, aggregates: Sequence[str]) -> tuple[int, list[Any]]:
-    total, values = 0, list[Any]()
-    for start in range(0, max(1, len(aggregates)), _WIDEST_PASS):
-        part = aggregates[start : start + _WIDEST_PASS]
-        query = f"SELECT {', '.join(['count(*)', *part])} FROM {rows.sql()}"
-        total, *measured = rows.connection.execute(query).fetchall()[0]
-        values += measured
+def _measure(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors: dict[_Key, duckdb.Error]) -> int:
+    """Add what is found to ``found``, or the error to ``errors``, and return the number of rows."""
+    total = 0
+    for start in range(0, max(1, len(asked)), _WIDEST_PASS):
+        part = asked[start : start + _WIDEST_PASS]
+        try:
+            total, values = _run(rows, part)
+            found.update((one.key, value) for one, value in zip(part, values, strict=True))
+        except _DATA_ERRORS:
+            for one in part:
+                try:
+                    total, (found[one.key],) = _run(rows, [one])
+                except _DATA_ERRORS as error:
+                    errors[one.key] = error
+    return total
+
+
+def _run(rows: Rows, asked: Sequence[_Asked]) -> tuple[int, list[Any]]:
+    query = f"SELECT {', '.join(['count(*)', *(one.sql for one in asked)])} FROM {rows.sql()}"
+    total, *values = rows.connection.execute(query).fetchall()[0]
     return total, values
 
 
-def _one_by_one(
-    rows: Rows, asked: Sequence[tuple[int, str, str]], shape: Sequence[Figure], broken: dict[int, duckdb.Error]
-) -> list[Any]:
-    values: list[Any] = []
-    for index, _, sql in asked:
-        try:
-            values += _run(rows, [sql])[1]
-        except _DATA_ERRORS as error:
-            broken[index] = error
-            values.append(None)
-    try:
-        return values + _run(rows, [figure.sql for figure in shape])[1]
-    except _DATA_ERRORS:
-        return values + [_alone(rows, figure.sql) for figure in shape]
+def _named(found: Mapping[_Key, Any], name: str) -> dict[int, Any]:
+    return {index: value for (index, kind), value in found.items() if kind == name and isinstance(index, int)}
 
 
-def _alone(rows: Rows, aggregate: str) -> Any:
-    """Return one figure, or None where the data has none: a sum that overflows is no reason to stop."""
-    try:
-        return _run(rows, [aggregate])[1][0]
-    except _DATA_ERRORS:
-        return None
+def _figured(found: Mapping[_Key, Any]) -> dict[tuple[str, str], Any]:
+    return {(column, figure): value for (column, figure), value in found.items() if isinstance(column, str)}

@@ -10,20 +10,30 @@ from decimal import Decimal
 from typing import Any
 
 from penstock.model.entries import Column
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.validate.values import family
 
 LONGEST_TEXT = 80
+COUNT, EXTREME, SCAN = range(3)
 _ORDERED = {"number", "real", "text", "moment", "boolean", "time", "uuid"}
 
 
 @dataclass(frozen=True, slots=True)
 class Figure:
-    """One aggregate of a column."""
+    """One aggregate of a column.
+
+    Attributes:
+        column: The column.
+        name: The figure.
+        sql: The aggregate.
+        cost: How DuckDB finds it: ``COUNT`` and ``EXTREME`` from the statistics of Parquet files, if each is asked for
+            in a query of its own (a hundredth of the time that both take in one query); ``SCAN`` from the rows.
+    """
 
     column: str
     name: str
     sql: str
+    cost: int
 
 
 def figures(columns: Sequence[Column], personal: Sequence[str]) -> Iterator[Figure]:
@@ -36,11 +46,11 @@ def figures(columns: Sequence[Column], personal: Sequence[str]) -> Iterator[Figu
     hidden = {name.lower() for name in personal}
     for column in columns:
         name, kind = identifier(column.name), family(column.type)
-        yield Figure(column.name, "nulls", f"count(*) - count({name})")
+        yield Figure(column.name, "nulls", f"count(*) - count({name})", COUNT)
         if kind not in _ORDERED:
             continue
         if kind != "boolean":
-            yield Figure(column.name, "distinct", f"approx_count_distinct({name})")
+            yield Figure(column.name, "distinct", f"approx_count_distinct({name})", SCAN)
         if column.name.lower() not in hidden:
             yield from _values(column.name, name, kind)
 
@@ -77,24 +87,20 @@ def plain(value: Any) -> Any:
 
 def _values(column: str, name: str, kind: str) -> Iterator[Figure]:
     if kind == "boolean":
-        yield Figure(column, "mean", f"avg(CAST({name} AS TINYINT))")
+        yield Figure(column, "mean", f"avg(CAST({name} AS TINYINT))", SCAN)
         return
+    cost, number = EXTREME, f"CAST({name} AS DOUBLE)"
     if kind == "real":
-        yield Figure(column, "nans", f"count_if(isnan({name}))")
-        finite = f" FILTER (isfinite({name}))"
-        yield Figure(column, "min", f"min({name}){finite}")
-        yield Figure(column, "max", f"max({name}){finite}")
-        yield Figure(column, "mean", f"avg({name}){finite}")
-        yield Figure(column, "deviation", f"stddev_pop({name}){finite}")
-        return
+        yield Figure(column, "nans", f"count_if(isnan({name}))", SCAN)
+        cost, name = SCAN, f"CASE WHEN isfinite({name}) THEN {name} END"
+        number = name
     for side in ("min", "max"):
-        least = f"{side}({name})"
+        extreme = f"{side}({name})"
         if kind == "text":
-            yield Figure(column, side, f"left(CAST({least} AS VARCHAR), {LONGEST_TEXT + 1})")
+            extreme = f"left(CAST({extreme} AS VARCHAR), {LONGEST_TEXT + 1})"
         elif kind in ("moment", "time", "uuid"):
-            yield Figure(column, side, f"CAST({least} AS VARCHAR)")
-        else:
-            yield Figure(column, side, least)
-    if kind == "number":
-        yield Figure(column, "mean", f"avg({name})")
-        yield Figure(column, "deviation", f"stddev_pop({name})")
+            extreme = f"CAST({extreme} AS VARCHAR)"
+        yield Figure(column, side, extreme, cost)
+    if kind in ("number", "real"):
+        yield Figure(column, "mean", f"avg({number})", SCAN)
+        yield Figure(column, "deviation", f"stddev_pop({number})", SCAN)

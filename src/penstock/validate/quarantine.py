@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 
 from penstock.errors import BugError, DataError, NotFoundError
 from penstock.model.codec import plain
-from penstock.sql.relations import FILE, ROW
-from penstock.sql.text import identifier, literal
+from penstock.queries.relations import FILE, ROW
+from penstock.queries.text import identifier, literal
 from penstock.stores.objects import TEMPORARY, sync_file
 from penstock.stores.port import Objects
 from penstock.validate.rows import POSITION, Rows

@@ -12,9 +12,9 @@ import duckdb
 from penstock.errors import BugError, ConfigurationError
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import RAW_PREFIX, unknown
+from penstock.queries.relations import FILE, ROW
+from penstock.queries.text import identifier, literal
 from penstock.schema import restore, storage
-from penstock.sql.relations import FILE, ROW
-from penstock.sql.text import identifier, literal
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""
@@ -95,10 +95,13 @@ class Rows:
 
     def restored(self, column: Column) -> str:
         """Return the SQL of a column in its original type, over ``relation``."""
-        actual = self.stored.get(column.name.lower())
+        actual, name = self.stored.get(column.name.lower()), identifier(column.name)
         if actual is None:
             return f"CAST(NULL AS {column.type})"
-        return restore(identifier(column.name), column.type) if actual != column.type else identifier(column.name)
+        if column.type in ("DOUBLE", "FLOAT"):
+            # Arrow leaves NaN out of a file's statistics, and DuckDB would conclude from them that there is none.
+            return f"CASE WHEN isnan({name}) THEN CAST('nan' AS {column.type}) ELSE {name} END"
+        return restore(name, column.type) if actual != column.type else name
 
     @cached_property
     def position(self) -> str:

@@ -7,7 +7,7 @@ merely collide are told apart by the second step.
 
 from __future__ import annotations
 
-from penstock.sql.text import identifier
+from penstock.queries.text import identifier
 from penstock.validate.binding import Bound
 from penstock.validate.rows import POSITION, Rows
 

@@ -13,7 +13,7 @@ from uuid import UUID
 from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
 from penstock.model.interval import parse_moment
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 
 _INTEGERS = {
     "TINYINT": 3,

@@ -63,26 +63,45 @@ class Columns:
         if name in self._declared:
             return _declared(column, self._declared[name], f"Column {name!r} of {where}")
         before = self._types.get(name, pa.null())
-        column = _storable(column)
+        column = self._without_empty_objects(name, column)
         if self._times and pa.types.is_string(column.type) and not pa.types.is_string(before):
             column = _as_times(column)
-        column = self._like_before(name, column, before)
+        column = _like_before(name, column, before, where)
         self._types[name] = column.type
         return column
 
-    def _like_before(self, name: str, column: pa.Array, before: pa.DataType) -> pa.Array:
-        """Give a column the type that holds both its values and those of the groups before it."""
-        if column.type == before or pa.types.is_null(before):
+    def _without_empty_objects(self, name: str, column: pa.Array) -> pa.Array:
+        """Return a column without objects that have no fields, which no Parquet file holds."""
+        if not _has_empty_objects(column.type):
             return column
-        try:
-            return column.cast(wider(before, column.type))
-        except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-            self._tell(f"Column {name!r} changed from {before} to {column.type} while it was read; it is kept as text")
-            return _as_text(column)
+        self._tell(f"Column {name!r} holds objects without any field; they are kept as null")
+        return _emptied(column)
+
+
+def _like_before(name: str, column: pa.Array, before: pa.DataType, where: str) -> pa.Array:
+    """Give a column the type that holds both its values and those of the groups before it.
+
+    Raises:
+        DataError: There is no such type, or a value would be lost in it.
+    """
+    if column.type == before or pa.types.is_null(before):
+        return column
+    try:
+        return column.cast(wider(before, column.type))
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError) as error:
+        raise DataError(
+            f"Column {name!r} came as {before} first and as {column.type} further on ({where})",
+            remedy=f'Declare what it is: types = {{"{name}": "VARCHAR"}}',
+        ) from error
 
 
 def wider(one: pa.DataType, other: pa.DataType) -> pa.DataType:
     """Return the type that holds the values of both; raises ArrowTypeError where there is none but text."""
+    # Arrow would round decimals to floats.
+    if {pa.types.is_decimal(one), pa.types.is_decimal(other)} == {True, False} and (
+        pa.types.is_floating(one) or pa.types.is_floating(other)
+    ):
+        raise pa.ArrowTypeError("decimal and floating numbers")
     schemas = [pa.schema([("column", one)]), pa.schema([("column", other)])]
     return pa.unify_schemas(schemas, promote_options="permissive").field(0).type
 
@@ -132,29 +151,21 @@ def _whole(text: str) -> str:
     return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
-def _storable(column: pa.Array) -> pa.Array:
-    """Return a column without what no Parquet file holds: objects without fields, nested values without a type."""
-    if not pa.types.is_nested(column.type):
-        return column
-    wanted = _storable_type(column.type)
-    if wanted == column.type:
-        return column
-    try:
-        return column.cast(wanted)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError):
-        return _as_text(column)
-
-
-def _storable_type(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_null(type_):
-        return pa.string()
-    if pa.types.is_list(type_):
-        return pa.list_(_storable_type(type_.value_type))
+def _has_empty_objects(type_: pa.DataType) -> bool:
     if pa.types.is_struct(type_):
-        if type_.num_fields == 0:
-            return pa.string()
-        return pa.struct([(field.name, _storable_type(field.type)) for field in type_])
-    return type_
+        return type_.num_fields == 0 or any(_has_empty_objects(field.type) for field in type_)
+    return pa.types.is_list(type_) and _has_empty_objects(type_.value_type)
+
+
+def _emptied(column: pa.Array) -> pa.Array:
+    if pa.types.is_list(column.type):
+        return pa.ListArray.from_arrays(column.offsets, _emptied(column.values), mask=column.is_null())
+    if not pa.types.is_struct(column.type):
+        return column
+    if column.type.num_fields == 0:
+        return pa.nulls(len(column))
+    parts = [_emptied(column.field(place)) for place in range(column.type.num_fields)]
+    return pa.StructArray.from_arrays(parts, [field.name for field in column.type], mask=column.is_null())
 
 
 def _as_times(column: pa.Array) -> pa.Array:

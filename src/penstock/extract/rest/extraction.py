@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
@@ -31,9 +32,10 @@ class RestExtraction:
         request: What to read.
         options: Its options.
         client: Calls the server; closed with the extraction.
+        now: The present moment; a cursor far ahead of it does not move the position.
     """
 
-    def __init__(self, request: Request, options: RestOptions, client: HttpClient) -> None:
+    def __init__(self, request: Request, options: RestOptions, client: HttpClient, now: datetime) -> None:
         self._request = request
         self._options = options
         self._client = client
@@ -43,7 +45,7 @@ class RestExtraction:
         self._columns = Columns(options.types, options.times, self._tell)
         unit = options.interval.format if options.interval else options.since.format if options.since else "epoch"
         self._filter = RowFilter(request, unit)
-        self._greatest = Greatest(request.source.cursor)
+        self._greatest = Greatest(None if request.interval is not None else request.source.cursor, now)
         self._records = options.records
         self._threads: ThreadPoolExecutor | None = None
         self._read = 0
@@ -70,7 +72,7 @@ class RestExtraction:
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value; None for a reading without cursor, by interval, or without rows."""
-        return None if self._request.interval is not None else self._greatest.position()
+        return self._greatest.position()
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
@@ -81,9 +83,7 @@ class RestExtraction:
                 f"{self._overlap.twice} keys of {table!r} came on two pages in a row: rows were added or moved "
                 "while it was read"
             )
-        if self._greatest.missing:
-            said.append(f"{self._greatest.missing} rows of {table!r} have no {self._request.source.cursor!r}")
-        return tuple(said)
+        return (*said, *self._greatest.notes(table))
 
     def commit(self) -> None:
         """Do nothing: a server is not told how far it was read."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -57,9 +59,10 @@ class RestSource:
                     value=credentials.veil.url(url),
                     valid=f"a path below {server(home)}",
                 )
+        timing = self._timing or Timing()
         client = HttpClient(name, url, credentials, options.settings, self._timing)
         try:
-            return RestExtraction(request, options, client)
+            return RestExtraction(request, options, client, datetime.fromtimestamp(timing.now(), UTC))
         except BaseException:
             client.close()
             raise

@@ -10,19 +10,30 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.errors import ConfigurationError, DataError, PenstockError
+from penstock.errors import ConfigurationError, DataError
+from penstock.extract import cursor_values, cursors
 from penstock.extract.port import Request
 from penstock.extract.rest.options import RestOptions, TimeParameters
-from penstock.model.interval import Interval, parse_moment
+from penstock.model.interval import Interval
+from penstock.names import unknown
 
 _DAY = timedelta(days=1)
+_TYPES = {
+    "integer": pa.int64(),
+    "real": pa.float64(),
+    "date": pa.date32(),
+    "timestamp": pa.timestamp("us"),
+    "timestamptz": pa.timestamp("us", "UTC"),
+}
+_NUMBERS = ("integer", "real", "decimal")
 
 
 def parameters(request: Request, options: RestOptions) -> dict[str, Any]:
     """Return the query parameters that ask for the interval and from the position.
 
     Raises:
-        ConfigurationError: An interval is asked for and the source does not say how to ask.
+        ConfigurationError: An interval is asked for and the source does not say how to ask; the position belongs to
+            another cursor; a lag that cannot be taken from it.
     """
     found: dict[str, Any] = {}
     if request.interval is not None:
@@ -32,30 +43,31 @@ def parameters(request: Request, options: RestOptions) -> dict[str, Any]:
                 remedy='Add interval = {"start": …, "end": …} to its options',
             )
         found.update(_interval(request.interval, options.interval))
-    start = resume_from(request)
-    if start is not None and options.since is not None:
-        found[options.since.start] = _spelt(start, options.since) if isinstance(start, datetime) else start
+    position = cursors.resume(request)
+    if position is not None and options.since is not None:
+        found[options.since.start] = _since(request, position, options.since)
     return found
 
 
-def resume_from(request: Request) -> Any:
-    """Return the cursor value from which to read, lag subtracted; None reads all. Times come back as datetime."""
-    source, position = request.source, request.position
-    if source.cursor is None or position is None or "cursor" not in position:
+def _since(request: Request, position: Mapping[str, Any], how: TimeParameters) -> Any:
+    """Return the first cursor value that is wanted as the query spells it; None where that is before all times."""
+    type_ = _TYPES.get(str(position.get("cursor_type")))
+    if type_ is None:
+        return position["cursor"]
+    try:
+        value = _begin(request, position, type_).as_py()
+    except OverflowError:
         return None
-    value = position["cursor"]
-    if isinstance(value, str):
-        try:
-            return parse_moment(value) - source.lag
-        except OverflowError:
-            return datetime.min.replace(tzinfo=UTC)
-        except PenstockError:
-            pass
-    if source.lag:
-        raise ConfigurationError(
-            f"Source {source.table!r} has a lag, and its cursor {source.cursor!r} holds no times", value=value
-        )
-    return value
+    if not isinstance(value, date):
+        return value
+    at = value if isinstance(value, datetime) else datetime.combine(value, time())
+    return _spelt(at if at.tzinfo else at.replace(tzinfo=UTC), how)
+
+
+def _begin(request: Request, position: Mapping[str, Any], type_: pa.DataType) -> pa.Scalar:
+    """Return the first cursor value that is wanted: the position, less the lag."""
+    value = cursor_values.decode(position["cursor"], type_)
+    return cursor_values.earlier(value, request.source.lag, request.source.table)
 
 
 @dataclass(slots=True)
@@ -81,9 +93,9 @@ class RowFilter:
         interval, column = self.request.interval, self.request.source.interval
         if interval is not None and column is not None:
             table = self._inside(table, column, interval, where)
-        start = resume_from(self.request)
-        if start is not None and self.request.source.cursor is not None:
-            table = self._after(table, self.request.source.cursor, start, where)
+        position, cursor = cursors.resume(self.request), self.request.source.cursor
+        if position is not None and cursor is not None:
+            table = self._after(table, cursor, position, where)
         return table
 
     def notes(self) -> list[str]:
@@ -111,18 +123,23 @@ class RowFilter:
         self.outside += len(table) - len(kept) - column.null_count
         return kept
 
-    def _after(self, table: pa.Table, name: str, start: Any, where: str) -> pa.Table:
+    def _after(self, table: pa.Table, name: str, position: Mapping[str, Any], where: str) -> pa.Table:
         column = _column(table, name, where)
-        if pa.types.is_string(column.type) or pa.types.is_null(column.type):
+        if pa.types.is_null(column.type):
             return table
-        bound = self._bound(column.type, start, name, where) if isinstance(start, datetime) else start
+        kinds = (cursor_values.kind(column.type), position.get("cursor_type"))
+        if kinds[0] != kinds[1] and not all(kind in _NUMBERS for kind in kinds):
+            raise ConfigurationError(
+                f"The cursor {name!r} of {where} changed its type since it was last read",
+                value=str(column.type),
+                valid=str(position.get("cursor_type")),
+                remedy=f"Declare it in types of source {self.request.source.table!r}",
+            )
         try:
-            wanted = pc.fill_null(pc.greater_equal(column, pa.scalar(bound)), True)
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
-            raise DataError(
-                f"Cursor {name!r} of {where} changed its type to {column.type}", value=self.request.position
-            ) from error
-        kept = table.filter(wanted)
+            begin = _begin(self.request, position, column.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            begin = _begin(self.request, position, pa.float64())
+        kept = table.filter(pc.fill_null(pc.greater_equal(column, begin), True))
         self.before += len(table) - len(kept)
         return kept
 
@@ -142,51 +159,83 @@ class RowFilter:
 
 
 class Greatest:
-    """The greatest value of the cursor so far.
+    """The greatest value of the cursor so far; one that lies more than a day ahead does not count.
 
     Args:
         name: The cursor column; None: there is none.
+        now: The present moment.
     """
 
-    def __init__(self, name: str | None) -> None:
+    def __init__(self, name: str | None, now: datetime) -> None:
         self._name = name
-        self._value: Any = None
+        self._now = now
+        self._value: pa.Scalar | None = None
         self.missing = 0
+        self.ahead = 0
 
     def add(self, table: pa.Table, *, where: str) -> None:
         """Look at further rows.
 
         Raises:
-            ConfigurationError: The column is not there, or its texts are numbers, whose order would be wrong.
+            ConfigurationError: The column is not there, has no order, or holds numbers as text, whose order is wrong.
         """
         if self._name is None or len(table) == 0:
             return
-        column = _column(table, self._name, where)
+        column = _column(table, self._name, where).combine_chunks()
         self.missing += column.null_count
+        if column.null_count == len(column):
+            return
+        if cursor_values.kind(column.type) is None:
+            raise ConfigurationError(
+                f"The cursor {self._name!r} of {where} has no useful order", value=str(column.type)
+            )
         if pa.types.is_string(column.type) and pc.any(pc.match_substring_regex(column, r"^-?\d+(\.\d+)?$")).as_py():
             raise ConfigurationError(
-                f"Cursor {self._name!r} of {where} holds numbers as text, which sort wrongly ('10' before '9')",
+                f"The cursor {self._name!r} of {where} holds numbers as text, which sort wrongly ('10' before '9')",
                 remedy=f'Declare its type: types = {{"{self._name}": "BIGINT"}}',
             )
-        if pa.types.is_nested(column.type) or pa.types.is_boolean(column.type):
-            raise ConfigurationError(f"Cursor {self._name!r} of {where} cannot be one", value=str(column.type))
-        value = pc.max(column).as_py()
-        try:
-            if value is not None and (self._value is None or value > self._value):
-                self._value = value
-        except TypeError as error:
-            raise DataError(f"Cursor {self._name!r} of {where} changed its type while it was read") from error
+        self._raise(cursor_values.greatest(self._past(column)))
 
     def position(self) -> Mapping[str, Any] | None:
-        """Return the position as JSON; None where no row had a value."""
-        if self._value is None:
+        """Return the position; None where no row had a value."""
+        if self._name is None or self._value is None:
             return None
-        value = self._value
-        if isinstance(value, datetime):
-            return {"cursor": value.isoformat()}
-        if isinstance(value, date):
-            return {"cursor": value.isoformat()}
-        return {"cursor": value if isinstance(value, (int, float, str)) else str(value)}
+        return {
+            "column": self._name,
+            "cursor": cursor_values.encode(self._value),
+            "cursor_type": cursor_values.kind(self._value.type),
+        }
+
+    def notes(self, table: str) -> list[str]:
+        """Return what was met, as sentences."""
+        said = []
+        if self.missing:
+            said.append(f"{self.missing} rows of {table!r} have no {self._name!r}")
+        if self.ahead:
+            said.append(
+                f"{self.ahead} rows of {table!r} have a {self._name!r} more than a day in the future; "
+                "the position stays before it"
+            )
+        return said
+
+    def _past(self, column: pa.Array) -> pa.Array:
+        """Return the values that may move the position."""
+        if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
+            return column
+        horizon = self._now + cursors.AHEAD
+        if pa.types.is_date(column.type):
+            bound = pa.scalar(horizon.date(), column.type)
+        else:
+            bound = pa.scalar(horizon if column.type.tz else horizon.replace(tzinfo=None), column.type)
+        kept = column.filter(pc.less_equal(column, bound))
+        self.ahead += len(column) - column.null_count - len(kept)
+        return kept
+
+    def _raise(self, value: pa.Scalar | None) -> None:
+        if value is None:
+            return
+        if self._value is None or value.as_py() > self._value.as_py():
+            self._value = value
 
 
 def _interval(interval: Interval, how: TimeParameters) -> dict[str, Any]:
@@ -218,9 +267,5 @@ def _ceiling(moment: datetime) -> date:
 
 def _column(table: pa.Table, name: str, where: str) -> pa.ChunkedArray:
     if name not in table.column_names:
-        raise ConfigurationError(
-            f"There is no column {name!r} in the records of {where}",
-            valid=table.column_names,
-            remedy="Check the source",
-        )
+        raise unknown("column", name, table.column_names, where=f"records of {where}")
     return table.column(name)

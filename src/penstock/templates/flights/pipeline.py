@@ -1,7 +1,8 @@
 """Departures from New York in 2013: from four source systems to a release and a training set."""
 
-from penstock import Pipeline, checks, feature, sources, split_by, sql, training_set
 from steps import routes
+
+from penstock import Pipeline, checks, feature, sources, split_by, sql, training_set
 
 flights = Pipeline(
     name="flights",

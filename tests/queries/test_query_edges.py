@@ -6,7 +6,7 @@ import duckdb
 import pytest
 
 from penstock.errors import ConfigurationError
-from penstock.sql.edges import (
+from penstock.queries.edges import (
     bind,
     edges,
     expression,

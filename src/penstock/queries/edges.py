@@ -17,7 +17,7 @@ from sqlglot.errors import SqlglotError
 from sqlglot.tokenizer_core import TokenType
 
 from penstock.errors import BugError, ConfigurationError
-from penstock.sql.text import identifier, literal
+from penstock.queries.text import identifier, literal
 
 _DIALECT = "duckdb"
 _MARK = "\u01c3"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from penstock.queries.text import identifier, literal
 from penstock.schema import restore
-from penstock.sql.text import identifier, literal
 
 FILE = "_penstock_file"
 """Each row's file, as the path given."""
