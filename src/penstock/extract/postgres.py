@@ -1,0 +1,285 @@
+"""Tables and queries of a PostgreSQL server, streamed as Arrow out of one read-only snapshot.
+
+The plan is made on one connection, the rows come over another (binary COPY, read by the ADBC driver) that shares its
+snapshot. Numbers, NaN, infinities, arrays and odd types arrive exactly or, named in a note, as text.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import ConfigurationError, DataError
+from penstock.extract import cursor_values, cursors, postgres_catalog
+from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.postgres_connection import BEGIN, SETTINGS, address, snapshot, translated
+from penstock.extract.postgres_types import Column, bound, columns, convert
+from penstock.model.specs import WriteMode
+from penstock.names import unknown
+from penstock.queries.text import identifier, literal
+
+_SAMPLE = 200
+_CURSOR_KINDS = {
+    "int2": "integer", "int4": "integer", "int8": "integer", "oid": "integer",
+    "float4": "real", "float8": "real", "numeric": "decimal",
+    "date": "date", "timestamp": "timestamp", "timestamptz": "timestamptz",
+    "text": "text", "varchar": "text", "bpchar": "text", "name": "text", "uuid": "uuid",
+}  # fmt: skip
+_TIMES = ("date", "timestamp", "timestamptz")
+
+
+class PostgresSource:
+    """The source kind ``postgres``; options ``table`` (``schema.table``) or ``query``."""
+
+    def open(self, request: Request) -> PostgresExtraction:
+        """Plan the columns and begin to stream; see the port."""
+        return PostgresExtraction(request)
+
+    def describe(self, request: Request) -> tuple[TableDescription, ...]:
+        """Describe the tables that the user may see, or the one that ``request.source`` names; see the port."""
+        with snapshot(request) as connection:
+            return postgres_catalog.describe(connection, request)
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is read: a relation for FROM, its columns, the condition (empty for none) and the source's clock."""
+
+    relation: str
+    columns: tuple[Column, ...]
+    where: str
+    now: datetime
+
+    @property
+    def statement(self) -> str:
+        listed = ", ".join(f"{column.expression} AS {identifier(column.name)}" for column in self.columns)
+        return f"SELECT {listed} FROM {self.relation}{self.where}"
+
+
+class PostgresExtraction:
+    """One reading of a table; see the port."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._notes: list[str] = []
+        self._greatest: pa.Scalar | None = None
+        self._held_back = 0
+        self._open = ExitStack()
+        try:
+            with snapshot(request) as connection:
+                self._plan = _Planner(request, connection, self._notes).plan()
+                shared = connection.execute("SELECT pg_export_snapshot()").fetchone()
+                with translated(request):
+                    self._reader = self._stream(str(shared[0]) if shared else "")
+        except BaseException:
+            self.close()
+            raise
+        self._schema = pa.schema(
+            [
+                pa.field(column.name, column.target or field.type)
+                for column, field in zip(self._plan.columns, self._reader.schema, strict=True)
+            ]
+        )
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns with the types of this load."""
+        return self._schema
+
+    def batches(self) -> Iterator[ArrowBatch]:
+        """Yield the rows; see the port."""
+        place = self._request.connection.name if self._request.connection is not None else "postgres"
+        origin: tuple[str, Mapping[str, Any]] = (f"{place}.{_named(self._request)}", {})
+        with translated(self._request):
+            for raw in self._reader:
+                arrays = [convert(array, column) for array, column in zip(raw.columns, self._plan.columns, strict=True)]
+                batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+                self._advance(batch)
+                yield ArrowBatch(batch, origin)
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return the greatest cursor value read; see the port."""
+        if self._greatest is None:
+            return None
+        column = str(self._request.source.cursor)
+        kind = _CURSOR_KINDS[next(item.base for item in self._plan.columns if item.name == column)]
+        value = cursor_values.encode(self._greatest)
+        return {"column": column, "cursor": value, "cursor_type": kind}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was met on the way."""
+        if not self._held_back:
+            return tuple(self._notes)
+        late = (
+            f"{self._held_back} rows of {_named(self._request)} have a {self._request.source.cursor} over a day in the "
+            "future; they were read, and will be read again, but do not move the cursor"
+        )
+        return (*self._notes, late)
+
+    def commit(self) -> None:
+        """Nothing is to be acknowledged."""
+
+    def close(self) -> None:
+        """End the transaction and close the connection."""
+        with suppress(Exception):
+            self._open.close()
+
+    def _stream(self, shared: str) -> pa.RecordBatchReader:
+        import adbc_driver_manager as manager
+        import adbc_driver_postgresql
+
+        database = self._open.enter_context(adbc_driver_postgresql.connect(address(self._request)))
+        connection = self._open.enter_context(manager.AdbcConnection(database))
+        for statement in (*SETTINGS, BEGIN, f"SET TRANSACTION SNAPSHOT {literal(shared)}"):
+            with manager.AdbcStatement(connection) as setting:
+                setting.set_sql_query(statement)
+                setting.execute_update()
+        query = self._open.enter_context(manager.AdbcStatement(connection))
+        query.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(max(1, self._request.batch_bytes))})
+        query.set_sql_query(self._plan.statement)
+        handle, _ = query.execute_query()
+        reader = pa.RecordBatchReader._import_from_c(handle.address)  # noqa: SLF001 - the documented way in
+        return self._open.enter_context(reader)
+
+    def _advance(self, batch: pa.RecordBatch) -> None:
+        name = self._request.source.cursor
+        if name is None or self._request.interval is not None:
+            return
+        column = batch.column(batch.schema.get_field_index(name))
+        if isinstance(column, pa.ExtensionArray):
+            column = column.storage.cast(pa.binary())
+        top = cursor_values.greatest(column)
+        if top is None:
+            return
+        if pa.types.is_temporal(column.type):
+            limit = cursor_values.decode((self._plan.now + cursors.AHEAD).isoformat(), column.type)
+            if pc.greater(top, limit).as_py():
+                kept = column.filter(pc.less_equal(column, limit))
+                self._held_back += len(column) - column.null_count - len(kept)
+                top = cursor_values.greatest(kept)
+        if top is not None and (self._greatest is None or pc.greater(top, self._greatest).as_py()):
+            self._greatest = top
+
+
+class _Planner:
+    """Finds out what is to be read, on the connection that holds the snapshot."""
+
+    def __init__(self, request: Request, connection: Any, notes: list[str]) -> None:
+        self._request = request
+        self._connection = connection
+        self._notes = notes
+
+    def plan(self) -> _Plan:
+        source = self._request.source
+        relation, found = postgres_catalog.relation(self._connection, self._request)
+        planned = columns(self._connection, found)
+        names = [column.name for column in planned]
+        for column in (source.cursor, source.interval, *source.key):
+            if column is not None and column not in names:
+                raise unknown("column", column, names, where=_named(self._request))
+        where = self._condition(relation, {column.name: column for column in planned})
+        guarded = self._guarded(relation, planned, where)
+        self._notes += [column.note for column in guarded if column.note]
+        (now,) = self._connection.execute("SELECT extract(epoch FROM now())::float8").fetchone()
+        return _Plan(relation, tuple(guarded), where, datetime.fromtimestamp(now, UTC))
+
+    def _condition(self, relation: str, planned: Mapping[str, Column]) -> str:
+        source, interval = self._request.source, self._request.interval
+        if interval is not None:
+            if source.interval is None:
+                raise ConfigurationError(
+                    f"{source.table} was asked for an interval but names no interval column",
+                    remedy="Add interval=… to the source",
+                )
+            quoted = identifier(source.interval)
+            start, end = (self._moment(relation, planned[source.interval], at) for at in (interval.start, interval.end))
+            return f" WHERE {quoted} >= {start} AND {quoted} < {end}"
+        if source.cursor is None or source.write is WriteMode.REPLACE:
+            return ""
+        column = planned[source.cursor]
+        kind = _CURSOR_KINDS.get(column.base)
+        if kind is None:
+            raise ConfigurationError(
+                f"The cursor {source.cursor!r} of {source.table} has no useful order",
+                value=column.spelt,
+                valid="a column of numbers, dates, times, texts or UUIDs",
+            )
+        position = cursors.resume(self._request)
+        return "" if position is None else self._since(relation, column, kind, position)
+
+    def _since(self, relation: str, column: Column, kind: str, position: Mapping[str, Any]) -> str:
+        source = self._request.source
+        if position.get("cursor_type") != kind:
+            raise ConfigurationError(
+                f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
+                value=column.spelt,
+                valid=f"{position.get('cursor_type')}, or a new table name, which is read from the start",
+            )
+        quoted = identifier(column.name)
+        self._count_without_cursor(relation, quoted)
+        if kind in _TIMES:
+            lag = f" - interval '{source.lag.total_seconds():.6f} seconds'" if source.lag else ""
+            return f" WHERE {quoted} >= {bound(position['cursor'], kind)}{lag}"
+        value = cursors.behind(position["cursor"], kind, source.lag, source.table)
+        compared = f'{quoted} COLLATE "C"' if kind == "text" else quoted
+        return f" WHERE {compared} >= {bound(value, kind)}"
+
+    def _count_without_cursor(self, relation: str, quoted: str) -> None:
+        (without,) = self._connection.execute(
+            f"SELECT count(*) FROM {relation} WHERE {quoted} IS NULL".encode()
+        ).fetchone()
+        if without:
+            self._notes.append(
+                f"{without} rows of {_named(self._request)} have no {self._request.source.cursor}; "
+                "such rows are read only by the first load"
+            )
+
+    def _moment(self, relation: str, column: Column, at: datetime) -> str:
+        naive = at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")
+        if column.base == "timestamptz":
+            return f"CAST('{naive}+00' AS timestamptz)"
+        if column.base in _TIMES:
+            return f"CAST('{naive}' AS timestamp)"
+        quoted = identifier(column.name)
+        sample = self._connection.execute(
+            f"SELECT {quoted} FROM {relation} WHERE {quoted} IS NOT NULL LIMIT {_SAMPLE}".encode()
+        ).fetchall()
+        form = cursors.form_of([value for (value,) in sample])
+        if form is None or form.zone == "offset":
+            raise ConfigurationError(
+                f"How the interval column {column.name!r} of {_named(self._request)} writes moments cannot be told",
+                value=column.spelt,
+                valid="a date or time, or ISO 8601 texts of one spelling, or whole seconds since 1970",
+            )
+        value = form.bound(at)
+        return bound(value, "text") if isinstance(value, str) else str(value)
+
+    def _guarded(self, relation: str, planned: list[Column], where: str) -> list[Column]:
+        """Turn columns into text that hold a value which their type cannot; one scan where there is none."""
+        guards = {column.name: column.guard for column in planned if column.guard}
+        if not guards:
+            return planned
+        glue = f"{where} AND" if where else " WHERE"
+        scan = f"SELECT 1 FROM {relation}{glue} ({' OR '.join(guards.values())}) LIMIT 1"
+        if self._connection.execute(scan.encode()).fetchone() is None:
+            return planned
+        flags = ", ".join(f"bool_or({guard})" for guard in guards.values())
+        row = self._connection.execute(f"SELECT {flags} FROM {relation}{where}".encode()).fetchone()
+        odd = {name for name, flag in zip(guards, row, strict=True) if flag}
+        if self._request.source.cursor in odd and self._request.interval is None:
+            raise DataError(
+                f"The cursor {self._request.source.cursor!r} of {_named(self._request)} holds infinity or NaN, "
+                "past which nothing can be read",
+                remedy="Read a query that leaves such rows out, or name another cursor",
+            )
+        return [column.as_text() if column.name in odd else column for column in planned]
+
+
+def _named(request: Request) -> str:
+    return str(request.source.options.get("table", "the query"))

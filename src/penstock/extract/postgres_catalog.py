@@ -1,0 +1,136 @@
+"""PostgreSQL's own catalog: finding a table, the columns of a query, and what ``scope`` says."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from penstock.errors import ConfigurationError
+from penstock.extract import scoping
+from penstock.extract.port import Request, TableDescription
+from penstock.names import unknown
+from penstock.queries.text import identifier, identifiers
+
+_SAMPLE = 200
+_COUNTED_BYTES = 64 * 2**20
+_TIMES = ("date", "timestamp", "timestamptz")
+
+_RELATIONS = """
+SELECT n.nspname, c.relname, c.oid, pg_table_is_visible(c.oid), c.reltuples::int8, pg_total_relation_size(c.oid),
+       has_table_privilege(c.oid, 'SELECT')
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND NOT c.relispartition
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
+ORDER BY 1, 2
+"""
+_COLUMNS = """
+SELECT a.attname, format_type(a.atttypid, a.atttypmod), t.typname
+FROM pg_attribute a JOIN pg_type t ON t.oid = a.atttypid
+WHERE a.attrelid = %s AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum
+"""
+_KEY = """
+SELECT a.attname FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+WHERE i.indrelid = %s AND i.indisprimary ORDER BY k.place
+"""
+
+
+def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, int, int]]]:
+    """Return what stands in FROM, and name, type id and type modifier of each column.
+
+    Raises:
+        ConfigurationError: If neither or both of table and query are named, or there is no such table.
+    """
+    options = request.source.options
+    table, query = options.get("table"), options.get("query")
+    if (table is None) == (query is None):
+        raise ConfigurationError(f"The source {request.source.table} must name either a table or a query")
+    inner = _table(connection, str(table)) if table is not None else f"({str(query).strip().rstrip(';')}\n) AS _query"
+    cursor = connection.execute(f"SELECT * FROM {inner} LIMIT 0".encode())
+    result = cursor.pgresult
+    found = [
+        (item.name, result.ftype(place), result.fmod(place)) for place, item in enumerate(cursor.description or ())
+    ]
+    if table is not None:
+        return inner, found
+    names = _distinct([name for name, _, _ in found])
+    renamed = [(name, oid, modifier) for name, (_, oid, modifier) in zip(names, found, strict=True)]
+    return f"{inner}({identifiers(names)})", renamed
+
+
+def describe(connection: Any, request: Request) -> tuple[TableDescription, ...]:
+    """Describe tables, views and foreign tables; rows are the planner's estimate for tables over 64 MiB."""
+    wanted = request.source.options.get("table")
+    rows = connection.execute(_RELATIONS).fetchall()
+    if wanted is not None:
+        quoted = _table(connection, str(wanted))
+        rows = [row for row in rows if _quoted(row[0], row[1]) == quoted]
+    return tuple(_describe(connection, request, row) for row in rows)
+
+
+def _describe(connection: Any, request: Request, row: tuple[Any, ...]) -> TableDescription:
+    schema, name, oid, visible, tuples, size, may = row
+    columns = connection.execute(_COLUMNS, (oid,)).fetchall()
+    key = tuple(column for (column,) in connection.execute(_KEY, (oid,)).fetchall())
+    spelt = {column: type_ for column, type_, _ in columns}
+    times = {column: base in _TIMES for column, _, base in columns}
+    full = name if visible else f"{schema}.{name}"
+    remarks: tuple[str, ...] = () if may else ("this user may not read it",)
+    rows: int | None = tuples if tuples >= 0 else None
+    if may:
+        texts = [column for column, _, base in columns if base in ("text", "varchar", "bpchar", "citext")]
+        remarks = scoping.personal(spelt, _sample(connection, _quoted(schema, name), texts))
+        if size <= _COUNTED_BYTES:
+            rows = connection.execute(f"SELECT count(*) FROM {_quoted(schema, name)}".encode()).fetchone()[0]
+    counting = [column for column, _, base in columns if base in ("int2", "int4", "int8")]
+    found = scoping.cursors(times, key, counting)
+    pattern, reason = scoping.pattern(found, key, rows)
+    connected = request.connection.name if request.connection is not None else "postgres"
+    return TableDescription(
+        name=full,
+        columns=spelt,
+        rows=rows,
+        bytes=size,
+        key=key,
+        cursors=found,
+        pattern=pattern,
+        reason=reason,
+        remarks=remarks,
+        suggestion=scoping.suggestion(connected, full, found, key),
+    )
+
+
+def _sample(connection: Any, quoted: str, texts: list[str]) -> dict[str, tuple[Any, ...]]:
+    if not texts:
+        return {}
+    rows = connection.execute(f"SELECT {identifiers(texts)} FROM {quoted} LIMIT {_SAMPLE}".encode()).fetchall()
+    return dict(zip(texts, zip(*rows, strict=True), strict=True)) if rows else {}
+
+
+def _table(connection: Any, table: str) -> str:
+    rows = connection.execute(_RELATIONS).fetchall()
+    for schema, name, _, visible, *_ in rows:
+        if table == f"{schema}.{name}" or (visible and table == name):
+            return _quoted(schema, name)
+    lower = [(row[0], row[1]) for row in rows if table.lower() in (f"{row[0]}.{row[1]}".lower(), row[1].lower())]
+    if len(lower) == 1:
+        return _quoted(*lower[0])
+    known = [row[1] if row[3] else f"{row[0]}.{row[1]}" for row in rows]
+    raise unknown("table", table, known, where="PostgreSQL")
+
+
+def _quoted(schema: str, name: str) -> str:
+    return f"{identifier(schema)}.{identifier(name)}"
+
+
+def _distinct(names: list[str]) -> list[str]:
+    taken: set[str] = set()
+    distinct = []
+    for place, name in enumerate(names, start=1):
+        base = name if name not in ("", "?column?") else f"column{place}"
+        unique, number = base, 1
+        while unique in taken:
+            number += 1
+            unique = f"{base}__{number}"
+        taken.add(unique)
+        distinct.append(unique)
+    return distinct

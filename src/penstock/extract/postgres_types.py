@@ -1,0 +1,212 @@
+"""From PostgreSQL's types to Arrow: what each column is selected as, and what its values become.
+
+The driver (ADBC 1.13, tried) reads most types exactly. What it does not is asked for in another form: ``numeric`` as a
+scaled integer or text, and all that has no equal (ranges, addresses, composites …) as PostgreSQL's own text. Values
+that no Arrow type holds (NaN in numeric, infinity in times, arrays of two dimensions) turn their column into text for
+the load; a guard condition finds them before.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import pyarrow as pa
+
+from penstock.queries.text import identifier, literal
+
+FREE = pa.decimal128(38, 9)
+"""What ``numeric`` without precision becomes where every value fits; else text."""
+_WHOLE_DIGITS = 18
+
+_DIRECT = {
+    "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "name", "char", "bytea", "uuid",
+}  # fmt: skip
+_TEXT_WITHOUT_NOTE = {"json", "jsonb", "xml", "citext"}
+_LISTS = {"bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "uuid"}
+_TIMES = {"date", "timestamp", "timestamptz"}
+_FAR = "290000-01-01"
+"""Beyond this, microseconds since 1970 leave 64 bits."""
+_FAR_HOURS = 2_500_000
+"""Beyond this, the hours of an interval leave 64 bits of nanoseconds."""
+
+_LOOKUP = """
+WITH RECURSIVE wanted AS (
+    SELECT place, oid, typmod FROM unnest(%s::int[], %s::oid[], %s::int[]) AS w(place, oid, typmod)
+), chain AS (
+    SELECT w.place, w.oid AS type, w.typmod, format_type(w.oid, w.typmod) AS spelt FROM wanted w
+    UNION ALL
+    SELECT c.place, t.typbasetype, t.typtypmod, c.spelt
+    FROM chain c JOIN pg_type t ON t.oid = c.type WHERE t.typtype = 'd'
+)
+SELECT c.place, c.spelt, t.typname, t.typtype::text, c.typmod, e.typname, e.typtype::text
+FROM chain c JOIN pg_type t ON t.oid = c.type
+LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' AND t.typelem <> 0
+WHERE t.typtype <> 'd' ORDER BY c.place
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """How a column is read.
+
+    Attributes:
+        name: Its name.
+        spelt: Its type as PostgreSQL spells it.
+        base: The name of its type beneath domains; ``_`` before the element's of an array.
+        expression: What is selected.
+        target: The Arrow type its values are given after they came; None keeps that of the driver.
+        scale: Of numbers that come as integers: the power of ten they were multiplied with.
+        guard: The condition of a value that the target cannot hold; empty for none.
+        note: Why it is text, where that may surprise.
+    """
+
+    name: str
+    spelt: str
+    base: str
+    expression: str
+    target: pa.DataType | None = None
+    scale: int | None = None
+    guard: str = ""
+    note: str = ""
+
+    def as_text(self) -> Column:
+        """Return the column read as PostgreSQL's text, for a load with a value that its type cannot hold."""
+        quoted = identifier(self.name)
+        text = f"to_json({quoted})::text" if self.base.startswith("_") else f"{quoted}::text"
+        odd = _ODD.get(self.base, "values without an equal")
+        return replace(
+            self,
+            expression=text,
+            target=pa.string(),
+            scale=None,
+            guard="",
+            note=f"{self.name} ({self.spelt}) holds {odd}; it is read as text",
+        )
+
+
+_ODD = {
+    "numeric": "NaN, infinity or more digits than a decimal of 38",
+    "date": "infinity",
+    "timestamp": "infinity or a year past 290000",
+    "timestamptz": "infinity or a year past 290000",
+    "time": "24:00",
+    "interval": "a time of more than 285 years",
+}
+
+
+def columns(connection: Any, found: list[tuple[str, int, int]]) -> list[Column]:
+    """Plan columns.
+
+    Args:
+        connection: A psycopg connection.
+        found: Name, type id and type modifier of each.
+    """
+    places = list(range(len(found)))
+    rows = connection.execute(_LOOKUP, (places, [oid for _, oid, _ in found], [mod for _, _, mod in found])).fetchall()
+    planned = []
+    for place, spelt, base, kind, typmod, element, element_kind in rows:
+        name = found[place][0]
+        if element is not None and base.startswith("_"):
+            planned.append(_array(name, spelt, element, element_kind))
+        else:
+            planned.append(_scalar(name, spelt, base, kind, typmod))
+    return planned
+
+
+def convert(array: pa.Array, column: Column) -> pa.Array:
+    """Give values that came from the driver their target type."""
+    if column.target is None:
+        return array
+    if isinstance(array, pa.ExtensionArray):
+        array = array.storage
+    if column.scale is not None:
+        whole = array.cast(pa.decimal128(19, 0))
+        return whole.view(pa.decimal128(19, column.scale)).cast(column.target)
+    return array if array.type.equals(column.target) else array.cast(column.target)
+
+
+def _scalar(name: str, spelt: str, base: str, kind: str, typmod: int) -> Column:
+    quoted = identifier(name)
+    plain = Column(name, spelt, base, quoted)
+    if base in _DIRECT:
+        return plain
+    if base == "numeric":
+        return _numeric(plain, typmod)
+    if base == "date":
+        return replace(plain, guard=f"{quoted} IN ('infinity', '-infinity')")
+    if base in _TIMES:
+        return replace(plain, guard=f"({quoted} >= '{_FAR}' OR {quoted} = '-infinity')")
+    if base == "time":
+        return replace(plain, guard=f"{quoted} = '24:00'")
+    if base == "interval":
+        return replace(plain, guard=f"abs(extract(hour FROM {quoted})) > {_FAR_HOURS}")
+    if base == "oid":
+        return replace(plain, expression=f"{quoted}::int8")
+    if base == "money":
+        # Its text depends on the server's locale.
+        return replace(plain, expression=f"{quoted}::numeric::text", target=FREE)
+    quiet = kind == "e" or base in _TEXT_WITHOUT_NOTE
+    note = "" if quiet else f"{name} ({spelt}) is kept as PostgreSQL's text"
+    return replace(plain, expression=f"{quoted}::text", target=pa.string(), note=note)
+
+
+def _numeric(column: Column, typmod: int) -> Column:
+    quoted = identifier(column.name)
+    if typmod < 4:
+        limit = 10 ** (FREE.precision - FREE.scale)
+        return replace(
+            column,
+            expression=f"{quoted}::text",
+            target=FREE,
+            guard=f"(abs({quoted}) >= {limit} OR scale({quoted}) > {FREE.scale})",
+            note=f"{column.name} is numeric without precision; it is read as DECIMAL({FREE.precision},{FREE.scale})",
+        )
+    precision, scale = _modifier(typmod)
+    if scale < 0:
+        precision, scale = precision - scale, 0
+    precision = max(precision, scale)
+    if precision > 38:
+        note = f"{column.name} ({column.spelt}) has more digits than a decimal holds; it is read as text"
+        return replace(column, expression=f"{quoted}::text", target=pa.string(), note=note)
+    target = pa.decimal128(precision, scale)
+    guard = f"{quoted} = 'NaN'"
+    if precision <= _WHOLE_DIGITS:
+        # An integer travels and converts faster than digits; within 18 of them it is exact.
+        return replace(column, expression=f"({quoted} * {10**scale})::int8", target=target, scale=scale, guard=guard)
+    return replace(column, expression=f"{quoted}::text", target=target, guard=guard)
+
+
+def _array(name: str, spelt: str, element: str, kind: str) -> Column:
+    quoted = identifier(name)
+    shape = f"array_ndims({quoted}) > 1 OR array_lower({quoted}, 1) <> 1"
+    plain = Column(name, spelt, "_" + element, quoted, guard=f"({shape})")
+    if element in _LISTS:
+        return plain
+    if element in _TIMES:
+        far = "" if element == "date" else f" OR '{_FAR}' <= ANY ({quoted})"
+        times = f"'infinity' = ANY ({quoted}) OR '-infinity' = ANY ({quoted}){far}"
+        return replace(plain, guard=f"({shape} OR {times})")
+    note = "" if kind == "e" else f"{name} ({spelt}) is kept as a list of PostgreSQL's texts"
+    return replace(plain, expression=f"{quoted}::text[]", note=note)
+
+
+def _modifier(typmod: int) -> tuple[int, int]:
+    """Return precision and scale of a numeric (numeric.c, numeric_typmod_precision and numeric_typmod_scale)."""
+    packed = typmod - 4
+    return (packed >> 16) & 0xFFFF, ((packed & 0x7FF) ^ 1024) - 1024
+
+
+def bound(value: Any, cursor_type: str) -> str:
+    """Return a cursor value of a position as a SQL constant of its own type."""
+    types = {
+        "integer": "int8",
+        "real": "float8",
+        "decimal": "numeric",
+        "date": "date",
+        "timestamp": "timestamp",
+        "timestamptz": "timestamptz",
+        "uuid": "uuid",
+    }
+    text = literal(str(value))
+    return f'{text} COLLATE "C"' if cursor_type == "text" else f"CAST({text} AS {types[cursor_type]})"
