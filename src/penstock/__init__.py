@@ -3,9 +3,7 @@
 Importing this package does nothing; a name is loaded when it is first used.
 """
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -53,14 +51,3 @@ def __getattr__(name: str) -> Any:
 
 def __dir__() -> list[str]:
     return sorted([*_PUBLIC, "__version__"])
-
-
-class _Package(ModuleType):
-    """Keeps the public function ``sql`` visible, whose name an import of ``penstock.queries.text`` would bind anew."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "sql" and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package

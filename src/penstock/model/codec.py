@@ -9,7 +9,7 @@ from dataclasses import MISSING, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 from pydantic import TypeAdapter, ValidationError
 
@@ -42,9 +42,8 @@ def decode(kind: type[T], data: bytes, *, where: str) -> T:
     try:
         if _LONE_SURROGATE.search(data):
             # A file name that is not UTF-8 holds such characters; the fast reader refuses them, this one does not.
-            return _adapter(kind).validate_python(json.loads(data.decode(errors="surrogatepass")))
-        found: T = _adapter(kind).validate_json(data)
-        return found
+            return cast(T, _adapter(cast(Any, kind)).validate_python(json.loads(data.decode(errors="surrogatepass"))))
+        return cast(T, _adapter(cast(Any, kind)).validate_json(data))
     except (UnicodeDecodeError, json.JSONDecodeError) as error:
         raise DataError(f"{where} is not JSON: {error}", remedy="It may be torn; see penstock doctor") from None
     except ValidationError as error:

@@ -73,7 +73,11 @@ class LocalEngine:
                         "memory_limit": f"{self.memory // 2**20}MiB",
                         "threads": str(self._threads),
                         "temp_directory": folder,
-                        **{name: value for name, value in _SETTINGS.items() if name not in ("TimeZone", "enable_progress_bar")},
+                        **{
+                            name: value
+                            for name, value in _SETTINGS.items()
+                            if name not in ("TimeZone", "enable_progress_bar")
+                        },
                     },
                 )
             return self._database

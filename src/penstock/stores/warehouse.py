@@ -31,6 +31,7 @@ STORAGE = "v1.5.0"
 PATIENCE = 600.0
 """Seconds to wait for a file that somebody holds: a transform of another step may take minutes."""
 
+_DEEPEST_CAUSE = 20
 _APPLIED = f"{OWN_SCHEMA}.applied"
 
 
@@ -295,7 +296,9 @@ def _letting_go() -> Iterator[None]:
         yield
     except BaseException as error:
         failed: BaseException | None = error
-        while failed is not None:
+        for _ in range(_DEEPEST_CAUSE):
+            if failed is None:
+                break
             traceback.clear_frames(failed.__traceback__)
             failed = failed.__cause__ or failed.__context__
         raise

@@ -38,7 +38,8 @@ class Checking:
         tables: Name to SQL of a FROM clause: what ``references`` and subqueries may name. Under the table's own name:
             the rows accepted before, without the new ones.
         now: The moment of the check, UTC, for ``fresh`` and ``:now``.
-        quarantine_path: Where failing rows go, below the lake root; no committed entry refers to it yet.
+        quarantine_path: Where failing rows go, below the lake root; no committed entry refers to it yet. None sets
+            nothing aside: the checks only tell.
         origins: Where the rows came from.
         files: The files of the rows, in order; values of ``FILE`` end with their paths.
         personal: Columns of which no value is shown, in examples, sentences or profile.
@@ -51,7 +52,7 @@ class Checking:
     relation: str
     columns: tuple[Column, ...]
     now: datetime
-    quarantine_path: str
+    quarantine_path: str | None
     tables: Mapping[str, str] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
     files: tuple[DataFile, ...] = ()
@@ -113,15 +114,17 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         ports.advance(measured.rows, 0)
     session = _Session(spec, rows, measured)
     failures = [session.judge(index, check) for index, check in enumerate(checks)]
-    quarantined = session.set_aside(ports.objects) if session.failing else 0
+    path = spec.quarantine_path
+    quarantined = session.set_aside(ports.objects, path) if session.failing and path else 0
     report = CheckReport(
         rows=measured.rows,
         passed=tuple(check.spec.name for check, failure in zip(checks, failures, strict=True) if failure is None),
         failures=tuple(failure for failure in failures if failure is not None),
         quarantined=quarantined,
     )
-    path = spec.quarantine_path if quarantined else None
-    return CheckReceipt(table=spec.table, report=report, quarantine=path, profile=measured.profile)
+    return CheckReceipt(
+        table=spec.table, report=report, quarantine=path if quarantined else None, profile=measured.profile
+    )
 
 
 def _named(checks: Sequence[Bound], table: str) -> Sequence[Bound]:
@@ -168,13 +171,13 @@ class _Session:
             self._remember(check, check.guarded)
         return reporter.failing(check, count, of) if count else None
 
-    def set_aside(self, objects: Objects) -> int:
+    def set_aside(self, objects: Objects, path: str) -> int:
         """Write the quarantine and return how many rows it holds."""
         connection = self._rows.connection
         try:
             for name, places in self._places.items():
                 connection.register(name, places)
-            return quarantine.write(self._rows, self.failing, objects, self._spec.quarantine_path)
+            return quarantine.write(self._rows, self.failing, objects, path)
         finally:
             for name in self._places:
                 connection.unregister(name)

@@ -38,7 +38,9 @@ flights = Pipeline(
             checks.in_set("origin", ["EWR", "JFK", "LGA"]),
             checks.not_null("tailnum", severity="quarantine", name="plane_is_known"),
             checks.between("dep_delay", -60, 1000, severity="quarantine"),
-            checks.expression("air_time IS NOT NULL OR arr_time IS NULL", severity="quarantine", name="flew_if_arrived"),
+            checks.expression(
+                "air_time IS NOT NULL OR arr_time IS NULL", severity="quarantine", name="flew_if_arrived"
+            ),
             checks.expression("dep_time IS NOT NULL OR arr_time IS NULL", severity="error", name="left_if_arrived"),
             checks.references("dest", "airports.faa", severity="warn"),
             checks.references("tailnum", "planes.tailnum", severity="warn"),
@@ -69,7 +71,17 @@ flights = Pipeline(
             label="dep_delay > 15",
             label_name="late",
             event_time="scheduled_at",
-            columns=["carrier", "flight", "tailnum", "origin", "dest", "scheduled_at", "distance", "plane_year", "seats"],
+            columns=[
+                "carrier",
+                "flight",
+                "tailnum",
+                "origin",
+                "dest",
+                "scheduled_at",
+                "distance",
+                "plane_year",
+                "seats",
+            ],
             features=[
                 feature(
                     "hourly_weather",
