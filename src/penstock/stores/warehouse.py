@@ -255,7 +255,7 @@ _SENTENCES = (
         ),
     ),
     (
-        r"version number",
+        r"version number|unsupported storage version",
         lambda where, text: DataError(
             f"{where} was written by a later version of DuckDB", value=text, remedy="Install that version of duckdb"
         ),
