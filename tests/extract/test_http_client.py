@@ -312,6 +312,8 @@ def test_redirects_that_never_end_or_lead_nowhere() -> None:
         ({"key": "abcd"}, {}, "x-api-key", "abcd"),
         ({"key": "abcd"}, {"auth": {"kind": "header", "name": "X-Key"}}, "x-key", "abcd"),
         ({"password": "pw"}, {"user": "me"}, "authorization", "Basic bWU6cHc="),
+        ({"api_token": "abcd"}, {}, "authorization", "Bearer abcd"),
+        ({"api_key": "abcd"}, {}, "x-api-key", "abcd"),
         ({"token": "a", "other": "b"}, {"auth": {"kind": "header", "name": "K", "secret": "other"}}, "k", "b"),
         ({}, {"headers": {"X-Team": "one"}}, "x-team", "one"),
     ],
@@ -352,6 +354,13 @@ def test_a_secret_with_a_line_break_is_refused_without_being_shown() -> None:
 def test_misspelt_auth(options: dict[str, Any], said: str) -> None:
     with pytest.raises(ConfigurationError, match=said):
         credentials_of(ConnectionSpec(name="api", kind="rest", url="http://h", options=options))
+
+
+def test_a_secret_without_a_way_to_send_it_is_not_left_at_home_silently() -> None:
+    connection = ConnectionSpec(name="api", kind="rest", url="http://h", secrets={"pass": TOKEN})
+    with pytest.raises(ConfigurationError, match="does not say how it is sent") as caught:
+        credentials_of(connection)
+    assert TOKEN not in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from penstock.names import unknown
 
 _KINDS = ("bearer", "header", "query", "basic", "none")
 _AUTH_OPTIONS = ("kind", "name", "user", "secret")
+_USUAL = {"token": "bearer", "key": "header", "password": "basic"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +42,8 @@ def credentials_of(connection: ConnectionSpec) -> Credentials:
 
     ``options["auth"]`` says how they are sent: ``{"kind": "bearer"}``, ``{"kind": "header", "name": "X-API-Key"}``,
     ``{"kind": "query", "name": "api_key"}`` or ``{"kind": "basic", "user": "…"}``. Without it a secret ``token`` is
-    sent as bearer, a ``key`` in the header ``X-API-Key``, a ``password`` as basic.
+    sent as bearer, a ``key`` in the header ``X-API-Key``, a ``password`` as basic; so are ``api_token``, ``api_key``
+    and the like.
 
     Raises:
         ConfigurationError: An unknown kind, a missing secret, or one that no header can carry.
@@ -74,10 +76,16 @@ def _auth(connection: ConnectionSpec, password: bool) -> Mapping[str, Any]:
     given = connection.options.get("auth")
     where = f"auth of connection {connection.name!r}"
     if given is None:
-        known = {"token": "bearer", "key": "header", "password": "basic"}
-        for name, kind in known.items():
-            if name in connection.secrets:
-                return {"kind": kind}
+        for name, kind in _USUAL.items():
+            for secret in connection.secrets:
+                if secret == name or secret.endswith(f"_{name}"):
+                    return {"kind": kind, "secret": secret}
+        if connection.secrets:
+            raise ConfigurationError(
+                f"Connection {connection.name!r} has a secret and does not say how it is sent",
+                value=", ".join(sorted(connection.secrets)),
+                remedy='Add auth = {kind = "bearer"}, "header", "query" or "basic" to it, with secret = its name',
+            )
         return {"kind": "basic" if password else "none"}
     auth = {"kind": given} if isinstance(given, str) else dict(given)
     for name in auth:
