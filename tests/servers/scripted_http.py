@@ -94,7 +94,7 @@ def scripted(script: Script) -> Iterator[Scripted]:
     """Run a server with the script for as long as the context lasts."""
     server = Scripted()
     server.script = script
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.005}, daemon=True)
     thread.start()
     try:
         yield server
