@@ -91,10 +91,8 @@ def joined(
         ),
     )
     join = plan(spec)
-    query = (
-        f"select s.place, {', '.join(selected(join, 0, 's'))} from l as s {clause(join, 0, 'f', 's')} order by place"
-    )
-    assert " OR " not in clause(join, 0, "f", "s").split(" ON ")[-1]
+    query = f"select s.place, {', '.join(selected(join, 0))} from l as s {clause(join, 0, 'f', 'l')} order by place"
+    assert " OR " not in clause(join, 0, "f", "l").split(" ON ")[-1]
     assert "LIMIT" not in query.upper()
     return connection.execute(query).fetchall()
 
@@ -203,8 +201,8 @@ def test_duplicated_samples_are_all_kept(connection: duckdb.DuckDBPyConnection) 
 
 
 def test_each_key_and_moment_has_one_usable_row(connection: duckdb.DuckDBPyConnection) -> None:
-    joined(connection, SPEC, [(1, 1)], [(1, 0, 4, 1), (1, 1, 4, 2), (1, 2, 3, 3), (1, 2, 3, 4), (1, 2, None, 5)])
-    rows = connection.execute(usable_rows(plan(SPEC), "f")).fetchall()
+    joined(connection, SPEC, [(1, 9)], [(1, 0, 4, 1), (1, 1, 4, 2), (1, 2, 3, 3), (1, 2, 3, 4), (1, 2, None, 5)])
+    rows = connection.execute(usable_rows(plan(SPEC), 0, "f", "l")).fetchall()
     assert [(row[1], row[2]) for row in rows] == [(at(3), at(2))]
 
 

@@ -207,10 +207,12 @@ def _join(spec: Building, layout: Layout, connection: duckdb.DuckDBPyConnection)
     taken = {
         name: f"s.{identifier(name)}" for name, role in layout.roles.items() if role not in ("feature", "known_at")
     }
-    joined = [part for number, join in enumerate(layout.joins) for part in selected(join, number, "s")]
+    joined = [part for number, join in enumerate(layout.joins) for part in selected(join, number)]
     kept = [taken[name] for name in taken if name != GROUP]
     group = [f"s.{GROUP}"] if GROUP in taken else []
-    clauses = [clause(join, number, spec.relations[join.spec.table], "s") for number, join in enumerate(layout.joins)]
+    clauses = [
+        clause(join, number, spec.relations[join.spec.table], _SAMPLES) for number, join in enumerate(layout.joins)
+    ]
     connection.execute(
         f"CREATE OR REPLACE TEMP TABLE {_JOINED} AS SELECT s.{SPLIT}, s.{PLACE}, {', '.join([*kept, *joined, *group])} "
         f"FROM {_SAMPLES} AS s {' '.join(clauses)} ORDER BY s.{SPLIT}, s.{PLACE}"

@@ -150,12 +150,14 @@ def moment(column: str, type_: str, *, late: bool, where: str) -> str:
     return f"CAST(make_timestamp(({nanos} - {rest}) // 1000{carry}) AS TIMESTAMPTZ)"
 
 
-def usable_rows(join: Join, relation: str) -> str:
+def usable_rows(join: Join, number: int, relation: str, samples: str) -> str:
     """Return the query of the rows of a feature table that can be an answer, one for each key and moment.
 
     Args:
         join: The join.
+        number: Its place, which names it.
         relation: The feature table, as SQL that stands in a FROM clause.
+        samples: The table of the samples: rows of other keys, or usable only after all samples, are left out early.
 
     Returns:
         Columns ``k0`` …, ``usable``, ``event``, ``c0`` … .
@@ -170,9 +172,10 @@ def usable_rows(join: Join, relation: str) -> str:
     return (
         f"SELECT {partition}, usable, event{comma}{listed} FROM ("
         f"SELECT *, lead(usable) OVER w AS following, max(event) OVER w AS newest FROM ("
-        f"SELECT *, {tie} AS tie FROM ("
+        f"SELECT *, {tie} AS tie FROM (SELECT * FROM ("
         f"SELECT {keys}, {join.usable} AS usable, {join.event} AS event, {join.tie} AS known{comma}{columns} "
-        f"FROM {relation} WHERE {present} AND {join.event} IS NOT NULL AND {join.tie} IS NOT NULL)) "
+        f"FROM {relation} WHERE {present} AND {join.event} IS NOT NULL AND {join.tie} IS NOT NULL) AS f "
+        f"SEMI JOIN {samples} AS s ON {_equal(join, number, 'f')} WHERE usable <= (SELECT max({AT}) FROM {samples}))) "
         f"WINDOW w AS (PARTITION BY {partition} ORDER BY usable, event, known, tie "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) "
         f"WHERE event = newest AND (following IS NULL OR following > usable)"
@@ -192,20 +195,23 @@ def clause(join: Join, number: int, relation: str, samples: str) -> str:
         join: The join.
         number: Its place, which names it.
         relation: The feature table, as SQL that stands in a FROM clause.
-        samples: The alias of the samples, whose keys are named by ``key``.
+        samples: The table of the samples, whose alias is ``s`` and whose keys are named by ``key``.
     """
-    equal = " AND ".join(
-        f"{samples}.{identifier(key(number, place))} = f{number}.k{place}" for place in range(len(join.keys))
-    )
+    alias = f"f{number}"
     return (
-        f"ASOF LEFT JOIN ({usable_rows(join, relation)}) AS f{number} ON {equal} AND {samples}.{AT} >= f{number}.usable"
+        f"ASOF LEFT JOIN ({usable_rows(join, number, relation, samples)}) AS {alias} "
+        f"ON {_equal(join, number, alias)} AND s.{AT} >= {alias}.usable"
     )
 
 
-def selected(join: Join, number: int, samples: str) -> list[str]:
+def _equal(join: Join, number: int, alias: str) -> str:
+    return " AND ".join(f"s.{identifier(key(number, place))} = {alias}.k{place}" for place in range(len(join.keys)))
+
+
+def selected(join: Join, number: int) -> list[str]:
     """Return the select list of the joined columns; what is too old at the sample's moment becomes null."""
     age = join.spec.expires_after
-    fresh = "" if age is None else f"epoch_us({samples}.{AT}) - epoch_us(f{number}.event) < {_microseconds(age)}"
+    fresh = "" if age is None else f"epoch_us(s.{AT}) - epoch_us(f{number}.event) < {_microseconds(age)}"
     parts = [(f"f{number}.c{place}", taken.name) for place, taken in enumerate(join.taken)]
     parts.append((f"f{number}.usable", join.known_at))
     return [
