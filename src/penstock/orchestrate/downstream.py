@@ -38,10 +38,12 @@ class Wave:
     """What goes down together.
 
     Attributes:
+        interval: The interval that came in; None: sources without intervals.
         transforms: Transform and interval, each after those it reads.
         codes: Transform to the fingerprint of its code.
     """
 
+    interval: Interval | None
     transforms: Sequence[tuple[TransformSpec, Interval | None]]
     codes: Mapping[str, str]
 
@@ -57,7 +59,7 @@ def flow(wave: Wave, context: RunContext) -> None:
         return
     with context.workspace.warehouse.writing() as transaction:
         for source in context.spec.sources:
-            _apply_source(source, transaction, context)
+            _apply_source(source, wave.interval, transaction, context)
         for transform in context.spec.transforms:
             _catch_up(transform, transaction, context)
         for transform, interval in wave.transforms:
@@ -115,7 +117,9 @@ def _skip_blocked(wave: Wave, context: RunContext) -> None:
             )
 
 
-def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context: RunContext) -> None:
+def _apply_source(
+    source: SourceSpec, interval: Interval | None, transaction: WarehouseTransaction, context: RunContext
+) -> None:
     lake = context.workspace.lake
     known = context.ledger.sources[source.table]
     live = known.live()
@@ -124,7 +128,7 @@ def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context
     if numbers == present:
         return
     step = f"load {known.table}"
-    begun = time.monotonic()
+    begun = context.started(step, known.table)
     receipt = apply_loads(
         Loading(
             source=source,
@@ -144,6 +148,7 @@ def _apply_source(source: SourceSpec, transaction: WarehouseTransaction, context
                 step=step,
                 table=known.table,
                 state=State.DONE,
+                interval=interval if source.interval else None,
                 rows=receipt.inserted,
                 seconds=time.monotonic() - begun,
                 number=max(receipt.loads),

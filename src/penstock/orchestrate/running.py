@@ -301,7 +301,7 @@ def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *
                 chosen.append((transform, interval))
         elif last or transform.table in prepared.early:
             chosen.append((transform, None))
-    flow(Wave(transforms=chosen, codes=prepared.codes), context)
+    flow(Wave(interval=interval, transforms=chosen, codes=prepared.codes), context)
 
 
 def _tables(prepared: _Prepared, context: RunContext) -> dict[str, str]:
