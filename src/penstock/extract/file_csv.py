@@ -147,7 +147,7 @@ def _lines(file: File, content: Content, encoding: str, skip: int) -> list[str]:
         text = data.decode(codec, "ignore" if len(data) < content.bytes else "strict")
     except UnicodeDecodeError:
         raise DataError(
-            f"The file {file.key} is not written in {encoding}", remedy="Name its encoding with csv={'encoding': …}"
+            f"The file {file.key} is not written in {encoding}", remedy="Name its encoding with encoding=…"
         ) from None
     except LookupError:
         raise ConfigurationError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import duckdb
@@ -14,6 +15,8 @@ from penstock.queries.text import identifier, literal
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
 _DETAIL = "sample_size=-1, map_inference_threshold=-1"
 _LARGEST_RECORD = 16 * 2**20
+_NUMBERED = re.compile(r"_\d+\b")
+"""Keys that differ only by case get such names from DuckDB, by which they cannot be asked for."""
 
 
 def json_relation(
@@ -48,10 +51,15 @@ def json_relation(
     notes = [
         f"{name} holds values of several types; it is read as JSON text" for name in types if types[name] == "JSON"
     ]
-    if not any(content.long_numbers for _, content in files):
-        return f"SELECT * FROM {scan}", notes
-    inexact = _inexact(session, scan, types)
-    if not inexact:
+    inexact = _inexact(session, scan, types) if any(content.long_numbers for _, content in files) else []
+    renamed = any(_NUMBERED.search(f"{name} {type_}") for name, type_ in types.items())
+    if renamed and inexact:
+        raise DataError(
+            f"{files[0][0].key} has numbers with more digits than DOUBLE carries, beside keys that end in a number: "
+            "its types cannot be named one by one",
+            remedy="Write such numbers as texts",
+        )
+    if renamed:
         return f"SELECT * FROM {scan}", notes
     notes += [f"{name} holds numbers with more digits than DOUBLE carries; it is read as JSON text" for name in inexact]
     forced = {name: "JSON" if name in inexact else type_ for name, type_ in types.items() if name != file_column}

@@ -22,7 +22,7 @@ from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
 FILE_COLUMN = "_source_file"
-_OPTIONS = ("path", "format", "csv", "records", "compare")
+_OPTIONS = ("path", "format", "csv", "records", "compare", *file_csv.OPTIONS)
 _MEMORY = 256 * 2**20
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _EXPECTED = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -36,7 +36,12 @@ _JSON_PLACE = re.compile(
 
 
 class FilesSource:
-    """The source kind ``files``; options ``path``, ``format``, ``csv``, ``records``, ``compare`` ("content")."""
+    """The source kind ``files``.
+
+    Options: ``path``, ``format``; for CSV ``delimiter``, ``header``, ``encoding``, ``nulls``, ``types``, ``quote``,
+    ``escape``, ``skip``, ``comment``, ``max_line_size``, beside the others or in a table ``csv``; for JSON ``records``,
+    the dotted path to the list of records; ``compare="content"`` trusts checksums alone, not sizes and times.
+    """
 
     def open(self, request: Request) -> FilesExtraction | None:
         """List the files and plan their scans; None if none is new or changed; see the port."""
@@ -195,10 +200,11 @@ def _query(
 
 
 def _csv_options(request: Request) -> Mapping[str, Any]:
-    options = request.source.options.get("csv") or {}
+    given = request.source.options
+    options = given.get("csv") or {}
     if not isinstance(options, Mapping):
         raise ConfigurationError(f"The option csv of {request.source.table} must be a table of options", value=options)
-    return options
+    return {**{name: given[name] for name in file_csv.OPTIONS if name in given}, **options}
 
 
 def _explain(files: Mapping[str, File], error: Exception) -> PenstockError:
@@ -246,12 +252,12 @@ def _explain_csv(text: str, place: str, file: File) -> PenstockError:
     if converted is not None:
         return DataError(
             f"{place} holds a value in column {converted[1]!r} that is no {converted[2]}, as the rows before it are",
-            remedy=f"Read the column as text: csv={{'types': {{{converted[1]!r}: 'VARCHAR'}}}}",
+            remedy=f"Read the column as text: types={{{converted[1]!r}: 'VARCHAR'}}",
         )
     if "unterminated quote" in text:
         return DataError(f"{place} opens a quote that is not closed, or has text after a closing one")
     if "unicode" in text or "encoded" in text:
-        return DataError(f"{place} is not UTF-8", remedy="Name the encoding: csv={'encoding': 'latin-1'}")
+        return DataError(f"{place} is not UTF-8", remedy="Name the encoding: encoding='latin-1'")
     if "Maximum line size" in text:
-        return DataError(f"{place} is longer than 2,000,000 bytes", remedy="Allow it: csv={'max_line_size': …}")
+        return DataError(f"{place} is longer than 2,000,000 bytes", remedy="Allow it with max_line_size=…")
     return DataError(f"{place} is no well-formed {file.format.upper()}")

@@ -65,6 +65,8 @@ def address(request: Request) -> str:
     conninfo = _drivers()
     url = re.sub(r"^postgres(?:ql)?(?:\+\w+)?://", "postgresql://", connection.url)
     extra: dict[str, Any] = {name: connection.secrets[name] for name in _SECRETS if connection.secrets.get(name)}
+    if connection.options.get("user"):
+        extra["user"] = connection.options["user"]
     seconds = connection.options.get("connect_timeout", CONNECT_SECONDS)
     try:
         return str(conninfo.make_conninfo(url, **extra, connect_timeout=seconds, client_encoding="UTF8"))

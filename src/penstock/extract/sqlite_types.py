@@ -129,6 +129,8 @@ def _refuse_strangers(values: Sequence[Any], rung: pa.DataType) -> None:
 
 def _temporal(values: Sequence[Any], rung: pa.DataType) -> pa.Array:
     texts = pa.array(values, pa.string())
+    if pa.types.is_time(rung):
+        return pc.binary_join_element_wise("1970-01-01T", texts, "").cast(TIMESTAMP).cast(rung)
     if pa.types.is_timestamp(rung) and rung.tz is None and pc.any(pc.match_substring(texts, "Z")).as_py():
         raise MisfitError("a zone in a time without one")
     return texts.cast(rung)
