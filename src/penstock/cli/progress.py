@@ -95,6 +95,7 @@ class Tally:
             _checks(self.passed, self.failed),
         ]
         parts += [f"{count(self.quarantined)} set aside" if self.quarantined else "", duration(seconds)]
+        parts.append("rejected" if self.rejected else "")
         return "  ".join(filter(None, parts))
 
 
