@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 from pathlib import Path
 
@@ -48,7 +49,7 @@ def query(number: int, rows: list) -> str:
 def normal(number):
     if number is None:
         return None
-    return "nan" if number != number else number + 0.0
+    return "nan" if math.isnan(number) else number + 0.0
 
 
 def model(loads: list) -> list:
@@ -59,8 +60,8 @@ def model(loads: list) -> list:
         if number in dead:
             continue
         for place, ((a, b), cursor) in enumerate(rows):
-            rank = float("-inf") if cursor is None or cursor != cursor else cursor
-            known = not (cursor is None or cursor != cursor)
+            known = cursor is not None and not math.isnan(cursor)
+            rank = cursor if known else -math.inf
             versions.setdefault((a, normal(b)), []).append((known, rank, number, place))
     found = []
     for key, of_key in versions.items():
@@ -83,7 +84,7 @@ def content(transaction) -> list:
 
 
 @given(history=histories())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_order_and_grouping_gives_the_table_of_the_model(engine: LocalEngine, history) -> None:
     loads, order, cuts, one_transaction = history
     with tempfile.TemporaryDirectory() as folder:
