@@ -53,14 +53,14 @@ def resolve(
     if table and not wanted:
         wanted = {"table": table}
     name = table or wanted.get("table", "").rpartition(".")[2] or _stem(parts.path)
-    return _spec(connection, name, dict(wanted), parts.path), connection
+    return _spec(connection, name, dict(wanted)), connection
 
 
-def _spec(connection: ConnectionSpec, name: str, options: dict[str, str], path: str = "") -> SourceSpec:
+def _spec(connection: ConnectionSpec, name: str, options: dict[str, str]) -> SourceSpec:
     if connection.kind in ("sqlite", "postgres"):
         return SourceSpec(table=name, kind="sql", connection=connection.name, options=options)
     if connection.kind == "rest":
-        return SourceSpec(table=name, kind="rest", connection=connection.name, options={"path": path or "/"})
+        return SourceSpec(table=name, kind="rest", connection=connection.name, options={"path": ""})
     if connection.kind == "files":
         return SourceSpec(table=name, kind="files", connection=connection.name, options={"path": "."})
     raise ConfigurationError(
