@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import duckdb
-import pyarrow as pa
 
 from penstock.extract.port import ArrowBatch, Request
 from penstock.model.specs import ConnectionSpec, SourceSpec
@@ -47,11 +46,12 @@ def read(source: Any, request: Request) -> Read:
             with engine.session() as session:
                 try:
                     described = session.execute(f"DESCRIBE {batch.sql}", list(batch.values)).fetchall()
-                    table: pa.Table = session.execute(batch.sql, list(batch.values)).to_arrow_table()
+                    found = session.execute(batch.sql, list(batch.values)).fetchall()
                 except duckdb.Error as error:
                     raise batch.explain(error) from error
                 types |= {row[0]: row[1] for row in described if row[0] != batch.file_column}
-                rows += table.drop_columns([batch.file_column]).to_pylist()
+                dicts = [dict(zip([row[0] for row in described], values, strict=True)) for values in found]
+                rows += [{key: value for key, value in row.items() if key != batch.file_column} for row in dicts]
         position, notes = extraction.position(), extraction.notes()
         extraction.commit()
     finally:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
 import duckdb
 
@@ -11,6 +12,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
+from penstock.schema import Type, parse, spell
 
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
 _DETAIL = "sample_size=-1, map_inference_threshold=-1"
@@ -38,9 +40,6 @@ def json_relation(
         ConfigurationError: If there is no list at ``records``.
     """
     scan = _scan(files, layout(*files[0]), file_column)
-    column = identifier(file_column)
-    if records is not None:
-        return _records(session, scan, files[0][0], column, records), []
     types = _describe(session, scan)
     if (
         types.get("json") == "JSON"
@@ -48,22 +47,21 @@ def json_relation(
         and not session.execute(f"SELECT 1 FROM {scan} LIMIT 1").fetchone()
     ):
         return None, [f"{files[0][0].key} holds no records"]
-    notes = [
-        f"{name} holds values of several types; it is read as JSON text" for name in types if types[name] == "JSON"
-    ]
-    inexact = _inexact(session, scan, types) if any(content.long_numbers for _, content in files) else []
-    renamed = any(_NUMBERED.search(f"{name} {type_}") for name, type_ in types.items())
-    if renamed and inexact:
+    mixed = [name for name, type_ in types.items() if type_ == "JSON"]
+    notes = [f"{name} holds values of several types; it is read as JSON text" for name in mixed]
+    doubtful = any(content.long_numbers for _, content in files) and any("DOUBLE" in type_ for type_ in types.values())
+    if not any(_NUMBERED.search(f"{name} {type_}") for name, type_ in types.items()):
+        exact = _exact(session, scan, types, notes) if doubtful else types
+        scan = _forced(scan, {name: type_ for name, type_ in exact.items() if name != file_column})
+    elif doubtful:
         raise DataError(
-            f"{files[0][0].key} has numbers with more digits than DOUBLE carries, beside keys that end in a number: "
-            "its types cannot be named one by one",
+            f"{files[0][0].key} has numbers of many digits beside keys that end in a number: their types cannot be "
+            "named one by one, and DOUBLE might round them",
             remedy="Write such numbers as texts",
         )
-    if renamed:
-        return f"SELECT * FROM {scan}", notes
-    notes += [f"{name} holds numbers with more digits than DOUBLE carries; it is read as JSON text" for name in inexact]
-    forced = {name: "JSON" if name in inexact else type_ for name, type_ in types.items() if name != file_column}
-    return f"SELECT * FROM {_forced(scan, forced)}", notes
+    if records is not None:
+        return _records(session, scan, files[0][0], identifier(file_column), records), notes
+    return f"SELECT * FROM {scan}", notes
 
 
 def layout(file: File, content: Content) -> str:
@@ -102,16 +100,44 @@ def _describe(session: duckdb.DuckDBPyConnection, scan: str) -> dict[str, str]:
     return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
 
 
-def _inexact(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str]) -> list[str]:
-    doubtful = [name for name, type_ in types.items() if "DOUBLE" in type_]
-    if not doubtful:
-        return []
-    as_text = _forced(scan, dict.fromkeys(doubtful, "JSON"))
-    flags = ", ".join(
-        f"bool_or(regexp_matches(CAST({identifier(name)} AS VARCHAR), {literal(_LONG)}))" for name in doubtful
-    )
-    row = session.execute(f"SELECT {flags} FROM {as_text}").fetchone()
-    return [name for name, flag in zip(doubtful, row or (), strict=False) if flag]
+def _exact(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str], notes: list[str]) -> dict[str, str]:
+    """Return the types with JSON in the place of each DOUBLE, however deep, that would round an integer."""
+    leaves = [(name, path) for name, type_ in types.items() for path in _doubles(parse(type_), "$")]
+    if not leaves:
+        return types
+    as_json = _forced(scan, dict.fromkeys((name for name, _ in leaves), "JSON"))
+    values = [f"CAST(json_extract({identifier(name)}, {literal(path)}) AS VARCHAR)" for name, path in leaves]
+    flags = ", ".join(f"bool_or(regexp_matches({value}, {literal(_LONG)}))" for value in values)
+    row = session.execute(f"SELECT {flags} FROM {as_json}").fetchone() or ()
+    inexact = {leaf for leaf, flag in zip(leaves, row, strict=False) if flag}
+    for name, path in sorted(inexact):
+        notes.append(f"{name}{path[1:]} holds numbers with more digits than DOUBLE carries; it is read as JSON text")
+    found = dict(types)
+    for name in {name for name, _ in inexact}:
+        paths = {path for leaf, path in inexact if leaf == name}
+        found[name] = spell(_replaced(parse(types[name]), "$", paths))
+    return found
+
+
+def _doubles(type_: Type, path: str) -> list[str]:
+    """Return the JSON paths of the doubles in a type."""
+    if type_.name == "DOUBLE":
+        return [path]
+    return [found for step, member in _members(type_) for found in _doubles(member, path + step)]
+
+
+def _replaced(type_: Type, path: str, inexact: set[str]) -> Type:
+    if path in inexact:
+        return Type("JSON")
+    members = [_replaced(member, path + step, inexact) for step, member in _members(type_)]
+    names = [name for name, _ in type_.members]
+    return replace(type_, members=tuple(zip(names, members, strict=True)))
+
+
+def _members(type_: Type) -> list[tuple[str, Type]]:
+    if type_.name == "STRUCT":
+        return [('."' + name.replace('"', '\\"') + '"', member) for name, member in type_.members]
+    return [("[*]", member) for _, member in type_.members]
 
 
 def _records(session: duckdb.DuckDBPyConnection, scan: str, file: File, column: str, records: str) -> str:

@@ -21,7 +21,7 @@ from penstock.model.specs import WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
-FILE_COLUMN = "_source_file"
+FILE_COLUMN = "_penstock_source_file"
 _OPTIONS = ("path", "format", "csv", "records", "compare", *file_csv.OPTIONS)
 _MEMORY = 256 * 2**20
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
