@@ -223,6 +223,25 @@ def test_runs_are_updated_and_newest_first(catalog: Catalog) -> None:
     assert len(catalog.runs(limit=None)) == 2
 
 
+def test_a_run_that_is_dropped_leaves_nothing(catalog: Catalog) -> None:
+    catalog.put_run(run(1))
+    catalog.put_run(run(2))
+    catalog.drop_run(run(1).id)
+    catalog.drop_run(run(1).id)
+    assert catalog.runs() == (run(2),)
+
+
+def test_steps_that_found_their_result_unchanged(catalog: Catalog) -> None:
+    same = StepReceipt(step="transform delays", table="delays", state=State.UNCHANGED, fingerprint="f1", number=3)
+    other = dataclasses.replace(same, table="routes")
+    for number in (2, 1):
+        for _ in range(2):
+            catalog.put_run(run(number, steps=(same, dataclasses.replace(same, fingerprint=""), other)))
+    assert catalog.unchanged("delays") == (same, same)  # type: ignore[attr-defined]
+    catalog.clear()
+    assert catalog.unchanged("delays") == ()  # type: ignore[attr-defined]
+
+
 def test_a_run_is_found_by_a_unique_beginning(catalog: Catalog) -> None:
     catalog.put_run(run(1))
     catalog.put_run(run(2))
@@ -309,15 +328,24 @@ def test_threads_share_a_catalog(catalog: Catalog) -> None:
 
 
 def test_a_large_catalog_answers_fast(catalog: Catalog) -> None:
-    for table in (TABLE, *(f"raw_{n}" for n in range(9))):
-        entries: list[Entry] = []
-        for number in range(1, 2001, 2):
-            file = DataFile(path=f"created_at=x/part-{number}.parquet", rows=1000, bytes=50_000)
-            work = read(number - 1, number, day(number))
-            entries.append(load(number, table=table, files=(file,), work=work, rows=1000))
-            if number < 1990:
-                entries.append(verdict(number + 1, number, table=table))
-        catalog.index(entries)
+    """Measured in processor time of this thread, since others share the machine; on the clock with room for them."""
+    entries: list[Entry] = []
+    for number in range(1, 2001, 2):
+        file = DataFile(path=f"created_at=x/part-{number}.parquet", rows=1000, bytes=50_000)
+        entries.append(load(number, files=(file,), work=read(number - 1, number, day(number)), rows=1000))
+        if number < 1990:
+            entries.append(verdict(number + 1, number))
+    catalog.index(entries)
+    columns = (
+        "number, kind, created_at, run, interval_start, interval_end, verdict, verdict_number, load, superseded, "
+        "positioned, fingerprint, body"
+    )
+    with catalog._database.writing() as statements:  # type: ignore[attr-defined]
+        for copy in range(9):
+            statements.rows(
+                f"INSERT INTO entries (table_name, {columns}) SELECT ?, {columns} FROM entries WHERE table_name = ?",
+                (f"raw_{copy}", TABLE),
+            )
     catalog.put_run(run(1))
     questions: dict[str, Callable[[], Any]] = {
         "head": lambda: catalog.head(TABLE),
@@ -333,13 +361,14 @@ def test_a_large_catalog_answers_fast(catalog: Catalog) -> None:
     slow = {}
     for name, question in questions.items():
         question()
-        times = []
+        worked, waited = [], []
         for _ in range(20):
-            start = time.perf_counter()
+            began, begun = time.thread_time(), time.perf_counter()
             question()
-            times.append(time.perf_counter() - start)
-        if min(times) > 0.010:
-            slow[name] = min(times)
+            worked.append(time.thread_time() - began)
+            waited.append(time.perf_counter() - begun)
+        if min(worked) > 0.010 or min(waited) > 0.050:
+            slow[name] = (min(worked), min(waited))
     assert not slow
     assert len(catalog.pending(TABLE)) == 5
     assert len(catalog.intervals_done(TABLE)) == 995

@@ -16,7 +16,7 @@ import pytest
 
 from penstock.catalog import sqlite as sqlite_catalog
 from penstock.catalog.migrations import MIGRATIONS, Migration, migrate
-from penstock.catalog.opening import open_catalog, set_aside
+from penstock.catalog.opening import open_catalog, set_aside, set_aside_if_damaged
 from penstock.catalog.port import Catalog
 from penstock.catalog.sqlite import SqliteCatalog, SqliteDatabase
 from penstock.errors import BugError, ConfigurationError, DataError, TransientError
@@ -126,6 +126,20 @@ def test_a_damaged_file_is_set_aside_with_its_log(tmp_path: Path) -> None:
     catalog = open_catalog(url)
     assert catalog.tables() == ()
     catalog.close()
+
+
+@pytest.mark.parametrize("keep", [0, 100, 4096, 50_000, None])
+def test_only_a_damaged_catalog_is_set_aside_for_a_rebuild(tmp_path: Path, keep: int | None) -> None:
+    path = filled(tmp_path / "catalog.db")
+    if keep is not None:
+        os.truncate(path, keep)
+    aside = set_aside_if_damaged(f"sqlite:///{path}", NOW)
+    assert (aside is not None) == (keep not in (None, 0))
+    catalog = SqliteCatalog(path)
+    assert catalog.head("raw_t") == (1999 if keep is None else 0)
+    catalog.close()
+    assert set_aside_if_damaged("postgresql://h/d", NOW) is None
+    assert set_aside_if_damaged(f"sqlite:///{tmp_path}/nowhere.db", NOW) is None
 
 
 def test_a_folder_that_cannot_be_made_gets_a_sentence(tmp_path: Path) -> None:

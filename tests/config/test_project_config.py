@@ -221,6 +221,12 @@ def test_a_password_with_any_character_can_be_filled_into_a_url(write: Write) ->
     assert connection.url == "postgresql://u@h:1/d"
 
 
+def test_a_place_filled_into_a_url_stays_a_place(write: Write, tmp_path: Path) -> None:
+    path = write(LEAST + '[connections.a]\nurl = "sqlite:///${FOLDER}/team@home.db"\n')
+    assert load(path, FOLDER="a/b").connections["a"].url == f"sqlite:///{tmp_path}/a/b/team%40home.db"
+    assert load(path, FOLDER="/srv").connections["a"].url == "sqlite:////srv/team%40home.db"
+
+
 def test_variables_override_the_file(write: Write, tmp_path: Path) -> None:
     config = load(
         write(WHOLE),

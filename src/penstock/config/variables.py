@@ -100,9 +100,7 @@ class Variables:
                 )
             filled.append(match[2])
             found = self._look_up(match[2], match[3], path)
-            # What stands between :// and @ is a name or a password, which may hold any character.
-            in_user = "://" in value[: match.start()] and "@" in value[match.end() :]
-            return quote(found, safe="") if in_user else found
+            return quote(found, safe="") if _names_user(value[: match.start()], value[match.end() :]) else found
 
         text = _REFERENCE.sub(fill, value)
         return Veiled(text) if filled else text
@@ -121,6 +119,12 @@ class Variables:
             remedy=f"Set it in the environment or in {self._file.parent / '.env'}"
             + (f"; did you mean {guess}?" if guess else ""),
         )
+
+
+def _names_user(before: str, after: str) -> bool:
+    """Say whether a reference stands where a URL has a name or password, which may hold any character."""
+    _, scheme_ends, since = before.rpartition("://")
+    return bool(scheme_ends) and "/" not in since and "@" in re.split(r"[/?#]", after, maxsplit=1)[0]
 
 
 def _env_file(path: Path) -> dict[str, str]:
