@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.dataset.joining import AT, Join, clause, key, resolve, selected, usable_rows
+from penstock.dataset.joining import AT, PLACE, Join, candidates, key, matches, resolve, usable_rows, widened
 from penstock.errors import ConfigurationError
 from penstock.model.specs import DatasetSpec, FeatureSpec
 
@@ -73,7 +73,7 @@ def joined(
         "l",
         pa.table(
             {
-                "place": pa.array(range(len(labels)), pa.int64()),
+                PLACE: pa.array(range(len(labels)), pa.int64()),
                 key(0, 0): pa.array([label[0] for label in labels], pa.int64()),
                 AT: pa.array([at(label[1]) for label in labels], moment),
             }
@@ -91,10 +91,13 @@ def joined(
         ),
     )
     join = plan(spec)
-    query = f"select s.place, {', '.join(selected(join, 0))} from l as s {clause(join, 0, 'f', 'l')} order by place"
-    assert " OR " not in clause(join, 0, "f", "l").split(" ON ")[-1]
-    assert "LIMIT" not in query.upper()
-    return connection.execute(query).fetchall()
+    asof = matches(join, 0, "found", "l")
+    assert " OR " not in asof.split(" ON ")[-1]
+    assert "LIMIT" not in asof.upper()
+    connection.execute(f"create or replace temp table found as {candidates(join, 0, 'f', 'l')}")
+    connection.execute(f"create or replace temp table matched as {asof}")
+    query = widened(join, "found", "matched", "l")
+    return connection.execute(f"select {PLACE}, f_value, f_known_at from ({query}) order by all").fetchall()
 
 
 def plan(spec: FeatureSpec) -> Join:
@@ -119,7 +122,7 @@ specs = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     spec=specs,
     labels=st.lists(st.tuples(keys, micros), max_size=40),
@@ -202,12 +205,12 @@ def test_duplicated_samples_are_all_kept(connection: duckdb.DuckDBPyConnection) 
 
 def test_each_key_and_moment_has_one_usable_row(connection: duckdb.DuckDBPyConnection) -> None:
     joined(connection, SPEC, [(1, 9)], [(1, 0, 4, 1), (1, 1, 4, 2), (1, 2, 3, 3), (1, 2, 3, 4), (1, 2, None, 5)])
-    rows = connection.execute(usable_rows(plan(SPEC), 0, "f", "l")).fetchall()
+    rows = connection.execute(usable_rows(plan(SPEC), "found")).fetchall()
     assert [(row[1], row[2]) for row in rows] == [(at(3), at(2))]
 
 
 @pytest.mark.parametrize(
-    ("label_time", "feature_time", "matches"),
+    ("label_time", "feature_time", "joins"),
     [
         ("timestamp '2013-03-10 07:00:00'", "timestamptz '2013-03-10 03:00:00-04'", True),
         ("timestamptz '2013-03-10 06:59:59.999999+00'", "timestamp '2013-03-10 07:00:00'", False),
@@ -222,12 +225,12 @@ def test_each_key_and_moment_has_one_usable_row(connection: duckdb.DuckDBPyConne
         ("timestamptz '2013-11-03 05:30:00+00'", "timestamptz '2013-11-03 01:30:00-05'", False),
     ],
 )
-def test_times_of_all_types_and_zones_compare(bench: Any, label_time: str, feature_time: str, matches: bool) -> None:
+def test_times_of_all_types_and_zones_compare(bench: Any, label_time: str, feature_time: str, joins: bool) -> None:
     bench.table("l", f"select 1 as k, {label_time} as at, true as y")
     bench.table("f", f"select 1 as k, {feature_time} as event, 5 as value")
     feature = FeatureSpec(table="f", on=("k",), event_time="event")
     receipt = bench.build(DatasetSpec(name="d", table="l", label="y", event_time="at", features=(feature,)))
-    assert [row["f_value"] for row in bench.rows(receipt)] == [5 if matches else None]
+    assert [row["f_value"] for row in bench.rows(receipt)] == [5 if joins else None]
 
 
 @pytest.mark.parametrize(

@@ -10,10 +10,10 @@ from datetime import datetime
 import duckdb
 
 from penstock import names
-from penstock.dataset.joining import clause, is_number, selected, unusable_count
-from penstock.dataset.manifest import FILE, GROUP, Manifest, SplitFigures, parse, seal
+from penstock.dataset.joining import PLACE, candidates, is_number, matches, unusable_count, widened
+from penstock.dataset.manifest import FILE, Manifest, SplitFigures, parse, seal
 from penstock.dataset.receipts import DatasetReceipt
-from penstock.dataset.sampling import PLACE, SPLIT, Layout, lay_out, samples_query
+from penstock.dataset.sampling import SPLIT, Layout, lay_out, samples_query
 from penstock.dataset.shards import Writing, column_of, write_shards
 from penstock.errors import BugError, ConfigurationError, DataError, TransientError
 from penstock.model import codec
@@ -28,6 +28,8 @@ FORMAT = 1
 """Changed when the same declaration and versions would give other rows or another layout."""
 _SAMPLES = "_penstock_samples"
 _JOINED = "_penstock_joined"
+_FOUND = "_penstock_candidates"
+_MATCHED = "_penstock_matched"
 _MOST_LABELS = 20
 
 
@@ -193,7 +195,7 @@ def _tables(spec: Building, connection: duckdb.DuckDBPyConnection) -> dict[str, 
 def _sample(spec: Building, layout: Layout, connection: duckdb.DuckDBPyConnection) -> int:
     """Make the table of labelled samples; return how many rows have no label."""
     relation = spec.relations[spec.dataset.table]
-    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_SAMPLES} AS {samples_query(layout, relation)}")
+    _make(connection, _SAMPLES, samples_query(layout, relation))
     total = connection.execute(f"SELECT count(*) FROM {relation}").fetchall()[0][0]
     return int(total) - _count(connection, _SAMPLES)
 
@@ -204,25 +206,29 @@ def _join(spec: Building, layout: Layout, connection: duckdb.DuckDBPyConnection)
     Raises:
         BugError: The join dropped or multiplied samples.
     """
-    taken = {
-        name: f"s.{identifier(name)}" for name, role in layout.roles.items() if role not in ("feature", "known_at")
-    }
-    joined = [part for number, join in enumerate(layout.joins) for part in selected(join, number)]
-    kept = [taken[name] for name in taken if name != GROUP]
-    group = [f"s.{GROUP}"] if GROUP in taken else []
-    clauses = [
-        clause(join, number, spec.relations[join.spec.table], _SAMPLES) for number, join in enumerate(layout.joins)
-    ]
-    connection.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_JOINED} AS SELECT s.{SPLIT}, s.{PLACE}, {', '.join([*kept, *joined, *group])} "
-        f"FROM {_SAMPLES} AS s {' '.join(clauses)} ORDER BY s.{SPLIT}, s.{PLACE}"
-    )
-    samples, rows = _count(connection, _SAMPLES), _count(connection, _JOINED)
+    samples = _count(connection, _SAMPLES)
+    current = _SAMPLES
+    for number, join in enumerate(layout.joins):
+        # one sort at a time, from and to tables that spill: what the engine holds does not grow with the joins
+        following = f"{_JOINED}_{number}"
+        _make(connection, _FOUND, candidates(join, number, spec.relations[join.spec.table], current))
+        _make(connection, _MATCHED, matches(join, number, _FOUND, current))
+        _make(connection, following, widened(join, _FOUND, _MATCHED, current))
+        for done in (_FOUND, _MATCHED, current):
+            connection.execute(f"DROP TABLE {done}")
+        current = following
+    ordered = f"SELECT {SPLIT}, {PLACE}, {identifiers(layout.roles)} FROM {current} ORDER BY {PLACE}"
+    _make(connection, _JOINED, ordered)
+    connection.execute(f"DROP TABLE {current}")
+    rows = _count(connection, _JOINED)
     if samples != rows:
         raise BugError(f"The features of training set {spec.dataset.name!r} made {rows} rows of {samples} samples")
-    connection.execute(f"DROP TABLE {_SAMPLES}")
     relation = connection.sql(f"SELECT {identifiers(layout.roles)} FROM {_JOINED}")
     return tuple(column_of(name, str(type_)) for name, type_ in zip(relation.columns, relation.types, strict=True))
+
+
+def _make(connection: duckdb.DuckDBPyConnection, table: str, query: str) -> None:
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {table} AS {query}")
 
 
 def _figures(layout: Layout, connection: duckdb.DuckDBPyConnection) -> dict[str, SplitFigures]:

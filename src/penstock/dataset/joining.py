@@ -21,6 +21,8 @@ from penstock.queries.text import identifier
 
 AT = "_penstock_at"
 """The moment of a sample, in UTC."""
+PLACE = "_penstock_place"
+"""The number of a sample, from 0, in the order of splits and within them."""
 INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
 _NUMBERS = (
     "TINYINT",
@@ -150,35 +152,89 @@ def moment(column: str, type_: str, *, late: bool, where: str) -> str:
     return f"CAST(make_timestamp(({nanos} - {rest}) // 1000{carry}) AS TIMESTAMPTZ)"
 
 
-def usable_rows(join: Join, number: int, relation: str, samples: str) -> str:
-    """Return the query of the rows of a feature table that can be an answer, one for each key and moment.
+def candidates(join: Join, number: int, relation: str, samples: str) -> str:
+    """Return the query of the rows of a feature table that some sample could use.
 
     Args:
         join: The join.
-        number: Its place, which names it.
+        number: Its place, which names the keys in the table of samples.
         relation: The feature table, as SQL that stands in a FROM clause.
         samples: The table of the samples: rows of other keys, or usable only after all samples, are left out early.
 
     Returns:
-        Columns ``k0`` …, ``usable``, ``event``, ``c0`` … .
+        Columns ``k0`` …, ``usable``, ``event``, ``known``, ``tie``, ``c0`` … .
     """
-    keys = ", ".join(f"{identifier(right)} AS k{number}" for number, (_, right) in enumerate(join.keys))
-    columns = ", ".join(f"{identifier(taken.column)} AS c{number}" for number, taken in enumerate(join.taken))
-    listed = ", ".join(f"c{number}" for number in range(len(join.taken)))
-    partition = ", ".join(f"k{number}" for number in range(len(join.keys)))
-    tie = f"hash({', '.join(join.parts)})" if join.parts else "0"
+    keys = ", ".join(f"{identifier(right)} AS k{place}" for place, (_, right) in enumerate(join.keys))
+    columns = "".join(f", {identifier(taken.column)} AS c{place}" for place, taken in enumerate(join.taken))
     present = " AND ".join(f"{identifier(right)} IS NOT NULL" for _, right in join.keys)
-    comma = ", " if listed else ""
+    tie = f"hash({', '.join(join.parts)})" if join.parts else "0"
     return (
-        f"SELECT {partition}, usable, event{comma}{listed} FROM ("
-        f"SELECT *, lead(usable) OVER w AS following, max(event) OVER w AS newest FROM ("
-        f"SELECT *, {tie} AS tie FROM (SELECT * FROM ("
-        f"SELECT {keys}, {join.usable} AS usable, {join.event} AS event, {join.tie} AS known{comma}{columns} "
+        f"SELECT *, {tie} AS tie FROM ("
+        f"SELECT {keys}, {join.usable} AS usable, {join.event} AS event, {join.tie} AS known{columns} "
         f"FROM {relation} WHERE {present} AND {join.event} IS NOT NULL AND {join.tie} IS NOT NULL) AS f "
-        f"SEMI JOIN {samples} AS s ON {_equal(join, number, 'f')} WHERE usable <= (SELECT max({AT}) FROM {samples}))) "
-        f"WINDOW w AS (PARTITION BY {partition} ORDER BY usable, event, known, tie "
+        f"SEMI JOIN {samples} AS s ON {_equal(join, number, 'f')} WHERE usable <= (SELECT max({AT}) FROM {samples})"
+    )
+
+
+def usable_rows(join: Join, found: str) -> str:
+    """Return the query of the candidates that can be an answer: one for each key and moment.
+
+    It carries no feature, so that what is sorted does not grow with the width of a row.
+
+    Args:
+        join: The join.
+        found: The table of the candidates.
+
+    Returns:
+        Columns ``k0`` …, ``usable``, ``event`` and ``r``, the row of the candidate.
+    """
+    keys = ", ".join(f"k{place}" for place in range(len(join.keys)))
+    return (
+        f"SELECT {keys}, usable, event, r FROM ("
+        f"SELECT {keys}, usable, event, r, lead(usable) OVER w AS following, max(event) OVER w AS newest "
+        f"FROM (SELECT {keys}, usable, event, known, tie, rowid AS r FROM {found}) "
+        f"WINDOW w AS (PARTITION BY {keys} ORDER BY usable, event, known, tie "
         f"ROWS BETWEEN UNBOUNDED PRECEDING AND CURRENT ROW)) "
         f"WHERE event = newest AND (following IS NULL OR following > usable)"
+    )
+
+
+def matches(join: Join, number: int, found: str, samples: str) -> str:
+    """Return the query of the candidate of each sample that has one; what is too old at its moment counts as none.
+
+    Args:
+        join: The join.
+        number: Its place, which names the keys in the table of samples.
+        found: The table of the candidates.
+        samples: The table of the samples.
+
+    Returns:
+        Columns ``PLACE`` of the sample, ``usable`` and ``r`` of the candidate.
+    """
+    age = join.spec.expires_after
+    fresh = "" if age is None else f" WHERE epoch_us(s.{AT}) - epoch_us(u.event) < {_microseconds(age)}"
+    return (
+        f"SELECT s.{PLACE}, u.usable, u.r FROM {samples} AS s ASOF JOIN ({usable_rows(join, found)}) AS u "
+        f"ON {_equal(join, number, 'u')} AND s.{AT} >= u.usable{fresh}"
+    )
+
+
+def widened(join: Join, found: str, matched: str, samples: str) -> str:
+    """Return the query of the samples with the features of their candidates; each sample stays one row.
+
+    Args:
+        join: The join.
+        found: The table of the candidates.
+        matched: The table of the matches.
+        samples: The table of the samples.
+    """
+    columns = [f"c.c{place} AS {identifier(taken.name)}" for place, taken in enumerate(join.taken)]
+    columns.append(f"m.usable AS {identifier(join.known_at)}")
+    names_only = ", ".join(f"f.{identifier(name)}" for name in (*(taken.name for taken in join.taken), join.known_at))
+    return (
+        f"SELECT s.*, {names_only} FROM {samples} AS s LEFT JOIN ("
+        f"SELECT m.{PLACE}, {', '.join(columns)} FROM {matched} AS m JOIN {found} AS c ON c.rowid = m.r"
+        f") AS f ON s.{PLACE} = f.{PLACE}"
     )
 
 
@@ -188,35 +244,8 @@ def unusable_count(join: Join, relation: str) -> str:
     return f"SELECT count(*) FROM {relation} WHERE {absent} OR {join.event} IS NULL OR {join.tie} IS NULL"
 
 
-def clause(join: Join, number: int, relation: str, samples: str) -> str:
-    """Return the join clause of the ``number``-th feature table: ``ASOF LEFT JOIN (…) AS f0 ON …``.
-
-    Args:
-        join: The join.
-        number: Its place, which names it.
-        relation: The feature table, as SQL that stands in a FROM clause.
-        samples: The table of the samples, whose alias is ``s`` and whose keys are named by ``key``.
-    """
-    alias = f"f{number}"
-    return (
-        f"ASOF LEFT JOIN ({usable_rows(join, number, relation, samples)}) AS {alias} "
-        f"ON {_equal(join, number, alias)} AND s.{AT} >= {alias}.usable"
-    )
-
-
 def _equal(join: Join, number: int, alias: str) -> str:
     return " AND ".join(f"s.{identifier(key(number, place))} = {alias}.k{place}" for place in range(len(join.keys)))
-
-
-def selected(join: Join, number: int) -> list[str]:
-    """Return the select list of the joined columns; what is too old at the sample's moment becomes null."""
-    age = join.spec.expires_after
-    fresh = "" if age is None else f"epoch_us(s.{AT}) - epoch_us(f{number}.event) < {_microseconds(age)}"
-    parts = [(f"f{number}.c{place}", taken.name) for place, taken in enumerate(join.taken)]
-    parts.append((f"f{number}.usable", join.known_at))
-    return [
-        f"{f'CASE WHEN {fresh} THEN {source} END' if fresh else source} AS {identifier(name)}" for source, name in parts
-    ]
 
 
 def key(number: int, place: int) -> str:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from penstock.dataset.joining import AT, INTERNAL, Join, find, key, moment, resolve
+from penstock.dataset.joining import AT, INTERNAL, PLACE, Join, find, key, moment, resolve
 from penstock.dataset.manifest import GROUP
 from penstock.errors import ConfigurationError
 from penstock.model.specs import DatasetSpec, SplitSpec
@@ -14,7 +14,6 @@ from penstock.queries.edges import expression
 from penstock.queries.text import identifier, literal
 
 SPLIT = "_penstock_split"
-PLACE = "_penstock_place"
 _HASH = "_penstock_hash"
 _UNITS = 2**52
 _SPLIT_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,62}")
@@ -117,8 +116,8 @@ def samples_query(layout: Layout, relation: str) -> str:
         relation: The table of samples, as SQL that stands in a FROM clause.
 
     Returns:
-        Columns ``SPLIT``, ``PLACE`` (from 0 within the split), ``AT``, the keys of the joins, ``GROUP`` where there
-        is a split, then the kept columns and the label.
+        Columns ``SPLIT``, ``PLACE`` (splits in the order of their names), ``AT``, the keys of the joins, ``GROUP``
+        where there is a split, then the kept columns and the label.
     """
     spec = layout.spec
     split = spec.split
@@ -141,10 +140,7 @@ def samples_query(layout: Layout, relation: str) -> str:
         parts.append(f"CASE WHEN {absent} THEN NULL ELSE {hashed} END AS {GROUP}")
     inner = f"SELECT {', '.join([*parts, *kept, label])} FROM {relation} AS {identifier(spec.table)}"
     placed = f"SELECT *, {split_sql(split)} AS {SPLIT} FROM ({inner}) WHERE {identifier(spec.label_name)} IS NOT NULL"
-    return (
-        f"SELECT * EXCLUDE ({_HASH}), row_number() OVER (PARTITION BY {SPLIT} ORDER BY {_HASH}) - 1 AS {PLACE} "
-        f"FROM ({placed})"
-    )
+    return f"SELECT * EXCLUDE ({_HASH}), row_number() OVER (ORDER BY {SPLIT}, {_HASH}) - 1 AS {PLACE} FROM ({placed})"
 
 
 def split_sql(split: SplitSpec | None, hashed: str = f"coalesce({GROUP}, md5('alone:' || {_HASH}))") -> str:

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import duckdb
 
+from penstock.dataset.joining import PLACE
 from penstock.dataset.manifest import Shard
-from penstock.dataset.sampling import PLACE, SPLIT
 from penstock.model.entries import Column
 from penstock.model.events import Advance
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import identifier
 from penstock.schema import storage, store
 from penstock.stores import parquet
 from penstock.stores.objects import file_error
@@ -33,7 +33,7 @@ class Writing:
     """What to write.
 
     Attributes:
-        relation: The table of joined samples, with ``SPLIT`` and ``PLACE``.
+        relation: The table of joined samples, with ``PLACE``.
         columns: The columns of the shards.
         splits: Split to its samples.
         rows_per_shard: The most samples in one file.
@@ -58,10 +58,16 @@ def write_shards(
 ) -> tuple[Shard, ...]:
     """Write ``{split}-{i:05d}-of-{n:05d}.parquet`` for each split; each is durable when this returns."""
     shards = []
-    for split, rows in spec.splits.items():
-        count = -(-rows // spec.rows_per_shard)
+    end = 0
+    for split in sorted(spec.splits):
+        begin, end = end, end + spec.splits[split]
+        count = -(-spec.splits[split] // spec.rows_per_shard)
         for number in range(count):
-            shard = _write(spec, (split, number, count), connection, objects)
+            first = begin + number * spec.rows_per_shard
+            path = f"{split}-{number:05d}-of-{count:05d}.parquet"
+            uri = objects.uri(f"{spec.folder}/{path}")
+            written, checksum = _write(spec, (first, min(first + spec.rows_per_shard, end)), connection, uri)
+            shard = Shard(path=path, split=split, rows=written.rows, bytes=written.bytes, sha256=checksum)
             shards.append(shard)
             if advance is not None:
                 advance(shard.rows, shard.bytes)
@@ -78,24 +84,19 @@ def digest(path: str | Path) -> str:
 
 
 def _write(
-    spec: Writing, place: tuple[str, int, int], connection: duckdb.DuckDBPyConnection, objects: Objects
-) -> Shard:
-    split, number, count = place
-    path = f"{split}-{number:05d}-of-{count:05d}.parquet"
-    uri = objects.uri(f"{spec.folder}/{path}")
-    first = number * spec.rows_per_shard
+    spec: Writing, places: tuple[int, int], connection: duckdb.DuckDBPyConnection, uri: str
+) -> tuple[parquet.Written, str]:
+    """Write the samples from the first place until before the second; return the checksum too."""
     columns = ", ".join(
         f"{store(identifier(column.name), column.type) if column.stored else identifier(column.name)} "
         f"AS {identifier(column.name)}"
         for column in spec.columns
     )
     query = (
-        f"SELECT {columns} FROM {spec.relation} WHERE {SPLIT} = {literal(split)} AND {PLACE} >= {first} "
-        f"AND {PLACE} < {first + spec.rows_per_shard} ORDER BY {PLACE}"
+        f"SELECT {columns} FROM {spec.relation} WHERE {PLACE} >= {places[0]} AND {PLACE} < {places[1]} ORDER BY {PLACE}"
     )
     written = parquet.write(connection, query, uri, {})
     try:
-        checksum = digest(uri)
+        return written, digest(uri)
     except OSError as error:
         raise file_error(error, uri, "read") from error
-    return Shard(path=path, split=split, rows=written.rows, bytes=written.bytes, sha256=checksum)
