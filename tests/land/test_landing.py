@@ -179,6 +179,16 @@ def test_a_scan_of_many_files_counts_the_rows_of_each(place, tmp_path):
     assert [row[0] for row in place.rows(entry, "id")] == expected
 
 
+def test_a_scan_of_one_file_keeps_its_order(place, tmp_path):
+    path = tmp_path / "one.csv"
+    path.write_text("id,name\n" + "".join(f"{row},x{row}\n" for row in range(500_000)))
+    sql = f"SELECT * FROM read_csv('{path}', filename='f')"
+    entry = place.land([Scan(sql, origins=(("one.csv", {}),), file_column="f")]).entry
+    assert [row[0] for row in place.rows(entry, "id")] == list(range(500_000))
+    assert [(o.uri, o.first, o.rows) for o in entry.origins] == [("one.csv", 0, 500_000)]
+    assert types(entry) == {"id": "BIGINT", "name": "VARCHAR"}
+
+
 def test_a_scan_that_breaks_is_explained_by_its_reader_and_leaves_nothing(place, tmp_path):
     (tmp_path / "bad.csv").write_text("id\n1\n2\nx\n")
     sql = f"SELECT * FROM read_csv('{tmp_path}/bad.csv', columns={{'id': 'BIGINT'}}, filename='f')"
@@ -419,6 +429,19 @@ def test_rows_at_the_boundary_come_once(place):
     )
     assert third.entry is None
     assert len(place.files()) == 2
+
+
+def test_a_hundred_thousand_rows_with_one_cursor_value_are_told_apart(place):
+    first = place.land([batch({"c": [7] * 100_000, "id": pa.arange(0, 100_000)})], cursor="c").entry
+    again = batch({"c": [7] * 100_001, "id": pa.arange(0, 100_001)})
+    entry = place.land([again], cursor="c", boundary=(first,)).entry
+    assert place.rows(entry) == [(7, 100_000)]
+
+
+def test_null_cursors_at_the_boundary_come_once_too(place):
+    first = place.land([batch({"c": [1, None], "v": [1, 2]})], cursor="c").entry
+    entry = place.land([batch({"c": [None, None, 2], "v": [2, 3, 4]})], cursor="c", boundary=(first,)).entry
+    assert place.rows(entry) == [(None, 3), (2, 4)]
 
 
 def test_with_a_key_a_repeated_row_is_one(place):

@@ -122,14 +122,13 @@ class Columns:
         """Key incoming columns by the name under which the table knows them; case alone makes no new column."""
         known = {**self._prior, **self._new}
         exact = {column.name for column in incoming}
-        folded: dict[str, list[str]] = {}
-        for name in known:
-            folded.setdefault(name.lower(), []).append(name)
+        free = _folded(name for name in known if name not in exact)
+        strange = _folded(column.name for column in incoming if column.name not in known)
         found: dict[str, Incoming] = {}
         for column in incoming:
-            alike = folded.get(column.name.lower(), [])
-            same = column.name not in known and len(alike) == 1 and alike[0] not in exact
-            found[alike[0] if same else column.name] = column
+            folded = column.name.lower()
+            alone = column.name not in known and len(strange[folded]) == 1 and len(free.get(folded, ())) == 1
+            found[free[folded][0] if alone else column.name] = column
         return found
 
     def _learn(self, found: dict[str, Incoming]) -> None:
@@ -156,11 +155,10 @@ class Columns:
 
     def _converted(self, came: Incoming, column: Column) -> str:
         wanted = _typed(column).type
-        if came.type not in (wanted, _NULL) and column.type == "VARCHAR" and came.type in NUMBERS:
-            self._notes[
-                f"{self._table}: {column.name!r} came as {came.type} and is kept as text, as it was before; "
-                "leading zeros may have been lost where the source guessed the type"
-            ] = None
+        if wanted == "VARCHAR" and came.type not in ("VARCHAR", "JSON", _NULL):
+            said = f"{self._table}: {column.name!r} came as {came.type} and is kept as text, which it was before"
+            zeros = "; leading zeros may be lost where the source guessed its type" if came.type in NUMBERS else ""
+            self._notes[said + zeros] = None
         return store(convert(came.expression, came.type, wanted, column.name, self._table), wanted)
 
 
@@ -239,6 +237,13 @@ def _text(type_: Type) -> Type:
     if type_.name == "NULL":
         return Type("VARCHAR")
     return replace(type_, members=tuple((name, _text(member)) for name, member in type_.members))
+
+
+def _folded(names: Iterable[str]) -> dict[str, list[str]]:
+    folded: dict[str, list[str]] = {}
+    for name in names:
+        folded.setdefault(name.lower(), []).append(name)
+    return folded
 
 
 def _listed(names: Iterable[str]) -> str:

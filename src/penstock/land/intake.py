@@ -193,7 +193,7 @@ class Intake:
         described = self._described(scan.sql, scan.values, scan.explain)
         incoming = [Incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
         plan = self._columns.plan(incoming)
-        if scan.file_column is not None and len(scan.origins) > 1:
+        if scan.file_column is not None and len(scan.origins) != 1:
             self._stream(scan, plan)
         else:
             self._copy(scan, plan)
@@ -207,7 +207,7 @@ class Intake:
         query = plan.query(f"({scan.sql})", number=self._number)
         with sentences(self._folder.table.name, plan.columns):
             written = write(self._connection, query, place, types, scan.values, scan.explain)
-        uri, detail = scan.origins[0] if scan.origins else ("", {})
+        uri, detail = scan.origins[0] if scan.origins else (self._folder.table.name, {})
         if written.rows:
             self._parts.append(Part(path, place, written, plan.columns, ((uri, detail, written.rows),)))
         self._rows += written.rows

@@ -86,6 +86,9 @@ class Folder:
         for place in self._made:
             if place not in kept:
                 discard(place)
+        if self._made and not kept:
+            with contextlib.suppress(OSError):
+                os.rmdir(os.path.dirname(self._made[0]))
 
 
 class ArrowFile:
