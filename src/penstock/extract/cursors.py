@@ -53,7 +53,8 @@ class Form:
             return int(at.timestamp()) * self.unit + at.microsecond * self.unit // 1_000_000
         text = at.date().isoformat()
         parts = [f"{at.hour:02d}", f":{at.minute:02d}", f":{at.second:02d}"]
-        if at.microsecond:
+        # "Z" sorts after ".", so that 10:00:00Z would come after 10:00:00.5Z: such texts are parted at whole seconds.
+        if at.microsecond and self.zone != "Z":
             parts.append(f".{at.microsecond:06d}".rstrip("0"))
         while parts and parts[-1].strip(":0") == "":
             parts.pop()
@@ -104,15 +105,15 @@ def resume(request: Request) -> Mapping[str, Any] | None:
 
 
 def behind(value: Any, cursor_type: str, lag: timedelta, table: str) -> Any:
-    """Return a cursor value moved back by the lag, in its own form.
+    """Return the bound from which reading resumes: a cursor value moved back by the lag, in its own form.
 
     Raises:
         ConfigurationError: If the value is not a time, so that a lag in time means nothing.
     """
-    if not lag:
+    form = form_of([value]) if isinstance(value, str) else None
+    if not lag and (form is None or form.zone != "Z"):
         return value
     if isinstance(value, str):
-        form = form_of([value])
         at = _moment(value)
         if form is not None and at is not None:
             moved = at - lag

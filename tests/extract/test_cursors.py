@@ -1,0 +1,137 @@
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from penstock.errors import ConfigurationError
+from penstock.extract import cursor_values, cursors, scoping
+
+_NOW = datetime(2026, 11, 21, tzinfo=UTC)
+_MOMENTS = st.datetimes(datetime(1970, 1, 5), datetime(2200, 1, 1))  # noqa: DTZ001
+
+
+@given(
+    at=_MOMENTS,
+    bound=_MOMENTS,
+    separator=st.sampled_from("T "),
+    zone=st.sampled_from(["", "Z", "+00:00"]),
+    digits=st.sampled_from(["auto", "seconds", "milliseconds", "microseconds"]),
+)
+@settings(max_examples=300, deadline=None)
+def test_the_bound_of_a_moment_parts_texts_as_it_parts_moments(
+    at: datetime, bound: datetime, separator: str, zone: str, digits: str
+) -> None:
+    text = at.isoformat(sep=separator, timespec=digits) + zone
+    value = datetime.fromisoformat(text.replace("Z", "")).replace(tzinfo=UTC)
+    form = cursors.form_of([text])
+    assert form is not None
+    parting = bound.replace(tzinfo=UTC, microsecond=0 if zone == "Z" else bound.microsecond)
+    assert (text >= form.bound(bound.replace(tzinfo=UTC))) is (value >= parting)
+
+
+@pytest.mark.parametrize(
+    ("sample", "kind", "unit"),
+    [
+        (["2013-01-05"], "date", 1),
+        ([None, "2013-01-05 10:00"], "iso", 1),
+        ([1357380000, 1357383600], "epoch", 1),
+        ([1357380000000], "epoch", 1000),
+        ([1357380000000000], "epoch", 1_000_000),
+    ],
+)
+def test_forms_are_told_from_samples(sample: list[Any], kind: str, unit: int) -> None:
+    form = cursors.form_of(sample)
+    assert form is not None
+    assert (form.kind, form.unit) == (kind, unit)
+
+
+@pytest.mark.parametrize(
+    "sample",
+    [[], [None], [1, 2, 3], [20130105], ["05/01/2013"], ["2013-01-05T10:00:00", "2013-01-05 10:00:00"], [True], [b"x"]],
+)
+def test_forms_that_cannot_be_told_are_not_guessed(sample: list[Any]) -> None:
+    assert cursors.form_of(sample) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("2013-01-05T10:00:00", "text", "2013-01-05T09"),
+        ("2013-01-05 00:30:00Z", "text", "2013-01-04 23:30"),
+        ("2013-01-05T10:00:00.250000", "text", "2013-01-05T09:00:00.25"),
+        ("2013-01-05T10:00:00-05:00", "text", "2013-01-05T09:00:00-05:00"),
+        ("2013-01-05", "text", "2013-01-04"),
+        (1357380000, "integer", 1357376400),
+        (1357380000000, "integer", 1357376400000),
+    ],
+)
+def test_a_lag_is_taken_in_the_form_of_the_value(value: Any, kind: str, expected: Any) -> None:
+    assert cursors.behind(value, kind, timedelta(hours=1), "t") == expected
+
+
+def test_reading_resumes_before_every_fraction_of_the_second_it_stopped_in() -> None:
+    seen = max("2013-01-05T10:00:00.5Z", "2013-01-05T10:00:00Z")
+    bound = cursors.behind(seen, "text", timedelta(0), "t")
+    assert all(bound <= text for text in ("2013-01-05T10:00:00.5Z", "2013-01-05T10:00:00Z", "2013-01-05T10:00:00.9Z"))
+
+
+def test_a_lag_on_what_is_no_time_is_refused() -> None:
+    for value in (5, "N14228", "2013-13-99T00:00:00"):
+        with pytest.raises(ConfigurationError, match="cannot be taken from its cursor"):
+            cursors.behind(value, "text", timedelta(hours=1), "t")
+        assert cursors.behind(value, "text", timedelta(0), "t") == value
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [("2099-01-01", True), ("2026-11-21T20:00:00", False), (4102444800, True), (4102444800000, True), (5, False)],
+)
+def test_moments_far_ahead_are_told(value: Any, expected: bool) -> None:
+    assert cursors.ahead(value, _NOW) is expected
+
+
+@pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
+@pytest.mark.parametrize("zone", [None, "UTC", "America/New_York"])
+@pytest.mark.parametrize("ticks", [0, -1, 1, 1357380000123456789, -62135596800])
+def test_times_go_to_json_and_back_to_the_last_digit(unit: str, zone: str | None, ticks: int) -> None:
+    if unit != "ns" and abs(ticks) > 10**12:
+        ticks //= {"s": 10**9, "ms": 10**6, "us": 10**3}[unit]
+    value = pa.scalar(ticks, pa.int64()).cast(pa.timestamp(unit, zone))
+    assert cursor_values.decode(cursor_values.encode(value), value.type).value == ticks
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        pa.scalar(2**62),
+        pa.scalar(0.1),
+        pa.scalar("é\0"),
+        pa.scalar(Decimal("12345678901234567890.123456789"), pa.decimal128(38, 9)),
+        pa.scalar(datetime(2013, 1, 5, tzinfo=UTC).date()),
+    ],
+)
+def test_other_cursor_values_go_to_json_and_back(value: pa.Scalar) -> None:
+    assert cursor_values.decode(cursor_values.encode(value), value.type).equals(value)
+
+
+def test_the_greatest_value_passes_over_nulls_and_nan() -> None:
+    assert cursor_values.greatest(pa.array([1.0, float("nan"), None, 3.0])).as_py() == 3.0
+    assert cursor_values.greatest(pa.array([None, None], pa.int64())) is None
+    assert cursor_values.greatest(pa.array(["9", "10", "é"], pa.string_view())).as_py() == "é"
+
+
+def test_names_and_values_that_look_personal_are_told_and_others_are_not() -> None:
+    columns = ["e_mail", "phoneNumber", "ship", "zip", "description", "user_name", "note", "card", "ticket"]
+    samples = {
+        "note": ["ada@example.org", "b@example.org", None],
+        "ticket": ["A1", "B2"],
+        "card": ["4111 1111 1111 1111"],
+    }
+    told = {remark.split()[0] for remark in scoping.personal(columns, samples)}
+    assert told == {"e_mail", "phoneNumber", "user_name", "note", "card"}
