@@ -17,7 +17,7 @@ from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.text import identifier
 from penstock.validate.expressions import Scope, condition
 from penstock.validate.functions import frame_of
-from penstock.validate.rows import described
+from penstock.validate.rows import Rows, described
 from penstock.validate.values import comparisons, family, quoted
 
 _SHOWN_VALUES = 6
@@ -30,6 +30,7 @@ class Bound:
     Attributes:
         spec: What was asked for.
         columns: The columns it reads, as the lake names them.
+        reads: All columns that its SQL names; None where that cannot be told.
         expectation: What a failing row is, for the sentence: ``is outside 1 to 12``.
         fails: SQL that is true for failing rows, for kinds that judge a row by itself.
         where: SQL of the rows that it looks at; None: all.
@@ -40,6 +41,7 @@ class Bound:
 
     spec: CheckSpec
     columns: tuple[str, ...]
+    reads: tuple[str, ...] | None = None
     expectation: str = ""
     fails: str | None = None
     where: str | None = None
@@ -58,19 +60,20 @@ class Bound:
         return ", ".join(identifier(name) for name in self.columns)
 
 
-def bind(spec: CheckSpec, scope: Scope) -> Bound:
+def bind(spec: CheckSpec, scope: Scope, *, sets_aside: bool = True) -> Bound:
     """Bind one check.
 
     Args:
         spec: The check.
         scope: The rows and tables it may name.
+        sets_aside: Whether a quarantine will be written, so that rows need a place.
 
     Raises:
         ConfigurationError: It names a column or table that is not there, or compares what cannot be compared.
     """
     rows = scope.rows
     place = f"check {spec.name!r} of {rows.table}"
-    if spec.severity is Severity.QUARANTINE and not rows.located:
+    if sets_aside and spec.severity is Severity.QUARANTINE and not rows.located:
         raise ConfigurationError(
             f"The {place} cannot set rows aside: only rows that stand in lake files have a place to be left out from",
             value=spec.severity.value,
@@ -79,23 +82,27 @@ def bind(spec: CheckSpec, scope: Scope) -> Bound:
     columns = tuple(rows.column(name, where=place) for name in spec.columns)
     names = tuple(column.name for column in columns)
     text = spec.parameters.get("where")
-    where = None if text is None else condition(text, scope, where=f"the where of {place}").sql
+    given = None if text is None else condition(text, scope, where=f"the where of {place}")
+    where = None if given is None else given.sql
+    reads = names if given is None else (*names, *given.columns) if given.complete else None
     match spec.kind:
         case "expression":
             found = condition(spec.parameters["sql"], scope, where=place)
             fails = f"NOT CAST({found.sql} AS BOOLEAN)"
-            return Bound(spec, found.columns, f"{_short(spec.parameters['sql'])} does not hold", fails, where)
+            reads = None if reads is None or not found.complete else (*reads, *found.columns)
+            expectation = f"{_short(spec.parameters['sql'])} does not hold"
+            return Bound(spec, found.columns, reads, expectation, fails, where)
         case "unique":
             known = _known(columns, scope) if spec.parameters.get("against") == "table" else None
-            return Bound(spec, names, f"{', '.join(names)} repeats", where=where, known=known)
+            return Bound(spec, names, reads, f"{', '.join(names)} repeats", where=where, known=known)
         case "fresh":
-            return Bound(spec, names, where=where, measure=_moment(columns[0], place))
+            return Bound(spec, names, reads, where=where, measure=_moment(columns[0], place))
         case "row_count":
-            return Bound(spec, (), where=where)
+            return Bound(spec, (), reads, where=where)
         case "function" | "validator":
             call = spec.function if spec.kind == "function" else spec.function.validate
             return Bound(spec, names, where=where, frame=frame_of(call, place))
-    return Bound(spec, names, *_by_row(columns, spec, scope, place), where)
+    return Bound(spec, names, reads, *_by_row(columns, spec, scope, place), where)
 
 
 def _by_row(columns: Sequence[Column], spec: CheckSpec, scope: Scope, place: str) -> tuple[str, str]:
@@ -174,7 +181,7 @@ def _references(columns: Sequence[Column], spec: CheckSpec, scope: Scope, place:
         raise unknown("table", table, scope.tables, where=place)
     relations = [relation] if relation is not None else []
     # A row may refer to another that comes in the same load, as an employee to a new manager.
-    relations += [scope.rows.sql()] if own else []
+    relations += [scope.rows.sql(columns=_own_names(wanted, scope.rows))] if own else []
     keys: list[set[Any]] = []
     listed: list[tuple[str, ...]] = []
     for number, one in enumerate(relations):
@@ -188,6 +195,11 @@ def _references(columns: Sequence[Column], spec: CheckSpec, scope: Scope, place:
         for position, name in enumerate(listed[number]):
             keys[position].add(family(found[name]))
     return _semi_join(columns, relations, listed, keys, f"{table}.{', '.join(wanted)}")
+
+
+def _own_names(wanted: Sequence[str], rows: Rows) -> list[str]:
+    lower = {name.lower() for name in wanted}
+    return [column.name for column in rows.columns if column.name.lower() in lower]
 
 
 def _semi_join(

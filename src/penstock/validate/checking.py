@@ -14,15 +14,14 @@ from penstock.model.entries import CheckFailure, CheckReport, Column, DataFile, 
 from penstock.model.events import Advance
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import CheckSpec, Severity
-from penstock.queries.relations import FILE, ROW
 from penstock.stores.port import Objects
 from penstock.validate import quarantine, uniqueness
 from penstock.validate.binding import Bound, bind
 from penstock.validate.expressions import Scope
 from penstock.validate.findings import Reporter
-from penstock.validate.functions import Answer, Call, ask
+from penstock.validate.functions import Answer, Call, ask, positions
 from penstock.validate.measuring import Measured, measure
-from penstock.validate.rows import POSITION, Rows, opened
+from penstock.validate.rows import PLACES, POSITION, Rows, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,7 +107,8 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
 def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     rows = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
     scope = Scope(rows, spec.tables, spec.now, ports.connection)
-    checks = _named([bind(item, scope) for item in spec.checks], spec.table)
+    sets_aside = spec.quarantine_path is not None
+    checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
     measured = measure(rows, checks, spec.personal, profiled=spec.profiled)
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
@@ -146,7 +146,7 @@ class _Session:
         self._rows = rows
         self._measured = measured
         self._reporter = Reporter(rows, frozenset(name.lower() for name in spec.personal), spec.examples)
-        self._places: dict[str, pa.Table] = {}
+        self._positions: dict[str, pa.Table] = {}
 
     def judge(self, index: int, check: Bound) -> CheckFailure | None:
         """Return what a check found, or None if it held."""
@@ -174,12 +174,13 @@ class _Session:
     def set_aside(self, objects: Objects, path: str) -> int:
         """Write the quarantine and return how many rows it holds."""
         connection = self._rows.connection
+        self._rows.register()
         try:
-            for name, places in self._places.items():
-                connection.register(name, places)
+            for name, positions in self._positions.items():
+                connection.register(name, positions)
             return quarantine.write(self._rows, self.failing, objects, path)
         finally:
-            for name in self._places:
+            for name in (PLACES, *self._positions):
                 connection.unregister(name)
 
     def _call(self, index: int, check: Bound) -> CheckFailure | None:
@@ -191,10 +192,10 @@ class _Session:
             raise
         except Exception as error:
             return self._reporter.broken(check, error)
-        if answer.places is not None:
+        if answer.places is not None and check.spec.severity is Severity.QUARANTINE:
             name = f"_penstock_failed_{index}"
-            self._places[name] = answer.places
-            self._remember(check, f"({FILE}, {ROW}) IN (SELECT {FILE}, {ROW} FROM {name})")
+            self._positions[name] = positions(answer.places, self._rows)
+            self._remember(check, f"{POSITION} IN (SELECT {POSITION} FROM {name})")
         return self._reporter.answered(check, answer)
 
     def _remember(self, check: Bound, fails: str) -> None:

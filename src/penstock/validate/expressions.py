@@ -24,11 +24,13 @@ class Condition:
 
     Attributes:
         sql: In brackets, tables replaced by their relations.
-        columns: The columns of the rows that it reads.
+        columns: The columns of the rows that it reads outside of subqueries.
+        complete: Whether these are all.
     """
 
     sql: str
     columns: tuple[str, ...]
+    complete: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,11 @@ def condition(text: str, scope: Scope, *, where: str) -> Condition:
             value=text,
             remedy="Write :now for the moment of the check",
         )
-    columns = _columns(query, scope.rows, where)
+    columns, complete = _columns(query, scope.rows, where)
     query = edges.bind(edges.substitute(query, scope.tables, origin=where), {"now": scope.now}, origin=where)
     inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
     _bind(inner, scope, text, where)
-    return Condition(inner, columns)
+    return Condition(inner, columns, complete)
 
 
 def _one_row(query: str, where: str) -> None:
@@ -90,8 +92,8 @@ def _one_row(query: str, where: str) -> None:
             )
 
 
-def _columns(query: str, rows: Rows, where: str) -> tuple[str, ...]:
-    """Return the columns that stand outside of subqueries; each must exist."""
+def _columns(query: str, rows: Rows, where: str) -> tuple[tuple[str, ...], bool]:
+    """Return the columns that stand outside of subqueries, and whether there is no subquery; each must exist."""
     tree = sqlglot.parse_one(query, dialect="duckdb")
     bound = {name.lower() for node in tree.find_all(exp.Lambda) for name in _parameters(node)}
     found: dict[str, None] = {}
@@ -103,7 +105,7 @@ def _columns(query: str, rows: Rows, where: str) -> tuple[str, ...]:
             parts = parts[1:]
         if parts[0].lower() not in bound:
             found[rows.column(parts[0], where=where).name] = None
-    return tuple(found)
+    return tuple(found), tree.expressions[0].find(exp.Query) is None
 
 
 def _parameters(node: exp.Expression) -> list[str]:

@@ -16,9 +16,9 @@ from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.validate import uniqueness
 from penstock.validate.binding import Bound, limits, staleness
-from penstock.validate.functions import Answer, AnswerError
+from penstock.validate.functions import MARK, Answer, AnswerError
 from penstock.validate.profile import LONGEST_TEXT
-from penstock.validate.rows import POSITION, Rows
+from penstock.validate.rows import Rows
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MASK = "•••"
@@ -44,11 +44,11 @@ class Reporter:
         """Return the finding about rows that fail a check of single rows."""
         columns = check.columns[:_MOST_COLUMNS]
         listed = [f"left(CAST({identifier(name)} AS VARCHAR), {LONGEST_TEXT + 1})" for name in columns]
-        listed += [POSITION] if self.rows.located else []
-        source = self.rows.sql(place=self.rows.located)
+        listed += [FILE, ROW] if self.rows.located else []
+        source = self.rows.sql(check.reads, place=self.rows.located)
         query = f"SELECT {', '.join(listed) or '1'} FROM {source} WHERE {check.guarded} LIMIT {self.limit}"
         found = self.rows.connection.execute(query).fetchall()
-        positions = [row[-1] if self.rows.located else None for row in found]
+        positions = [self.rows.position(*row[-2:]) if self.rows.located else None for row in found]
         examples = [self._example(columns, row, position) for row, position in zip(found, positions, strict=True)]
         return _finding(check, count, f"{check.expectation} {share(count, of)}", [item for item in examples if item])
 
@@ -105,14 +105,13 @@ class Reporter:
     def _rows_of(self, found: pa.Table | None, check: Bound) -> list[Mapping[str, Any]]:
         if found is None:
             return []
-        names = [name for name in found.column_names if name not in (FILE, ROW, "nothing")][:_MOST_COLUMNS]
-        starts = {place.uri: place.start for place in self.rows.places} if FILE in found.column_names else {}
+        names = check.columns or [name for name in found.column_names if name not in (MARK, ROW, "nothing")]
+        starts = {place.mark: place.start for place in self.rows.places} if MARK in found.column_names else {}
         examples = []
         for row in found.slice(0, self.limit).to_pylist():
-            position = starts[row[FILE]] + row[ROW] if FILE in row else None
-            examples.append(
-                self._example(check.columns or names, [row[name] for name in check.columns or names], position)
-            )
+            position = starts[row[MARK]] + row[ROW] if MARK in row else None
+            shown = names[:_MOST_COLUMNS]
+            examples.append(self._example(shown, [row[name] for name in shown], position))
         return examples
 
     def _example(self, columns: Sequence[str], values: Sequence[Any], position: int | None) -> Mapping[str, Any]:

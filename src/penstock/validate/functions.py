@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from penstock.errors import ConfigurationError, MissingExtraError
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
-from penstock.validate.rows import Rows
+from penstock.validate.rows import POSITION, Rows
 
 TABLE, BATCH, RELATION, PANDAS, POLARS = "table", "batch", "relation", "pandas", "polars"
 _FRAMES = {
@@ -26,6 +26,8 @@ _FRAMES = {
 }
 _ABBREVIATIONS = {"pa": "pyarrow", "pd": "pandas", "pl": "polars", "_duckdb": "duckdb"}
 _VALID = "pyarrow.Table, pyarrow.RecordBatch, duckdb.DuckDBPyRelation, pandas.DataFrame, polars.DataFrame, or none"
+MARK = "_penstock_mark"
+"""The hash of a row's file, as a scan names it: eight bytes a row, where the name takes a hundred."""
 _BATCH_ROWS = 65_536
 
 
@@ -58,7 +60,7 @@ class Answer:
         rows: Rows that it looked at; None where nobody counted.
         failed: Rows that it found bad; None where it judged all of them together.
         good: Whether it found everything good.
-        places: The bad rows as a table of ``FILE`` and ``ROW``, where the rows have a place.
+        places: The bad rows as a table of ``MARK`` and ``ROW``, where the rows have a place.
         examples: The first bad rows, as lists of columns.
     """
 
@@ -107,7 +109,7 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
         Exception: Whatever the function raises.
     """
     listed = ", ".join(identifier(name) for name in call.columns) or "1 AS nothing"
-    place = f", {FILE}, {ROW}" if rows.located else ""
+    place = f", hash({FILE}) AS {MARK}, {ROW}" if rows.located else ""
     where = "" if call.where is None else f" WHERE {call.where}"
     source = f"FROM {rows.sql(place=rows.located)}{where}"
     if call.frame == RELATION:
@@ -122,6 +124,14 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
         return _together(_batches(call, rows.connection, query, examples), examples)
     whole = rows.connection.sql(query).to_arrow_table()
     return _read(call.call(_framed(_shown(whole), call.frame)), whole, examples)
+
+
+def positions(places: pa.Table, rows: Rows) -> pa.Table:
+    """Return the positions of bad rows as a table of ``POSITION``."""
+    marks = pa.array([place.mark for place in rows.places], pa.uint64())
+    starts = pa.array([place.start for place in rows.places], pa.int64())
+    first = pc.take(starts, pc.index_in(places[MARK], value_set=marks))
+    return pa.table({POSITION: pc.add(first, places[ROW])})
 
 
 def _batches(call: Call, connection: duckdb.DuckDBPyConnection, query: str, examples: int) -> Iterator[Answer]:
@@ -166,7 +176,7 @@ def _read(answer: Any, whole: pa.Table, examples: int) -> Answer:
     if not failed:
         return Answer(True, whole.num_rows, 0)
     rows = whole.filter(bad)
-    places = rows.select([FILE, ROW]) if FILE in whole.column_names else None
+    places = rows.select([MARK, ROW]) if MARK in whole.column_names else None
     return Answer(False, whole.num_rows, failed, places, rows.slice(0, examples))
 
 
@@ -206,7 +216,7 @@ def _converted(answer: Any) -> pa.Array | pa.ChunkedArray:
 
 
 def _shown(whole: pa.Table) -> pa.Table:
-    return whole.drop_columns([name for name in (FILE, ROW, "nothing") if name in whole.column_names])
+    return whole.drop_columns([name for name in (MARK, ROW, "nothing") if name in whole.column_names])
 
 
 def _framed(table: pa.Table, frame: str) -> Any:

@@ -9,8 +9,9 @@ that has one of these names gets the suffix ``__source``.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -22,13 +23,13 @@ from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier, literal
 from penstock.stores.objects import TEMPORARY, sync_file
 from penstock.stores.port import Objects
-from penstock.validate.rows import POSITION, Rows
+from penstock.validate.rows import PLACES, POSITION, Rows
 from penstock.validate.values import quoted
 
 FOLDER = "_quarantine"
 REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL = "_reasons", "_file", "_row", "_origin", "_origin_detail"
 _OWN = (REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL)
-_PLACES, _ORIGINS = "_penstock_places", "_penstock_origins"
+_ORIGINS = "_penstock_origins"
 _BATCH_ROWS = 65_536
 
 
@@ -55,31 +56,28 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -
     The file is written under another name, then linked whole under ``path``.
 
     Args:
-        rows: The rows; they must have a place.
-        failing: Check name to SQL that is true for rows that fail it, over the rows with their place.
+        rows: The rows; their places must be registered.
+        failing: Check name to SQL that is true for rows that fail it, over the rows with their position.
         objects: The lake root.
         path: Of the file below it. No committed entry may refer to it yet: what a crashed attempt left is replaced.
     """
     folder, _, name = path.rpartition("/")
     partial = f"{folder}/{TEMPORARY}{name}" if folder else TEMPORARY + name
     objects.remove(partial)
-    connection = rows.connection
-    connection.register(_PLACES, _places(rows))
-    connection.register(_ORIGINS, _origins(rows))
+    rows.connection.register(_ORIGINS, _origins(rows))
     try:
         target = objects.uri(partial)
-        found = connection.execute(f"COPY ({_query(rows, failing)}) TO {literal(target)} (FORMAT parquet)").fetchall()
+        copy = f"COPY ({_query(rows, failing)}) TO {literal(target)} (FORMAT parquet)"
+        ((written,),) = rows.connection.execute(copy).fetchall()
         sync_file(target)
         objects.remove(path)
         objects.adopt(target, path)
     finally:
-        connection.unregister(_PLACES)
-        connection.unregister(_ORIGINS)
+        rows.connection.unregister(_ORIGINS)
         objects.remove(partial)
-    written = int(found[0][0])
-    if written == 0:
+    if not written:
         raise BugError(f"No row of {rows.table} was set aside, though checks found rows to set aside")
-    return written
+    return int(written)
 
 
 def summarise(objects: Objects, table: str, paths: Iterable[str] | None = None) -> tuple[Quarantined, ...]:
@@ -148,47 +146,31 @@ def _open(objects: Objects, path: str) -> pq.ParquetFile:
 
 
 def _query(rows: Rows, failing: Mapping[str, str]) -> str:
-    """Return the query of the file: rows in their stored form, while conditions see the original types."""
-    known = {column.name.lower(): column for column in rows.columns}
-    inner, outer = [], []
-    for number, (lower, name) in enumerate(_stored_columns(rows)):
-        column = known.get(lower)
-        hidden = f"_penstock_stored_{number}"
-        inner.append(f"{identifier(name)} AS {hidden}")
-        kept = name + "__source" if lower in _OWN else name
-        outer.append(f"{hidden} AS {identifier(kept)}")
-        if column is None and lower not in known:
-            inner.append(identifier(name))
-    inner += [f"{rows.restored(column)} AS {identifier(column.name)}" for column in rows.columns]
-    inner += [FILE, ROW, f"{rows.position} AS {POSITION}"]
+    """Return the query of the file.
+
+    Rows are judged with nothing but their position and reasons kept, so that a wide row is neither held nor joined by
+    range; the whole rows, in their stored form, are read once more for those that fail.
+    """
     reasons = ", ".join(f"CASE WHEN {fails} THEN {quoted(name)} END" for name, fails in failing.items())
+    within = f"{POSITION} < origins.first + origins.rows"
+    kept = ", ".join(f"stored.{identifier(name)} AS {identifier(_renamed(name))}" for name in rows.names)
     return (
-        f"SELECT {', '.join(outer)}, _penstock_reasons AS {REASONS}, places.path AS {FILE_OF}, {ROW} AS {ROW_OF}, "
-        f"CASE WHEN {_within()} THEN origins.uri END AS {ORIGIN}, "
-        f"CASE WHEN {_within()} THEN CAST(json_merge_patch(origins.detail, "
-        f"json_object('row', {POSITION} - origins.first)) AS VARCHAR) END AS {DETAIL} "
-        f"FROM (SELECT *, list_filter([{reasons}], lambda reason: reason IS NOT NULL) AS _penstock_reasons "
-        f"FROM (SELECT {', '.join(inner)} FROM {rows.relation}) AS {rows.alias}) AS found "
-        f"JOIN {_PLACES} AS places ON found.{FILE} = places.uri "
-        f"ASOF LEFT JOIN {_ORIGINS} AS origins ON found.{POSITION} >= origins.first "
-        f"WHERE len(_penstock_reasons) > 0 ORDER BY {POSITION}"
+        f"WITH judged AS MATERIALIZED (SELECT {POSITION}, "
+        f"list_filter([{reasons}], lambda reason: reason IS NOT NULL) AS reasons "
+        f"FROM {rows.positioned()} WHERE {' OR '.join(f'({fails})' for fails in failing.values())}), "
+        f"found AS MATERIALIZED (SELECT {POSITION}, reasons, "
+        f"CASE WHEN {within} THEN origins.uri END AS origin, "
+        f"CASE WHEN {within} THEN '{{\"row\":' || ({POSITION} - origins.first) || origins.rest END AS detail "
+        f"FROM judged ASOF LEFT JOIN {_ORIGINS} AS origins ON {POSITION} >= origins.first) "
+        f"SELECT {kept + ', ' if kept else ''}found.reasons AS {REASONS}, places.path AS {FILE_OF}, "
+        f"stored.{ROW} AS {ROW_OF}, found.origin AS {ORIGIN}, found.detail AS {DETAIL} "
+        f"FROM {rows.relation} AS stored JOIN {PLACES} AS places ON stored.{FILE} = places.uri "
+        f"JOIN found ON found.{POSITION} = places.start + stored.{ROW} ORDER BY found.{POSITION}"
     )
 
 
-def _within() -> str:
-    return f"{POSITION} < origins.first + origins.rows"
-
-
-def _stored_columns(rows: Rows) -> Sequence[tuple[str, str]]:
-    return [(name.lower(), name) for name in rows.names]
-
-
-def _places(rows: Rows) -> pa.Table:
-    places = rows.places
-    return pa.table(
-        {"uri": [place.uri for place in places], "path": [place.path for place in places]},
-        schema=pa.schema([("uri", pa.string()), ("path", pa.string())]),
-    )
+def _renamed(name: str) -> str:
+    return name + "__source" if name.lower() in _OWN else name
 
 
 def _origins(rows: Rows) -> pa.Table:
@@ -198,7 +180,14 @@ def _origins(rows: Rows) -> pa.Table:
             "first": [item.first for item in filled],
             "rows": [item.rows for item in filled],
             "uri": [item.uri for item in filled],
-            "detail": [json.dumps(plain(dict(item.detail)), sort_keys=True, default=str) for item in filled],
+            "rest": [_rest(item.detail) for item in filled],
         },
-        schema=pa.schema([("first", pa.int64()), ("rows", pa.int64()), ("uri", pa.string()), ("detail", pa.string())]),
+        schema=pa.schema([("first", pa.int64()), ("rows", pa.int64()), ("uri", pa.string()), ("rest", pa.string())]),
     )
+
+
+def _rest(detail: Mapping[str, Any]) -> str:
+    """Return what follows the position in the JSON of a detail."""
+    others = {name: value for name, value in plain(dict(detail)).items() if name != "row"}
+    shown = json.dumps(others, sort_keys=True, separators=(",", ":"), default=str)
+    return "," + shown[1:] if others else "}"

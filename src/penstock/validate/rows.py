@@ -3,30 +3,34 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 
 import duckdb
+import pyarrow as pa
 
 from penstock.errors import BugError, ConfigurationError
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.relations import FILE, ROW
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import identifier
 from penstock.schema import restore, storage
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""
+PLACES = "_penstock_places"
+"""The files of the load as a relation: ``uri``, ``path``, ``start``."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A file of the load: as a scan names it, as the lake names it, and the position of its first row."""
+    """A file of the load: as a scan names it, as the lake names it, the position of its first row, its name's hash."""
 
     uri: str
     path: str
     start: int
+    mark: int
 
 
 @dataclass(frozen=True)
@@ -59,16 +63,29 @@ class Rows:
         """The name by which conditions may call the rows: the table's, as the user knows it."""
         return identifier(self.table.removeprefix(RAW_PREFIX))
 
-    def sql(self, *, place: bool = False) -> str:
+    def sql(self, columns: Collection[str] | None = None, *, place: bool = False) -> str:
         """Return the rows as a FROM clause with an alias, columns in their original types.
 
         Args:
-            place: Add ``FILE``, ``ROW`` and ``POSITION``.
+            columns: Only these; planning a query over a wide table takes longer than reading two columns of it.
+            place: Add ``FILE`` and ``ROW``.
         """
-        listed = [f"{self.restored(column)} AS {identifier(column.name)}" for column in self.columns]
-        if place:
-            listed += [FILE, ROW, f"{self.position} AS {POSITION}"]
+        listed = self._listed(columns) + ([FILE, ROW] if place else [])
         return f"(SELECT {', '.join(listed) or '1'} FROM {self.relation}) AS {self.alias}"
+
+    def positioned(self, columns: Collection[str] | None = None) -> str:
+        """Return the rows with ``FILE``, ``ROW`` and ``POSITION``; only while ``registered``, in no certain order."""
+        listed = [*self._listed(columns), FILE, ROW, f"places.start + {ROW} AS {POSITION}"]
+        joined = f"{self.relation} JOIN {PLACES} AS places ON {FILE} = places.uri"
+        return f"(SELECT {', '.join(listed)} FROM {joined}) AS {self.alias}"
+
+    def _listed(self, columns: Collection[str] | None) -> list[str]:
+        wanted = None if columns is None else set(columns)
+        return [
+            f"{self.restored(column)} AS {identifier(column.name)}"
+            for column in self.columns
+            if wanted is None or column.name in wanted
+        ]
 
     def bare(self) -> str:
         """Return a relation of the same columns without rows, to bind conditions against."""
@@ -104,31 +121,41 @@ class Rows:
         return restore(name, column.type) if actual != column.type else name
 
     @cached_property
-    def position(self) -> str:
-        """The SQL of a row's position, over ``relation``."""
-        places = self.places
-        uris = ", ".join(literal(place.uri) for place in places)
-        starts = ", ".join(str(place.start) for place in places)
-        return f"list_extract([{starts}]::BIGINT[], list_position([{uris}]::VARCHAR[], {FILE})) + {ROW}"
-
-    @cached_property
     def places(self) -> tuple[Place, ...]:
         """The files that have rows in the relation, in order."""
-        found = self.connection.execute(f"SELECT DISTINCT {FILE} FROM {self.relation} WHERE {FILE} IS NOT NULL")
-        uris = {uri.replace("\\", "/"): uri for (uri,) in found.fetchall()}
+        query = f"SELECT uri, hash(uri) FROM (SELECT DISTINCT {FILE} AS uri FROM {self.relation}) WHERE uri IS NOT NULL"
+        uris: dict[str, int] = dict(self.connection.execute(query).fetchall())
         by_name: dict[str, list[str]] = {}
         for uri in uris:
-            by_name.setdefault(uri.rpartition("/")[2], []).append(uri)
+            by_name.setdefault(uri.replace("\\", "/").rpartition("/")[2], []).append(uri)
         places, start = [], 0
         for file in self.files:
             ending = "/" + file.path
             named = by_name.get(file.path.rpartition("/")[2], ())
-            matching = [uri for uri in named if uri in uris and ("/" + uri).endswith(ending)]
-            places += [Place(uris.pop(uri), file.path, start) for uri in matching]
+            matching = [uri for uri in named if uri in uris and ("/" + uri.replace("\\", "/")).endswith(ending)]
+            places += [Place(uri, file.path, start, uris.pop(uri)) for uri in matching]
             start += file.rows
         if uris:
             raise BugError(f"Rows of {self.table} stand in a file that is not of the load", value=next(iter(uris)))
         return tuple(places)
+
+    def register(self) -> None:
+        """Make ``PLACES`` visible to the connection."""
+        places = self.places
+        self.connection.register(
+            PLACES,
+            pa.table(
+                {
+                    "uri": pa.array([place.uri for place in places], pa.string()),
+                    "path": pa.array([place.path for place in places], pa.string()),
+                    "start": pa.array([place.start for place in places], pa.int64()),
+                }
+            ),
+        )
+
+    def position(self, uri: str, row: int) -> int:
+        """Return the position of a row, by its file as a scan names it and its place in it."""
+        return self._starts[uri] + row
 
     def origin(self, position: int) -> tuple[Origin, int] | None:
         """Return where a row came from, and its position there from 0; None where nobody recorded it."""
@@ -137,6 +164,10 @@ class Rows:
             return None
         origin = self._filled[index]
         return (origin, position - origin.first) if position < origin.first + origin.rows else None
+
+    @cached_property
+    def _starts(self) -> dict[str, int]:
+        return {place.uri: place.start for place in self.places}
 
     @cached_property
     def _filled(self) -> tuple[Origin, ...]:

@@ -15,22 +15,20 @@ from penstock.validate.rows import POSITION, Rows
 def count(rows: Rows, check: Bound) -> int:
     """Return how many rows repeat a key: all but the first of each, or all where the table holds the key already."""
     if check.known is None:
-        query = f"SELECT count(*), count(DISTINCT hash({check.keys})) FROM {rows.sql()} WHERE {_looked(check)}"
+        looked = f"{rows.sql(check.reads)} WHERE {_looked(check)}"
+        query = f"SELECT count(*), count(DISTINCT hash({check.keys})) FROM {looked}"
         ((present, different),) = rows.connection.execute(query).fetchall()
         if present == different:
             return 0
     repeats = "n - 1" if check.known is None else f"CASE WHEN {check.known} THEN n ELSE n - 1 END"
-    query = (
-        f"SELECT coalesce(sum({repeats}), 0) FROM "
-        f"(SELECT {check.keys}, count(*) AS n FROM {rows.sql()} WHERE {_suspects(rows, check)} GROUP BY {check.keys})"
-    )
-    return int(rows.connection.execute(query).fetchall()[0][0])
+    keys = f"SELECT {check.keys}, count(*) AS n FROM {_suspects(rows, check)} GROUP BY {check.keys}"
+    return int(rows.connection.execute(f"SELECT coalesce(sum({repeats}), 0) FROM ({keys})").fetchall()[0][0])
 
 
 def repeated(rows: Rows, check: Bound) -> str:
-    """Return a query for the positions of the rows that repeat a key; needs rows that have a place."""
+    """Return a query for the positions of the rows that repeat a key; only while the places are registered."""
     first = f"min({POSITION})" if check.known is None else f"CASE WHEN {check.known} THEN -1 ELSE min({POSITION}) END"
-    scan = f"SELECT {check.keys}, {POSITION} FROM {rows.sql(place=True)} WHERE {_suspects(rows, check)}"
+    scan = f"SELECT {check.keys}, {POSITION} FROM {_suspects(rows, check, rows.positioned(check.reads))}"
     equal = " AND ".join(f"each.{identifier(name)} = kept.{identifier(name)}" for name in check.columns)
     return (
         f"SELECT each.{POSITION} FROM ({scan}) AS each JOIN "
@@ -43,7 +41,7 @@ def examples(rows: Rows, check: Bound, limit: int) -> str:
     """Return a query for the first repeated keys in their own order, and how many rows each has."""
     more = "count(*) > 1" if check.known is None else f"count(*) > 1 OR {check.known}"
     return (
-        f"SELECT {check.keys}, count(*) AS rows FROM {rows.sql()} WHERE {_suspects(rows, check)} "
+        f"SELECT {check.keys}, count(*) AS rows FROM {_suspects(rows, check)} "
         f"GROUP BY {check.keys} HAVING {more} ORDER BY {check.keys} LIMIT {limit}"
     )
 
@@ -53,8 +51,11 @@ def _looked(check: Bound) -> str:
     return present if check.where is None else f"{present} AND {check.where}"
 
 
-def _suspects(rows: Rows, check: Bound) -> str:
+def _suspects(rows: Rows, check: Bound, source: str | None = None) -> str:
+    """Return the rows that may repeat a key, as what follows FROM: those whose hash repeats."""
+    source = source or rows.sql(check.reads)
     if check.known is not None:
-        return _looked(check)
-    again = f"SELECT hash({check.keys}) FROM {rows.sql()} WHERE {_looked(check)} GROUP BY ALL HAVING count(*) > 1"
-    return f"{_looked(check)} AND hash({check.keys}) IN ({again})"
+        return f"{source} WHERE {_looked(check)}"
+    looked = f"{rows.sql(check.reads)} WHERE {_looked(check)}"
+    again = f"SELECT hash({check.keys}) FROM {looked} GROUP BY ALL HAVING count(*) > 1"
+    return f"{source} WHERE {_looked(check)} AND hash({check.keys}) IN ({again})"
