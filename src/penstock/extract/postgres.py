@@ -11,6 +11,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -109,7 +110,8 @@ class PostgresExtraction:
             return None
         column = str(self._request.source.cursor)
         kind = _CURSOR_KINDS[next(item.base for item in self._plan.columns if item.name == column)]
-        value = cursor_values.encode(self._greatest)
+        # A UUID was compared by its bytes, as PostgreSQL does.
+        value = str(UUID(bytes=self._greatest.as_py())) if kind == "uuid" else cursor_values.encode(self._greatest)
         return {"column": column, "cursor": value, "cursor_type": kind}
 
     def notes(self) -> tuple[str, ...]:

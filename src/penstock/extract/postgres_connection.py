@@ -49,6 +49,13 @@ _TRANSIENT_WORDS = (
     "conflict with recovery",
     "remaining connection slots",
 )
+_MALFORMED_WORDS = (
+    "invalid integer value",
+    "invalid connection option",
+    "invalid uri",
+    "invalid port",
+    "invalid sslmode",
+)
 _REFUSED_WORDS = ("authentication failed", "no password supplied", "no pg_hba.conf entry", "does not exist")
 
 
@@ -72,10 +79,14 @@ def address(request: Request) -> str:
         return str(conninfo.make_conninfo(url, **extra, connect_timeout=seconds, client_encoding="UTF8"))
     except Exception:
         # The driver's own message would repeat the URL with its password.
-        raise ConfigurationError(
-            f"The URL of the connection {connection.name!r} is not valid",
-            valid="postgresql://user@host:5432/database, special characters in it percent-encoded",
-        ) from None
+        raise _no_url(connection) from None
+
+
+def _no_url(connection: ConnectionSpec) -> ConfigurationError:
+    return ConfigurationError(
+        f"The URL of the connection {connection.name!r} is not valid",
+        valid="postgresql://user@host:5432/database, special characters in it percent-encoded",
+    )
 
 
 def shown(connection: ConnectionSpec) -> str:
@@ -133,6 +144,8 @@ def explain(error: Exception, request: Request) -> PenstockError:
     state = getattr(error, "sqlstate", None) or ""
     text = _first_sentence(str(error))
     lower = str(error).lower()
+    if not state and request.connection is not None and any(words in lower for words in _MALFORMED_WORDS):
+        return _no_url(request.connection)
     if state.startswith("28") or (not state and any(words in lower for words in _REFUSED_WORDS)):
         if "authentication" in lower or "password" in lower:
             return ConfigurationError(
@@ -142,7 +155,7 @@ def explain(error: Exception, request: Request) -> PenstockError:
         return ConfigurationError(f"PostgreSQL {where} refuses the connection: {text}")
     if state == "42501":
         return ConfigurationError(f"PostgreSQL {where} does not let this user read {_named(request)}: {text}")
-    if state.startswith("42") or state in ("3D000", "3F000", "0A000", "25006"):
+    if state.startswith("42") or state in ("3D000", "3F000", "0A000", "25006") or "read-only transaction" in lower:
         return ConfigurationError(f"PostgreSQL {where} cannot read {_named(request)}: {text}")
     if state.startswith(_TRANSIENT_CLASSES) or (not state and any(words in lower for words in _TRANSIENT_WORDS)):
         return TransientError(f"PostgreSQL {where} is not available: {text}")
