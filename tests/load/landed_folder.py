@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -19,6 +20,14 @@ from penstock.schema import storage, store
 from penstock.stores.port import WarehouseTransaction
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@cache
+def landing() -> duckdb.DuckDBPyConnection:
+    """The DuckDB that writes the files; one for all tests, because opening it takes longer than most of them."""
+    connection = duckdb.connect(config={"threads": 1})
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
 
 
 class FolderTable:
@@ -47,8 +56,7 @@ class FolderTable:
     ) -> AcceptedLoad:
         """Land one query per file; ``quarantined`` are (file, row)."""
         at = START + timedelta(hours=number)
-        connection = duckdb.connect()
-        connection.execute("SET TimeZone = 'UTC'")
+        connection = landing()
         files, schema = [], ()
         for index, query in enumerate([queries] if isinstance(queries, str) else queries):
             described = connection.execute(f"DESCRIBE {query}", list(values)).fetchall()
@@ -79,7 +87,6 @@ class FolderTable:
             connection.execute(
                 f"COPY (SELECT * FROM (VALUES {rows}) q(_file, _row)) TO '{quarantine}' (FORMAT parquet)"
             )
-        connection.close()
         return AcceptedLoad(
             Entry(
                 table=self.name,

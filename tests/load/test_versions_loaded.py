@@ -3,9 +3,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-import duckdb
 import pytest
-from landed_folder import START, FolderTable
+from landed_folder import START, FolderTable, landing
 
 from penstock.errors import DataError
 from penstock.load.spec import LoadPorts, VersionLoading
@@ -28,7 +27,7 @@ class Versions(FolderTable):
     """A table of versions; the folder's live files follow what is committed to it."""
 
     def version(self, number: int, query: str, interval: Interval | None = None) -> Entry:
-        connection = duckdb.connect()
+        connection = landing()
         described = connection.execute(f"DESCRIBE {query}").fetchall()
         names = stored_names([row[0] for row in described])
         schema = tuple(
@@ -44,7 +43,6 @@ class Versions(FolderTable):
         rows = connection.execute(f"COPY (SELECT {stored} FROM ({query}) q) TO '{target}' (FORMAT parquet)").fetchone()[
             0
         ]
-        connection.close()
         file = DataFile(path=path, rows=rows, bytes=Path(target).stat().st_size, partition=partition)
         files = (file,) if rows else ()
         kept = [] if interval is None else [old for old in self.files if old.partition != partition]

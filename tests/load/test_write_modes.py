@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from landed_folder import START, FolderTable, apply, source
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.load.ledger import held
+from penstock.load.spec import AcceptedLoad
 from penstock.model.specs import WriteMode
 from penstock.stores.warehouse import DuckDBWarehouse
 
@@ -110,6 +112,28 @@ def test_an_empty_first_load_makes_the_typed_table(warehouse: DuckDBWarehouse, l
         [lake.load(2, "SELECT 7 AS id, DATE '2026-01-01' AS updated, 1.5::DECIMAL(9,2) AS price")],
     )
     assert table(warehouse, "id") == [(7,)]
+
+
+@pytest.mark.parametrize("spec", [APPEND, REPLACE, MERGE])
+def test_an_empty_load_without_columns_makes_a_table_that_the_next_load_fills(
+    warehouse: DuckDBWarehouse, lake: FolderTable, spec
+) -> None:
+    entry = replace(lake.load(1, "SELECT 1 AS id WHERE false").entry, schema=())
+    assert load(warehouse, lake, spec, [AcceptedLoad(entry)]).loads == (1,)
+    assert table(warehouse) == []
+    rows = lake.load(2, "SELECT 7 AS id, DATE '2026-01-01' AS updated")
+    again = AcceptedLoad(replace(entry, number=3))
+    assert load(warehouse, lake, spec, [rows]).inserted == 1
+    load(warehouse, lake, spec, [again])
+    assert table(warehouse) == [] if spec is REPLACE else table(warehouse, "id, _load") == [(7, 2)]
+
+
+def test_several_replacing_loads_in_one_transaction(warehouse: DuckDBWarehouse, lake: FolderTable) -> None:
+    with warehouse.writing() as transaction:
+        for number, query in ((1, "SELECT 1 AS a"), (3, "SELECT 'x' AS a"), (2, "SELECT 2 AS b")):
+            apply(transaction, lake, REPLACE, [lake.load(number, query)])
+        assert held(transaction, "raw_t") == {1, 2, 3}
+    assert table(warehouse, "a, _load") == [("x", 3)]
 
 
 @pytest.mark.parametrize("spec", [APPEND, REPLACE, MERGE])

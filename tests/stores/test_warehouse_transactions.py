@@ -90,6 +90,11 @@ def test_an_error_undoes_everything(warehouse: DuckDBWarehouse) -> None:
     assert digest(warehouse) == before
 
 
+def test_words_about_files_in_values_are_not_taken_for_trouble_with_the_file(warehouse: DuckDBWarehouse) -> None:
+    with pytest.raises(DataError, match="a statement failed"), warehouse.writing() as transaction:
+        transaction.execute("SELECT 'no space left: corrupt .wal'::INTEGER")
+
+
 def test_temporary_tables_of_the_session_are_read_inside_and_never_stored(warehouse: DuckDBWarehouse) -> None:
     with warehouse.writing() as transaction:
         transaction.execute("CREATE TEMP TABLE scratch AS SELECT range AS a FROM range(10)")

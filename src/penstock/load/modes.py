@@ -51,7 +51,7 @@ class Change:
 
 def append(change: Change) -> tuple[int, int]:
     """Insert the new rows, delete those of superseded loads; return (inserted, deleted)."""
-    found = parts(change.new, change.spec.prepare, change.ports)
+    found = parts(change.new, change.spec.prepare, change.ports, located=False)
     execute = change.ports.transaction.execute
     types = fit(change.ports.transaction, change.spec.table, [*wanted(found, change.ports), *_ADDED], change.where)
     deleted = 0

@@ -63,13 +63,16 @@ class Part:
         return named(self.loads)
 
 
-def parts(loads: Sequence[AcceptedLoad], prepare: str | None, ports: LoadPorts) -> tuple[Part, ...]:
+def parts(
+    loads: Sequence[AcceptedLoad], prepare: str | None, ports: LoadPorts, *, located: bool = True
+) -> tuple[Part, ...]:
     """Return how the rows of loads are read: one part per schema, or per load where they are prepared.
 
     Args:
         loads: The loads, sorted by number.
         prepare: SQL over ``new_rows``, run once per load, so that its result does not depend on the grouping.
         ports: The transaction and the lake table.
+        located: Whether the place of each row in its load is asked for; else it is null.
 
     Raises:
         ConfigurationError: The preparation is not valid SQL over these rows.
@@ -79,7 +82,7 @@ def parts(loads: Sequence[AcceptedLoad], prepare: str | None, ports: LoadPorts) 
     groups: dict[tuple[Column, ...], list[AcceptedLoad]] = {}
     for load in loads:
         groups.setdefault(load.entry.schema, []).append(load)
-    return tuple(_part(tuple(group), ports) for group in groups.values())
+    return tuple(_part(tuple(group), ports, located=located) for group in groups.values())
 
 
 def wanted(found: Sequence[Part], ports: LoadPorts) -> list[tuple[str, str]]:
@@ -140,7 +143,7 @@ def moment_literal(at: datetime) -> str:
     return f"TIMESTAMPTZ {literal(at.astimezone(UTC).isoformat())}"
 
 
-def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts) -> Part:
+def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, *, located: bool) -> Part:
     """Read loads of one schema in one scan."""
     columns = served(loads[0].entry.schema, RESERVED)
     numbers = tuple(load.entry.number for load in loads)
@@ -151,8 +154,12 @@ def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts) -> Part:
     ]
     if not sets:
         return Part("", columns, "", "", "", numbers)
-    relation = f"{accepted(sets, located=True)} r"
-    number, created, position = f"r.{LOAD}", moment_literal(loads[0].entry.created_at), f"r.{ROW}"
+    relation = f"{accepted(sets, located=located)} r"
+    number, created, position = (
+        f"r.{LOAD}",
+        moment_literal(loads[0].entry.created_at),
+        f"r.{ROW}" if located else "NULL::BIGINT",
+    )
     if len(loads) == 1:
         number = f"CAST({numbers[0]} AS BIGINT)"
     else:
@@ -161,7 +168,7 @@ def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts) -> Part:
         lookup(ports.transaction, name, ("number BIGINT", "created_at TIMESTAMPTZ"), moments)
         relation += f" JOIN {name} l ON l.number = r.{LOAD}"
         created = "l.created_at"
-    if any(len(load.entry.files) > 1 for load in loads):
+    if located and any(len(load.entry.files) > 1 for load in loads):
         name = f"{_FILES}_{numbers[0]}"
         lookup(ports.transaction, name, ("file VARCHAR", "first BIGINT"), _firsts(loads, ports))
         relation += f" JOIN {name} f ON f.file = r.{FILE}"
@@ -182,7 +189,7 @@ def _firsts(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> list[tuple[str, 
 
 def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts) -> Part:
     """Run the preparation over one load; a row keeps its position where the query passes ``POSITION`` on."""
-    plain = _part((load,), ports)
+    plain = _part((load,), ports, located=True)
     number = load.entry.number
     types = {column.name.lower(): "VARCHAR" if column.type == UNKNOWN else column.type for column in plain.columns}
     rows = union([plain], types)

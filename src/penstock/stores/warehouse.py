@@ -229,6 +229,8 @@ def explained(error: duckdb.Error, where: str) -> PenstockError:
         where: What was worked on, as the beginning of the sentence: ``The warehouse x.duckdb``.
     """
     text = _first_line(error)
+    if isinstance(error, _ABOUT_THE_STATEMENT):
+        return DataError(f"{where}: a statement failed", value=text)
     for pattern, make in _SENTENCES:
         if re.search(pattern, str(error), re.IGNORECASE):
             return make(where, text)
@@ -243,6 +245,15 @@ def explained(error: duckdb.Error, where: str) -> PenstockError:
     return DataError(f"{where}: a statement failed", value=text)
 
 
+# Their messages quote names and values, which must not be taken for words about the file.
+_ABOUT_THE_STATEMENT = (
+    duckdb.BinderException,
+    duckdb.CatalogException,
+    duckdb.ConstraintException,
+    duckdb.ConversionException,
+    duckdb.OutOfRangeException,
+    duckdb.ParserException,
+)
 _SENTENCES = (
     (
         r"no space left|file too large|disk quota",
@@ -267,7 +278,7 @@ _SENTENCES = (
         ),
     ),
     (
-        r"corrupt|checksum|wal",
+        r"corrupt|checksum|write-ahead|\.wal\b",
         lambda where, text: DataError(
             f"{where} is damaged", value=text, remedy="Move it away; the next run makes it anew from the lake"
         ),
