@@ -8,14 +8,14 @@ import time
 
 import duckdb
 import pytest
-from test_landing import Place, batch
+from landing_place import Place, batch
 
 from penstock.stores.lake import DeltaLake
 
 CHILD = """
 import os, sys
 sys.path.insert(0, sys.argv[2])
-from test_landing import Place, batch
+from landing_place import Place, batch
 place = Place(sys.argv[1])
 done = place.table().head() and len(list(place.table().entries()))
 print("go", flush=True)
@@ -56,7 +56,7 @@ def test_killed_at_any_time_no_turn_is_lost_or_doubled(tmp_path):
 FULL = """
 import os, resource, signal, sys
 sys.path.insert(0, sys.argv[2])
-from test_landing import Place, batch
+from landing_place import Place, batch
 from penstock.errors import PenstockError
 from penstock.extract.port import Scan
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -23,7 +23,7 @@ from penstock.model.entries import Column, Entry, EntryKind, Work
 from penstock.model.events import Advance
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
-from penstock.stores.parquet import first_line
+from penstock.stores.parquet import without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 
 _TRIES = 4
@@ -83,7 +83,7 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         with ports.engine.session() as connection:
             return _Attempt(spec, ports, table, connection).run()
     except duckdb.Error as error:
-        raise DataError(f"Landing {spec.source.table} stopped: {first_line(error)}") from error
+        raise DataError(f"Landing {spec.source.table} stopped: {without_values(error)}") from error
     finally:
         # What landed is committed or not by now; a source that cannot be closed changes neither.
         with contextlib.suppress(PenstockError, OSError):

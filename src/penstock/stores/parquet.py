@@ -24,6 +24,7 @@ ROW_GROUP = 122_880
 """Rows in one row group: DuckDB's own unit of parallel work."""
 LOSSY = "penstock cannot keep a value of column "
 """How the message begins with which a conversion in SQL stops by ``error()``; the column's name follows."""
+_QUOTED = re.compile(r"'.*'|'.*$")
 LONGEST_BOUND = 32
 """Characters of a text that still stands in the Delta log as a minimum or maximum."""
 
@@ -112,7 +113,7 @@ def refusals(target: str, explain: Callable[[Exception], PenstockError] | None =
                 remedy="Free some space and run again; nothing was committed",
             ) from error
         if LOSSY in str(error):
-            raise DataError(f"A value for {target} would be lost: {first_line(error)}") from error
+            raise DataError(f"A value for {target} would be lost: {without_values(error)}") from error
         if explain is not None:
             raise explain(error) from error
         if isinstance(error, duckdb.OutOfMemoryException):
@@ -121,13 +122,19 @@ def refusals(target: str, explain: Callable[[Exception], PenstockError] | None =
             ) from error
         if isinstance(error, duckdb.IOException):
             raise TransientError(f"{target} could not be written: {first_line(error)}") from error
-        raise DataError(f"The rows for {target} cannot be read or converted: {first_line(error)}") from error
+        raise DataError(f"The rows for {target} cannot be read or converted: {without_values(error)}") from error
 
 
 def first_line(error: BaseException) -> str:
     """Return the first line of a foreign error, cut to 300 characters; the others quote data or SQL."""
     text = str(error).strip().splitlines()
     return text[0][:300] if text else type(error).__name__
+
+
+def without_values(error: duckdb.Error) -> str:
+    """Return the first line of an error of DuckDB without the values that it quotes, which may be personal."""
+    # A quote within a value is not escaped, so all between the first and the last one goes.
+    return _QUOTED.sub("'…'", first_line(error))
 
 
 def bound(text: str, *, upper: bool) -> str | None:
