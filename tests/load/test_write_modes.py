@@ -218,6 +218,20 @@ def test_keys_of_superseded_loads_fall_back_or_vanish(warehouse: DuckDBWarehouse
     assert (receipt.loads, receipt.inserted, receipt.deleted) == ((3,), 2, 2)
 
 
+def test_a_row_is_as_old_as_the_oldest_live_load_that_has_its_key(
+    warehouse: DuckDBWarehouse, lake: FolderTable
+) -> None:
+    first, second, third = (lake.load(number, f"SELECT 1 AS id, {number} AS updated") for number in (1, 2, 3))
+    load(warehouse, lake, MERGE, [first, second, third])
+    assert table(warehouse, "_load, _created_at") == [(3, START + timedelta(hours=1))]
+    again = lake.load(4, "SELECT 2 AS id, 1 AS updated", supersedes=[1])
+    load(warehouse, lake, MERGE, [again], live=[second, third, again])
+    assert table(warehouse, "id, _load, _created_at") == [
+        (1, 3, START + timedelta(hours=2)),
+        (2, 4, START + timedelta(hours=4)),
+    ]
+
+
 def test_a_fallback_whose_loads_are_not_at_hand_is_refused(warehouse: DuckDBWarehouse, lake: FolderTable) -> None:
     loads = [lake.load(number, f"SELECT {number} AS id, 1 AS updated") for number in (1, 2)]
     load(warehouse, lake, MERGE, loads)
