@@ -3,7 +3,8 @@
     checks={"flights": [checks.unique("flight_id"), checks.between("month", 1, 12, severity="quarantine")]}
 
 Severity ``error`` (the default) rejects the load, ``quarantine`` sets the failing rows aside, ``warn`` only tells.
-A null passes every check but ``not_null``; NaN is a value, and is in no range and no set. Columns are named as in the lake.
+A null passes every check but ``not_null``; NaN is a value, and is in no range and no set. Columns are named as in the
+lake.
 """
 
 from __future__ import annotations
@@ -268,7 +269,8 @@ def _spec(
     if not columns and kind not in _NEED_NO_COLUMN:
         raise ConfigurationError(f"A {kind} check needs a column", valid=f'as {kind}("month")')
     for column in columns:
-        _text(column, f"The column of a {kind} check")
+        # A blank name is a name: the source may have it.
+        _text(column + "." if isinstance(column, str) and column else column, f"The column of a {kind} check")
     if len({column.lower() for column in columns}) < len(columns):
         raise ConfigurationError(f"A {kind} check names a column twice", value=", ".join(columns))
     name = about.get("name")

@@ -98,8 +98,14 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
             f"Checking {spec.table} needs more memory than the engine may hold: {_line(error)}",
             remedy="Raise the engine's memory, or give the spill folder more room",
         ) from error
-    except (duckdb.ConversionException, duckdb.InvalidInputException, duckdb.OutOfRangeException) as error:
-        raise DataError(f"The rows of {spec.table} cannot be read: {_line(error)}") from error
+    except duckdb.Error as error:
+        conditions = [item.name for item in spec.checks if item.kind == "expression" or "where" in item.parameters]
+        # DuckDB quotes the value that it stopped at.
+        why = "" if spec.personal else f": {_line(error)}"
+        raise DataError(
+            f"The rows of {spec.table} cannot be checked{why}",
+            remedy=f"Its conditions are {', '.join(conditions)}: one may need TRY_CAST" if conditions else None,
+        ) from error
     except OSError as error:
         raise TransientError(f"Checking {spec.table} failed to read or write: {error}") from error
 

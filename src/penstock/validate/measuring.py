@@ -105,12 +105,22 @@ def _measure(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors
         try:
             total, values = _run(rows, part)
             found.update((one.key, value) for one, value in zip(part, values, strict=True))
-        except _DATA_ERRORS:
-            for one in part:
-                try:
-                    total, (found[one.key],) = _run(rows, [one])
-                except _DATA_ERRORS as error:
-                    errors[one.key] = error
+        except _DATA_ERRORS as first:
+            try:
+                total = _one_by_one(rows, part, found, errors)
+            except duckdb.TransactionException:
+                # An open transaction ends with the first error, so nothing more can be asked within it.
+                raise first from None
+    return total
+
+
+def _one_by_one(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors: dict[_Key, duckdb.Error]) -> int:
+    total = 0
+    for one in asked:
+        try:
+            total, (found[one.key],) = _run(rows, [one])
+        except _DATA_ERRORS as error:
+            errors[one.key] = error
     return total
 
 
