@@ -35,6 +35,7 @@ class Project:
         self.config = load_project(find_project(folder))
         self._observer = observer
         self._opened: Workspace | None = None
+        self._pipelines: dict[str, PipelineSpec] | None = None
 
     def __enter__(self) -> Project:
         return self
@@ -61,8 +62,10 @@ class Project:
     # What is there -----------------------------------------------------------------------------------------------
 
     def pipelines(self) -> dict[str, PipelineSpec]:
-        """Return the pipelines by name."""
-        return load_pipelines(self.config)
+        """Return the pipelines by name; the project's code is imported once."""
+        if self._pipelines is None:
+            self._pipelines = load_pipelines(self.config)
+        return self._pipelines
 
     def pipeline(self, name: str | None = None) -> PipelineSpec:
         """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
@@ -240,10 +243,15 @@ class Project:
         return doctor.rebuild(self._workspace)
 
     def examine(self, *, clean: bool = False) -> DoctorReport:
-        """Finish what a crash left half-way and list objects that nothing names; ``clean`` removes them."""
+        """Finish what a crash left half-way and list objects that nothing names; ``clean`` removes them.
+
+        Raises:
+            LeaseHeldError: ``clean`` is asked while something is at work.
+        """
         from penstock.orchestrate import doctor
 
-        return doctor.examine(self._workspace, clean=clean)
+        pipelines = tuple(self.pipelines().values())
+        return doctor.examine(self._workspace, clean=clean, pipelines=pipelines, catalog=self.config.catalog)
 
 
 def ingest(

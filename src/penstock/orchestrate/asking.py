@@ -1,4 +1,7 @@
-"""Questions about how things stand, answered from the catalog and the lake; nothing is written there."""
+"""Questions about how things stand, answered from the catalog and the lake.
+
+Nothing is written but the index, and the end of a release that a crash left half-way.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock import names
+from penstock.errors import PenstockError
 from penstock.model.answers import (
     PipelineStatus,
     ProjectStatus,
@@ -18,7 +22,7 @@ from penstock.model.receipts import State
 from penstock.model.releases import Release
 from penstock.model.specs import PipelineSpec, SourceSpec
 from penstock.names import unknown
-from penstock.orchestrate import indexing, planner
+from penstock.orchestrate import indexing, planner, releasing
 from penstock.orchestrate.ledger import SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.validate import quarantine as shelves
@@ -26,6 +30,7 @@ from penstock.validate import quarantine as shelves
 
 def status(workspace: Workspace, specs: Sequence[PipelineSpec]) -> ProjectStatus:
     """Return how the project stands, and what waits for a person."""
+    hindered = _settle(workspace)
     indexing.follow_releases(workspace)
     releases = workspace.catalog.releases()
     current = releases[0] if releases else None
@@ -42,9 +47,18 @@ def status(workspace: Workspace, specs: Sequence[PipelineSpec]) -> ProjectStatus
         pipelines=pipelines,
         release=current.number if current else 0,
         released_at=current.created_at if current else None,
-        waiting=tuple(_waiting(workspace, pipelines, current)),
+        waiting=(*hindered, *_waiting(workspace, pipelines, current)),
         places=places,
     )
+
+
+def _settle(workspace: Workspace) -> tuple[str, ...]:
+    """Finish a release that a crash left half-way; what hinders that is told."""
+    try:
+        releasing.settle(workspace)
+    except PenstockError as error:
+        return (error.sentence(),)
+    return ()
 
 
 def versions(workspace: Workspace, table: str, limit: int) -> tuple[Entry, ...]:

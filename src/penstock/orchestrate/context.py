@@ -22,6 +22,11 @@ PRODUCTION = "(production)"
 """Name of the lease of promotion and rollback; no pipeline can have it."""
 
 
+def dataset_lease(name: str) -> str:
+    """Return the name of the lease under which a training set is built."""
+    return f"(training set {name})"
+
+
 @dataclass(kw_only=True)
 class RunContext:
     """One run at work.

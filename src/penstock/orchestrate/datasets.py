@@ -16,6 +16,7 @@ from penstock.model.releases import TableVersion
 from penstock.model.specs import DatasetSpec, PipelineSpec
 from penstock.names import unknown
 from penstock.orchestrate import releasing
+from penstock.orchestrate.context import dataset_lease, leased
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.queries import relations
 from penstock.stores.lake import DeltaLake
@@ -39,20 +40,21 @@ def build(workspace: Workspace, spec: PipelineSpec, name: str | None) -> Dataset
             raise unknown("table", table, held, where=f"release {release.number}, for training set {dataset.name!r}")
     step = f"dataset {dataset.name}"
     workspace.observer(StepStarted(step=step, table=dataset.table))
-    receipt = build_dataset(
-        Building(
-            dataset=dataset,
-            relations={table: _relation(held[table], lake) for table in needed},
-            versions={table: held[table].number for table in needed},
-            created_at=now(),
-            release=release.number,
-        ),
-        DatasetPorts(
-            workspace.engine,
-            workspace.dataset_objects(),
-            lambda rows, size: workspace.observer(StepAdvanced(step=step, rows=rows, bytes=size)),
-        ),
+    building = Building(
+        dataset=dataset,
+        relations={table: _relation(held[table], lake) for table in needed},
+        versions={table: held[table].number for table in needed},
+        created_at=now(),
+        release=release.number,
     )
+    ports = DatasetPorts(
+        workspace.engine,
+        workspace.dataset_objects(),
+        lambda rows, size: workspace.observer(StepAdvanced(step=step, rows=rows, bytes=size)),
+    )
+    # Two builds at once, or a build while the doctor cleans, would take each other's shards away.
+    with leased(workspace, dataset_lease(dataset.name)):
+        receipt = build_dataset(building, ports)
     state = State.DONE if receipt.built else State.UNCHANGED
     workspace.observer(
         StepFinished(

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
+from penstock.catalog.opening import sqlite_path
+from penstock.errors import ConfigurationError, LeaseHeldError
 from penstock.model.answers import DoctorReport
-from penstock.model.codec import decode
-from penstock.model.releases import Release
-from penstock.orchestrate import indexing, releasing
-from penstock.orchestrate.workspace import Workspace, folder_exists
-from penstock.stores.lake import DeltaLake
-
-_KEPT_FOLDERS = ("_delta_log/", "_decisions/", "_runs/", "_candidates/", "_catalog.db")
+from penstock.model.specs import PipelineSpec
+from penstock.orchestrate import indexing, reachable, releasing
+from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
+from penstock.orchestrate.workspace import Workspace
 
 
 def rebuild(workspace: Workspace) -> DoctorReport:
@@ -21,88 +21,121 @@ def rebuild(workspace: Workspace) -> DoctorReport:
     return DoctorReport(indexed=indexing.rebuild(workspace))
 
 
-def examine(workspace: Workspace, *, clean: bool) -> DoctorReport:
-    """Finish a release that a crash left half-way, then list what nothing names; ``clean`` removes it.
+def examine(
+    workspace: Workspace, *, clean: bool, pipelines: Sequence[PipelineSpec] = (), catalog: str = ""
+) -> DoctorReport:
+    """Finish what a crash left half-way, then list what nothing names; ``clean`` removes it.
 
     The walk looks at every file of the disk itself, not through the stores, so that it also sees what they hide.
+
+    Args:
+        workspace: The places.
+        clean: Remove what is listed, and folders that are empty then. Nobody may write meanwhile.
+        pipelines: The project's pipelines.
+        catalog: The catalog's URL; its file may lie below a root.
+
+    Raises:
+        ConfigurationError: ``clean`` is asked where the project's own files lie in a lake or among training sets.
+        LeaseHeldError: ``clean`` is asked while a run, a promotion or a build of a training set is at work.
     """
-    finished = releasing.finish(workspace)
-    checked, orphans = 0, []
-    for root, reachable in _roots(workspace):
-        for path, size in _walk(root):
-            checked += 1
-            relative = path.relative_to(root).as_posix()
-            if relative not in reachable and not _is_kept(relative):
-                orphans.append((str(path), size))
-    removed = 0
-    if clean:
-        for name, _ in orphans:
-            Path(name).unlink(missing_ok=True)
-            removed += 1
-    return DoctorReport(checked=checked, orphans=tuple(orphans), removed=removed, finished=finished)
+    spared = _catalog_files(catalog)
+    with ExitStack() as stack:
+        if clean:
+            _refuse_mixed(workspace)
+            for name in _writers(pipelines):
+                stack.enter_context(leased(workspace, name))
+        finished = releasing.finish(workspace)
+        ended = _end_interrupted(workspace, () if clean else pipelines)
+        if clean:
+            ended += sum(indexing.end_interrupted(workspace, spec.name) for spec in pipelines)
+        checked, orphans = _unnamed(workspace, spared)
+        removed = _remove(workspace, orphans, spared) if clean else 0
+    sentences = (f"{ended} interrupted {'run was' if ended == 1 else 'runs were'} marked so",) if ended else ()
+    return DoctorReport(
+        checked=checked,
+        orphans=tuple((str(path), size) for path, size in orphans),
+        removed=removed,
+        finished=(*finished, *sentences),
+    )
 
 
-def _roots(workspace: Workspace) -> Iterator[tuple[Path, set[str]]]:
-    if folder_exists(workspace.staging.lake):
-        yield Path(workspace.staging.lake), _named_by_lake(workspace.lake)
-    production = workspace.production
-    if production is None:
-        return
-    if folder_exists(production.lake):
-        lake = workspace.production_lake()
-        releases = _releases(workspace)
-        named = _named_by_lake(lake) | {"releases/current"} | {f"releases/{item.number}.json" for item in releases}
-        for item in releases:
-            named |= {f"{table.table}/{file.path}" for table in item.tables for file in table.files}
-        yield Path(production.lake), named
-        folder = Path(production.warehouse).with_suffix(".releases")
-        if folder.is_dir():
-            yield folder, {item.warehouse for item in releases}
-    if folder_exists(workspace.datasets):
-        yield Path(workspace.datasets), _named_by_datasets(Path(workspace.datasets))
+def _catalog_files(url: str) -> tuple[Path, ...]:
+    if not url.startswith("sqlite:"):
+        return ()
+    path = sqlite_path(url)
+    return tuple(path.with_name(path.name + ending) for ending in ("", "-wal", "-shm"))
 
 
-def _named_by_lake(lake: DeltaLake) -> set[str]:
-    """Return every path that a committed entry names."""
-    named: set[str] = set()
-    for name in lake.tables():
-        for entry in lake.table(name).entries():
-            named.add(f"{name}/_manifests/{entry.number}.json")
-            named |= {f"{name}/{file.path}" for file in entry.files}
-            if entry.quarantine is not None:
-                named.add(entry.quarantine)
-    return named
+def _refuse_mixed(workspace: Workspace) -> None:
+    project = Path(workspace.root).resolve()
+    for root in reachable.roots(workspace):
+        folder = root.folder.resolve()
+        if folder == project or folder in project.parents:
+            raise ConfigurationError(
+                "Files that nothing names cannot be told from the project's own, which lie in the same folder",
+                value=str(folder),
+                remedy="Give lakes and training sets folders of their own in penstock.toml",
+            )
 
 
-def _releases(workspace: Workspace) -> list[Release]:
-    objects = workspace.production_lake().objects
-    return [
-        decode(Release, objects.get(item.path), where=item.path)
-        for item in objects.list(indexing.RELEASES)
-        if indexing.is_release(item.path)
-    ]
+def _writers(pipelines: Sequence[PipelineSpec]) -> list[str]:
+    """Return the names of all leases under which the project is written."""
+    datasets = [dataset_lease(dataset.name) for spec in pipelines for dataset in spec.datasets]
+    return [*dict.fromkeys([*(spec.name for spec in pipelines), PRODUCTION, *datasets])]
 
 
-def _named_by_datasets(root: Path) -> set[str]:
-    from penstock.dataset.manifest import read_manifest
-
-    named: set[str] = set()
-    for manifest in root.glob("*/*/manifest.json"):
-        folder = manifest.parent.relative_to(root).as_posix()
-        named.add(f"{folder}/manifest.json")
-        named |= {f"{folder}/{shard.path}" for shard in read_manifest(manifest.parent).shards}
-    return named
-
-
-def _is_kept(relative: str) -> bool:
-    return any(relative.startswith(folder) or f"/{folder}" in relative for folder in _KEPT_FOLDERS)
+def _end_interrupted(workspace: Workspace, pipelines: Sequence[PipelineSpec]) -> int:
+    """Mark the runs of dead processes; a pipeline that is running keeps its own."""
+    ended = 0
+    for spec in pipelines:
+        if indexing.running(workspace, spec.name):
+            with suppress(LeaseHeldError), leased(workspace, spec.name):
+                ended += indexing.end_interrupted(workspace, spec.name)
+    return ended
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, int]]:
-    for folder, _, files in os.walk(root):
+def _unnamed(workspace: Workspace, spared: Collection[Path]) -> tuple[int, list[tuple[Path, int]]]:
+    """Return how many files there are, and those that nothing names, with their bytes."""
+    checked = 0
+    orphans = []
+    for root in reachable.roots(workspace):
+        found = list(_files(root, _others(workspace, root, spared)))
+        named = root.read()
+        checked += len(found)
+        orphans += [(path, size) for path, size in found if not named(path.relative_to(root.folder).as_posix())]
+    for path in reachable.strays(workspace):
+        with suppress(FileNotFoundError):
+            orphans.append((path, path.stat().st_size))
+    return checked, orphans
+
+
+def _others(workspace: Workspace, root: reachable.Root, spared: Collection[Path]) -> frozenset[str]:
+    """Return what must be left alone below a root: other roots, warehouses, the project's own files."""
+    known = [*spared, *reachable.places(workspace)]
+    return frozenset(os.path.abspath(path) for path in known if path != root.folder)
+
+
+def _files(root: reachable.Root, others: Collection[str]) -> Iterator[tuple[Path, int]]:
+    for folder, folders, files in os.walk(root.folder):
+        folders[:] = sorted(name for name in folders if os.path.join(folder, name) not in others)
         for name in sorted(files):
-            path = Path(folder) / name
-            try:
-                yield path, path.stat().st_size
-            except FileNotFoundError:
+            path = os.path.join(folder, name)
+            if path in others:
                 continue
+            with suppress(FileNotFoundError):
+                yield Path(path), os.lstat(path).st_size
+
+
+def _remove(workspace: Workspace, orphans: Sequence[tuple[Path, int]], spared: Collection[Path]) -> int:
+    for path, _ in orphans:
+        path.unlink(missing_ok=True)
+    for root in reachable.roots(workspace):
+        others = _others(workspace, root, spared)
+        for folder, _, _ in os.walk(root.folder, topdown=False):
+            if folder != str(root.folder) and not any(
+                folder == each or folder.startswith(each + os.sep) for each in others
+            ):
+                # Only an empty folder can be removed so; the others refuse.
+                with suppress(OSError):
+                    os.rmdir(folder)
+    return len(orphans)

@@ -57,17 +57,39 @@ def flow(wave: Wave, context: RunContext) -> None:
     if not _behind(context) and not any(wave.due(*item, context).why for item in wave.transforms):
         _skip_blocked(wave, context)
         return
-    with context.workspace.warehouse.writing() as transaction:
-        for source in context.spec.sources:
-            _apply_source(source, wave.interval, transaction, context)
-        for transform in context.spec.transforms:
-            _catch_up(transform, transaction, context)
-        for transform, interval in wave.transforms:
-            found = wave.due(transform, interval, context)
-            if found.why:
-                _make(_Making(transform, interval, found), transaction, context)
+    broken: set[tuple[str, Interval | None]] = set()
+    while not _passed(wave, broken, context):
+        # A statement that failed has spoilt the transaction: begin a new one without the transform that failed.
+        context.applied = {}
     _skip_blocked(wave, context)
     context.applied = _committed(context)
+
+
+class _BrokenError(Exception):
+    """A transform failed, and its transaction with it."""
+
+
+def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunContext) -> bool:
+    """Do everything of a wave but the broken transforms in one transaction; False if one more is broken."""
+    _behind(context)
+    begun = len(context.steps)
+    try:
+        with context.workspace.warehouse.writing() as transaction:
+            for source in context.spec.sources:
+                _apply_source(source, wave.interval, transaction, context)
+            for transform in context.spec.transforms:
+                _catch_up(transform, transaction, context)
+            for transform, interval in wave.transforms:
+                found = wave.due(transform, interval, context)
+                if found.why and (transform.table, interval) not in broken:
+                    broken.add((transform.table, interval))
+                    _make(_Making(transform, interval, found), transaction, context)
+                    broken.discard((transform.table, interval))
+    except _BrokenError:
+        # What was loaded in this transaction is undone and will be loaded again: its receipts do not count.
+        context.steps[begun:] = [step for step in context.steps[begun:] if not step.step.startswith("load ")]
+        return False
+    return True
 
 
 def _committed(context: RunContext) -> dict[str, set[int]]:
@@ -200,7 +222,9 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
         receipt = _settle(making, computed, transaction, context)
     except PenstockError as error:
         context.errors.append(error)
-        receipt = failed(making.step, making.transform.table, 0.0, error)
+        receipt = failed(making.step, making.transform.table, time.monotonic() - begun, error)
+        context.finished(replace(receipt, interval=making.interval))
+        raise _BrokenError from error
     context.finished(replace(receipt, interval=making.interval, seconds=time.monotonic() - begun))
 
 

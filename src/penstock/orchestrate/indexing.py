@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from penstock import names
-from penstock.errors import NotFoundError
+from penstock.errors import AlreadyExistsError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry
-from penstock.model.receipts import RunReceipt
+from penstock.model.receipts import RunReceipt, State
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import PipelineSpec
 from penstock.orchestrate.workspace import Workspace, folder_exists
@@ -17,6 +18,8 @@ RUNS = "_runs/"
 DECISIONS = "_decisions/"
 CANDIDATES = "_candidates/"
 RELEASES = "releases/"
+_LOOKED_AT = 50
+"""Runs among which those that never ended are looked for; each run marks those before it."""
 
 
 def tables_of(spec: PipelineSpec) -> tuple[str, ...]:
@@ -48,15 +51,43 @@ def commit(workspace: Workspace, entry: Entry) -> Entry:
 
 
 def keep_run(workspace: Workspace, run: RunReceipt) -> None:
-    """Write a finished run to the lake, then index it."""
-    workspace.lake.objects.create(f"{RUNS}{run.id}.json", encode(run))
+    """Write a finished run to the lake, then index it; what a successor has written of it stands."""
+    path = f"{RUNS}{run.id}.json"
+    try:
+        workspace.lake.objects.create(path, encode(run))
+    except AlreadyExistsError:
+        run = decode(RunReceipt, workspace.lake.objects.get(path), where=path)
     workspace.catalog.put_run(run)
 
 
+def running(workspace: Workspace, pipeline: str) -> tuple[RunReceipt, ...]:
+    """Return the runs that have not ended, as far as the catalog knows."""
+    newest = workspace.catalog.runs(pipeline, _LOOKED_AT)
+    return tuple(run for run in newest if run.state is State.RUNNING)
+
+
+def end_interrupted(workspace: Workspace, pipeline: str) -> int:
+    """Mark the runs that have not ended as failed; returns how many.
+
+    Whoever calls this holds the pipeline's lease, so nobody else is running: their processes are dead or were
+    overtaken. A run whose end stands in the lake gets that end.
+    """
+    found = running(workspace, pipeline)
+    for run in found:
+        keep_run(workspace, replace(run, state=State.FAILED, error="interrupted"))
+    return len(found)
+
+
 def rebuild(workspace: Workspace) -> int:
-    """Index everything again from the lakes; returns how many values were found."""
+    """Index everything again from the lakes; returns how many values were found.
+
+    Runs that have not ended stand in the catalog alone, and are carried over.
+    """
     catalog = workspace.catalog
+    unended = [run for run in catalog.runs(limit=None) if run.state is State.RUNNING]
     catalog.clear()
+    for run in unended:
+        catalog.put_run(run)
     found = follow(workspace, workspace.lake.tables())
     objects = workspace.lake.objects
     for run in (decode(RunReceipt, objects.get(o.path), where=o.path) for o in objects.list(RUNS)):

@@ -15,6 +15,8 @@ from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
 
+_ENDED = (Verdict.ACCEPTED, Verdict.DISCARDED)
+
 
 @dataclass
 class SourceLedger:
@@ -57,9 +59,12 @@ class SourceLedger:
         return [record for record in standing if _covers(record.entry, interval)]
 
     def position(self) -> Mapping[str, Any] | None:
-        """Return where extraction resumes: the position of the newest accepted load that has one."""
+        """Return where extraction resumes: the position of the newest accepted load that has one.
+
+        A discarded load counts as well: a person has said that its rows are not wanted, so they are not read again.
+        """
         for record in reversed(self.records):
-            if record.verdict is Verdict.ACCEPTED and record.entry.work and record.entry.work.position is not None:
+            if record.verdict in _ENDED and record.entry.work and record.entry.work.position is not None:
                 return record.entry.work.position
         return None
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from penstock.errors import ConfigurationError, ConflictError, NotFoundError
+from penstock.errors import ConfigurationError, ConflictError, LeaseHeldError, NotFoundError
 from penstock.model.codec import decode
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import EnvironmentSpec, PipelineSpec
@@ -13,7 +13,7 @@ from penstock.orchestrate import indexing
 from penstock.orchestrate.context import PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, folder_exists, new_id, now, user
 from penstock.promote import approval, finishing, promoting, proposing, rolling_back
-from penstock.promote.ports import PromotePorts
+from penstock.promote.ports import PromotePorts, newest_number
 
 
 def finish(workspace: Workspace) -> tuple[str, ...]:
@@ -28,14 +28,33 @@ def finish(workspace: Workspace) -> tuple[str, ...]:
     return (f"release {done.number} was brought to its end",) if done is not None else ()
 
 
+def settle(workspace: Workspace) -> tuple[str, ...]:
+    """Do as ``finish`` does, unless somebody is promoting: for questions, which wait for nobody.
+
+    Without it a question would name a release that is committed, while the warehouse still serves the one before.
+    """
+    if workspace.production is None or not folder_exists(workspace.production.lake):
+        return ()
+    ports = _ports(workspace)
+    if finishing.settled(ports, newest_number(ports.production)):
+        return ()
+    try:
+        with leased(workspace, PRODUCTION):
+            return finish(workspace)
+    except LeaseHeldError:
+        return ()
+
+
 def current(workspace: Workspace) -> Release | None:
     """Return the release that production serves, read from production itself."""
-    releases_known = releases(workspace)
-    return releases_known[0] if releases_known else None
+    indexing.follow_releases(workspace)
+    known = workspace.catalog.releases()
+    return known[0] if known else None
 
 
 def releases(workspace: Workspace) -> tuple[Release, ...]:
     """Return production's releases, newest first."""
+    settle(workspace)
     indexing.follow_releases(workspace)
     return workspace.catalog.releases()
 

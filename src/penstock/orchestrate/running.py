@@ -112,6 +112,7 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
     """
     indexing.follow(workspace, indexing.tables_of(spec))
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+        indexing.end_interrupted(workspace, spec.name)
         prepared = _prepare(workspace, spec)
         started = now()
         wanted = planner.Wanted(interval=asked.interval, at=started, codes=prepared.codes, again=asked.again)
@@ -120,6 +121,7 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
             raise ConflictError(
                 f"Pipeline {spec.name!r} has moved since the plan was made", remedy="Make the plan again: penstock plan"
             )
+        waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
         context = RunContext(
             workspace=workspace, spec=prepared.spec, run=new_id(started), lease=lease, ledger=prepared.ledger
         )
@@ -133,7 +135,7 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
         )
         workspace.catalog.put_run(begun)
         try:
-            _carry_out(planned, prepared, asked, context)
+            _carry_out(waves, prepared, asked, context)
         except PenstockError as error:
             context.errors.append(error)
         except BaseException:
@@ -159,8 +161,7 @@ def _with_inputs(transform: TransformSpec) -> TransformSpec:
     return replace(transform, inputs=read)
 
 
-def _carry_out(planned: Plan, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
-    waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
+def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
     with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
         if waves.whole:
             context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=1))
@@ -329,6 +330,7 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
         finished=now(),
         state=state,
         steps=tuple(context.steps),
+        exit_code=max((error.exit_code for error in context.errors), default=0),
         error="interrupted" if interrupted else "; ".join(dict.fromkeys(str(error) for error in context.errors)),
     )
     if state is State.UNCHANGED and not any(step.fingerprint for step in context.steps):

@@ -1,0 +1,117 @@
+"""What is reachable: every file that a committed entry, release, decision, quarantine or training set names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from penstock.dataset.manifest import FILE, read_manifest
+from penstock.errors import DataError
+from penstock.model.codec import decode
+from penstock.model.releases import Release
+from penstock.orchestrate import indexing
+from penstock.orchestrate.workspace import Workspace, folder_exists
+from penstock.stores.lake import DeltaLake
+from penstock.stores.releases import ReleaseFolder
+
+_RECORD = re.compile(r"_(decisions|runs|candidates)/[^/.][^/]*\.json")
+_LOG = re.compile(
+    r"[^/]+/_delta_log/(\d{20}\.(json|crc|checkpoint\..+|\d{20}\.compacted\.json)|_last_checkpoint|_.+/.+)"
+)
+_INGEST_CATALOG = re.compile(r"_catalog\.db(-wal|-shm|\.damaged-.*)?")
+
+
+@dataclass(frozen=True, slots=True)
+class Root:
+    """A folder of ours.
+
+    Attributes:
+        folder: The folder.
+        read: Reads what is named, and returns what says of a path below the folder whether it is. Called after the
+            folder was walked: what is committed meanwhile is named then.
+    """
+
+    folder: Path
+    read: Callable[[], Callable[[str], bool]]
+
+
+def roots(workspace: Workspace) -> Iterator[Root]:
+    """Yield the lakes, the files of releases and the training sets, as far as they exist."""
+    if folder_exists(workspace.staging.lake):
+        yield Root(Path(workspace.staging.lake), lambda: _in_lake(workspace.lake, set()))
+    production = workspace.production
+    if production is None:
+        return
+    if folder_exists(production.lake):
+        yield Root(Path(production.lake), lambda: _in_production(workspace))
+        folder = ReleaseFolder(production.warehouse, workspace.engine).folder
+        if folder.is_dir():
+            yield Root(folder, lambda: {item.warehouse for item in _releases(workspace)}.__contains__)
+    if folder_exists(workspace.datasets):
+        yield Root(Path(workspace.datasets), lambda: _in_datasets(Path(workspace.datasets)))
+
+
+def places(workspace: Workspace) -> Iterator[Path]:
+    """Yield every root and every file that has a place of its own, whether it exists or not."""
+    yield Path(workspace.staging.lake)
+    for environment in (workspace.staging, workspace.production):
+        if environment is not None:
+            yield Path(environment.lake)
+            for ending in ("", ".lock", ".wal"):
+                yield Path(environment.warehouse + ending)
+            releases = ReleaseFolder(environment.warehouse, workspace.engine).folder
+            yield releases
+            yield Path(f"{releases}.lock")
+    if workspace.datasets:
+        yield Path(workspace.datasets)
+
+
+def strays(workspace: Workspace) -> Iterator[Path]:
+    """Yield what a crash may leave beside the staging warehouse: a file that was being made."""
+    for ending in (".new", ".new.wal"):
+        path = Path(workspace.staging.warehouse + ending)
+        if path.exists():
+            yield path
+
+
+def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
+    """Add all that the committed entries of a lake name, back to the first."""
+    for name in lake.tables():
+        for entry in lake.table(name).entries():
+            named.add(f"{name}/_manifests/{entry.number}.json")
+            named |= {f"{name}/{file.path}" for file in entry.files}
+            if entry.quarantine is not None:
+                named.add(entry.quarantine)
+    return lambda path: path in named or any(known.fullmatch(path) for known in (_LOG, _RECORD, _INGEST_CATALOG))
+
+
+def _in_production(workspace: Workspace) -> Callable[[str], bool]:
+    releases = _releases(workspace)
+    named = {"releases/current"} | {f"releases/{item.number}.json" for item in releases}
+    named |= {f"{table.table}/{file.path}" for item in releases for table in item.tables for file in table.files}
+    return _in_lake(workspace.production_lake(), named)
+
+
+def _releases(workspace: Workspace) -> list[Release]:
+    objects = workspace.production_lake().objects
+    return [
+        decode(Release, objects.get(item.path), where=item.path)
+        for item in objects.list(indexing.RELEASES)
+        if indexing.is_release(item.path)
+    ]
+
+
+def _in_datasets(folder: Path) -> Callable[[str], bool]:
+    named: set[str] = set()
+    damaged: set[str] = set()
+    for path in folder.glob(f"*/*/{FILE}"):
+        version = path.parent.relative_to(folder).as_posix()
+        named.add(f"{version}/{FILE}")
+        try:
+            named |= {f"{version}/{shard.path}" for shard in read_manifest(path.parent).shards}
+        except DataError:
+            # What a damaged manifest names is not known: nothing beside it is taken for left over.
+            damaged.add(version + "/")
+    return lambda path: path in named or path.startswith(tuple(damaged))
