@@ -41,7 +41,12 @@ def record(number: int, interval: Interval | None, verdict: Verdict | None, **fi
 
 def version(number: int, interval: Interval | None, fingerprint: str) -> Entry:
     return Entry(
-        table="t", number=number, previous=None, kind=EntryKind.VERSION, created_at=AT, interval=interval,
+        table="t",
+        number=number,
+        previous=None,
+        kind=EntryKind.VERSION,
+        created_at=AT,
+        interval=interval,
         fingerprint=fingerprint,
     )
 

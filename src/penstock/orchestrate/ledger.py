@@ -69,10 +69,10 @@ class SourceLedger:
         return None
 
     def done(self) -> set[Interval]:
-        """Return the intervals that accepted loads cover."""
-        return {
-            record.entry.work.interval for record in self.live() if record.entry.work and record.entry.work.interval
-        }
+        """Return the intervals that need not be read: those of accepted loads, and those that a person discarded."""
+        discarded = [record for record in self.records if record.verdict is Verdict.DISCARDED]
+        works = [record.entry.work for record in (*self.live(), *discarded)]
+        return {work.interval for work in works if work and work.interval}
 
     def blocked(self, interval: Interval | None) -> LoadRecord | None:
         """Return the rejected load that stands in the way of an interval, if any."""
