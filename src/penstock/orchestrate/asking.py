@@ -31,6 +31,7 @@ from penstock.validate import quarantine as shelves
 def status(workspace: Workspace, specs: Sequence[PipelineSpec]) -> ProjectStatus:
     """Return how the project stands, and what waits for a person."""
     hindered = _settle(workspace)
+    indexing.follow_decided(workspace)
     indexing.follow_releases(workspace)
     releases = workspace.catalog.releases()
     current = releases[0] if releases else None

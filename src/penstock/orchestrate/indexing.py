@@ -93,14 +93,30 @@ def rebuild(workspace: Workspace) -> int:
     for run in (decode(RunReceipt, objects.get(o.path), where=o.path) for o in objects.list(RUNS)):
         catalog.put_run(run)
         found += 1
-    for decision in (decode(Decision, objects.get(o.path), where=o.path) for o in objects.list(DECISIONS)):
-        catalog.put_decision(decision)
-        found += 1
-    for candidate in (decode(Candidate, objects.get(o.path), where=o.path) for o in objects.list(CANDIDATES)):
-        catalog.put_candidate(candidate)
-        found += 1
+    found += follow_decided(workspace)
     found += follow_releases(workspace)
     return found
+
+
+def follow_decided(workspace: Workspace) -> int:
+    """Index the decisions and candidates that the lake has and the catalog has not; returns how many."""
+    catalog, objects = workspace.catalog, workspace.lake.objects
+    decisions = {decision.id for decision in catalog.decisions()}
+    candidates = {candidate.id for candidate in catalog.candidates()}
+    found = 0
+    for item in objects.list(DECISIONS):
+        if _name(item.path) not in decisions:
+            catalog.put_decision(decode(Decision, objects.get(item.path), where=item.path))
+            found += 1
+    for item in objects.list(CANDIDATES):
+        if _name(item.path) not in candidates:
+            catalog.put_candidate(decode(Candidate, objects.get(item.path), where=item.path))
+            found += 1
+    return found
+
+
+def _name(path: str) -> str:
+    return path.rpartition("/")[2].removesuffix(".json")
 
 
 def follow_releases(workspace: Workspace) -> int:

@@ -11,7 +11,15 @@ from typing import Any
 
 from penstock import names
 from penstock.catalog.opening import open_catalog
-from penstock.errors import ConfigurationError, DataError
+from penstock.errors import (
+    BugError,
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    PenstockError,
+    TransientError,
+)
 from penstock.model.answers import IngestReceipt
 from penstock.model.events import Observer
 from penstock.model.reading import read_as
@@ -50,10 +58,17 @@ def ingest(
         spec = PipelineSpec(name=f"ingest_{source.table}", sources=(source,))
         run = running.run(workspace, spec, running.Asked(command="ingest"))
         if run.state is State.FAILED:
-            raise DataError(f"Ingesting {source.table} failed: {run.error}")
+            raise _error(run.exit_code, f"Ingesting {source.table} failed: {run.error}")
         with workspace.warehouse.reading() as transaction:
             rows = transaction.execute(f'SELECT count(*) FROM "{source.table}"')[0][0]
     return IngestReceipt(table=source.table, warehouse=str(target), lake=str(lake) if raw else None, run=run, rows=rows)
+
+
+def _error(code: int, sentence: str) -> PenstockError:
+    """Return an error of the class that exits with a code."""
+    kinds = (ConfigurationError, DataError, TransientError, ConflictError, NotFoundError, BugError)
+    kind = next((kind for kind in kinds if kind.exit_code == code), PenstockError)
+    return kind(sentence)
 
 
 def _source(data: Any, table: str | None, reading: Mapping[str, Any]) -> tuple[SourceSpec, ConnectionSpec | None]:

@@ -84,7 +84,9 @@ def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
     relation = relation_of(name, ledger, workspace.lake)
     if relation is None:
         raise NotFoundError(f"{name} has no accepted rows yet", remedy="penstock run")
-    tables = {other: found for other in made if (found := relation_of(other, ledger, workspace.lake))}
+    # A table is not its own reference here: its rows are the ones that are checked.
+    others = [other for other in made if other != name]
+    tables = {other: found for other in others if (found := relation_of(other, ledger, workspace.lake))}
     head = ledger.sources[name].live()[-1].entry if name in ledger.sources else ledger.versions[name].head
     assert head is not None
     with workspace.engine.session() as connection:

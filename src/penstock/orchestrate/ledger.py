@@ -41,7 +41,20 @@ class SourceLedger:
     @property
     def rejected(self) -> list[LoadRecord]:
         """Rejected loads that wait for accept, retry or discard."""
+        return [record for record in self._refused if record.entry.number not in self._named]
+
+    @property
+    def overtaken(self) -> list[LoadRecord]:
+        """Rejected loads that were read again, but whose end a crash kept from being written."""
+        return [record for record in self._refused if record.entry.number in self._named]
+
+    @property
+    def _refused(self) -> list[LoadRecord]:
         return [record for record in self.records if record.verdict is Verdict.REJECTED]
+
+    @property
+    def _named(self) -> set[int]:
+        return {number for record in self.records for number in record.entry.supersedes}
 
     def live(self, interval: Interval | None = None) -> list[LoadRecord]:
         """Return the accepted loads that no later one superseded, oldest first.

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 
-from penstock.errors import ConfigurationError, ConflictError, LeaseHeldError, NotFoundError
-from penstock.model.codec import decode
+from penstock.errors import AlreadyExistsError, ConfigurationError, ConflictError, LeaseHeldError, NotFoundError
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import EnvironmentSpec, PipelineSpec
-from penstock.names import unknown
+from penstock.names import moment, unknown
 from penstock.orchestrate import indexing
 from penstock.orchestrate.context import PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, folder_exists, new_id, now, user
@@ -25,6 +25,9 @@ def finish(workspace: Workspace) -> tuple[str, ...]:
         return ()
     done = finishing.finish(_ports(workspace))
     indexing.follow_releases(workspace)
+    serving = current(workspace)
+    if serving is not None:
+        _record(workspace, serving)
     return (f"release {done.number} was brought to its end",) if done is not None else ()
 
 
@@ -77,7 +80,7 @@ def diff(workspace: Workspace, spec: PipelineSpec) -> Candidate:
 
 def find(workspace: Workspace, beginning: str | None, pipeline: str | None = None) -> Candidate:
     """Return the candidate whose id begins so; without one the newest."""
-    _follow_candidates(workspace)
+    indexing.follow_decided(workspace)
     known = workspace.catalog.candidates(pipeline)
     if not known:
         raise NotFoundError(
@@ -160,7 +163,7 @@ def promote(
             _ports(workspace),
         )
         workspace.catalog.put_release(release)
-        _decide(workspace, "promote", found, reason, by or user(), release=release.number)
+        _record(workspace, release)
     return release
 
 
@@ -179,16 +182,7 @@ def rollback(workspace: Workspace, to: int | None, *, reason: str, by: str | Non
             _ports(workspace),
         )
         workspace.catalog.put_release(release)
-        decision = Decision(
-            id=new_id(now()),
-            kind="rollback",
-            at=now(),
-            by=by or user(),
-            subject=f"release {release.number}",
-            reason=reason,
-            detail={"to": release.rollback_to, "from": serving.number},
-        )
-        _keep(workspace, decision)
+        _record(workspace, release)
     return release
 
 
@@ -200,13 +194,32 @@ def _approve_by_rule(workspace: Workspace, specs: Mapping[str, PipelineSpec], ca
         _decide(workspace, "approve", candidate, "every check passed", "automatic")
 
 
-def _decide(
-    workspace: Workspace, kind: str, candidate: Candidate, reason: str, by: str, release: int | None = None
-) -> Decision:
+def _record(workspace: Workspace, release: Release) -> None:
+    """Keep who made a release, and why, as a decision; one that a crash prevented is written by the next command."""
+    id_ = f"{moment(release.created_at)}-release-{release.number}"
+    if workspace.lake.objects.exists(f"{indexing.DECISIONS}{id_}.json"):
+        return
+    back = release.rollback_to is not None
+    versions = {table.table: table.number for table in release.tables if table.pipeline in ("", release.pipeline)}
+    made = {"against": release.previous, "versions": versions, "release": release.number}
+    decision = Decision(
+        id=id_,
+        kind="rollback" if back else "promote",
+        at=release.created_at,
+        by=release.by,
+        subject=f"release {release.number}" if back else release.candidate,
+        reason=release.reason,
+        detail={"to": release.rollback_to, "from": release.previous} if back else made,
+    )
+    # Another command may have written it just now.
+    with suppress(AlreadyExistsError):
+        _keep(workspace, decision)
+
+
+def _decide(workspace: Workspace, kind: str, candidate: Candidate, reason: str, by: str) -> Decision:
     at = now()
     seen = {"against": candidate.against, "versions": {table.table: table.number for table in candidate.tables}}
-    detail = seen if release is None else {**seen, "release": release}
-    decision = Decision(id=new_id(at), kind=kind, at=at, by=by, subject=candidate.id, reason=reason, detail=detail)
+    decision = Decision(id=new_id(at), kind=kind, at=at, by=by, subject=candidate.id, reason=reason, detail=seen)
     _keep(workspace, decision)
     return decision
 
@@ -218,14 +231,6 @@ def _keep(workspace: Workspace, decision: Decision) -> None:
 
 def _approval_reason(decisions: tuple[Decision, ...]) -> str:
     return next((decision.reason for decision in decisions if decision.kind == "approve"), "")
-
-
-def _follow_candidates(workspace: Workspace) -> None:
-    known = {candidate.id for candidate in workspace.catalog.candidates()}
-    objects = workspace.lake.objects
-    for item in objects.list(indexing.CANDIDATES):
-        if item.path.removeprefix(indexing.CANDIDATES).removesuffix(".json") not in known:
-            workspace.catalog.put_candidate(decode(Candidate, objects.get(item.path), where=item.path))
 
 
 def _production(workspace: Workspace) -> EnvironmentSpec:

@@ -13,7 +13,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
 from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError
-from penstock.model.entries import Verdict
+from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
 from penstock.model.graph import graph, upstream
 from penstock.model.interval import Interval
@@ -24,7 +24,7 @@ from penstock.orchestrate import indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
-from penstock.orchestrate.ledger import Ledger, collect
+from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, new_id, now
 from penstock.queries.edges import edges
 from penstock.transform.fingerprints import code_fingerprint
@@ -211,6 +211,9 @@ def _judge_pending(prepared: _Prepared, context: RunContext) -> None:
                 continue
             known.add(record.entry, verdict)
             context.finished(judged(step, record.entry, verdict, time.monotonic() - begun))
+        for record in known.overtaken:
+            successors = [other for other in known.records if record.entry.number in other.entry.supersedes]
+            _end_rejected(known, record.entry.number, successors[-1].entry, context)
 
 
 def _waves(planned: Plan, prepared: _Prepared) -> _Waves:
@@ -241,7 +244,8 @@ def _retries(tables: frozenset[str], prepared: _Prepared) -> _Waves:
                 waves.whole.append(task)
             else:
                 waves.by_interval.setdefault(interval, []).append(task)
-    if not waves.whole and not waves.by_interval:
+    unfinished = any(known.pending or known.overtaken for known in prepared.ledger.sources.values())
+    if not waves.whole and not waves.by_interval and not unfinished:
         raise NotFoundError(
             f"Pipeline {prepared.spec.name!r} has no rejected load to retry"
             + (f" in {', '.join(sorted(tables))}" if tables else ""),
@@ -277,20 +281,19 @@ def _harvest(running: Sequence[tuple[_Task, Future[Brought]]], context: RunConte
         known = context.ledger.sources[task.source.table]
         if brought.error is not None:
             context.errors.append(brought.error)
-        if brought.load is None:
             continue
-        known.add(brought.load, brought.verdict)
+        if brought.load is not None:
+            known.add(brought.load, brought.verdict)
         for number in task.supersedes:
-            _end_rejected(task.source, number, brought.load.number, context)
+            _end_rejected(known, number, brought.load, context)
 
 
-def _end_rejected(source: SourceSpec, number: int, successor: int, context: RunContext) -> None:
-    """Mark a rejected load as retried, once its successor has landed."""
-    known = context.ledger.sources[source.table]
-    for record in known.rejected:
+def _end_rejected(known: SourceLedger, number: int, successor: Entry | None, context: RunContext) -> None:
+    """Mark a rejected load as retried, once it was read again."""
+    what = f"read again as load {successor.number}" if successor else "read again: all of it was accepted before"
+    for record in (*known.rejected, *known.overtaken):
         if record.entry.number == number:
-            verdict = judge(record.entry, Verdict.RETRIED, context, reason=f"read again as load {successor}")
-            known.add(record.entry, verdict)
+            known.add(record.entry, judge(record.entry, Verdict.RETRIED, context, reason=what))
 
 
 def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *, last: bool = False) -> None:

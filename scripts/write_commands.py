@@ -1,0 +1,46 @@
+"""Writes docs/commands.md from the command line's own help; a test holds the page to it."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from penstock.cli.main import penstock
+
+PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
+HEAD = """# Commands
+
+Written by `python scripts/write_commands.py` from the help of each command. Every command takes `--json`; exit codes:
+0 done, 2 the project or the call is wrong, 3 the data is (a load was rejected), 4 try again later, 5 somebody else acted
+first, 6 not found, 70 a bug of ours, 130 interrupted.
+"""
+
+
+def page() -> str:
+    """Return the whole page."""
+    parts = [HEAD]
+    root = click.Context(penstock, info_name="penstock", max_content_width=100, terminal_width=100)
+    for context in sorted(_commands(root), key=lambda found: found.command_path):
+        parts.append(f"## {context.command_path}\n\n```text\n{context.get_help().strip()}\n```\n")
+    return "\n".join(parts)
+
+
+def _commands(context: click.Context) -> list[click.Context]:
+    command = context.command
+    if not isinstance(command, click.Group):
+        return [context]
+    found = []
+    for name in command.list_commands(context):
+        child = command.get_command(context, name)
+        if child is not None:
+            found += _commands(
+                click.Context(child, parent=context, info_name=name, max_content_width=100, terminal_width=100)
+            )
+    return found
+
+
+if __name__ == "__main__":
+    sys.stdout.write(f"{PAGE.name}\n")
+    PAGE.write_text(page(), encoding="utf-8")
