@@ -39,8 +39,9 @@ def parquet(uris: Sequence[str], *, located: bool = False) -> str:
     if not located:
         return scan + ")"
     return (
-        f"(SELECT * EXCLUDE (filename, file_row_number), filename AS {FILE}, file_row_number AS {ROW} "
-        f"FROM {scan}, filename=true, file_row_number=true))"
+        # A column of the data may be called filename.
+        f"(SELECT * EXCLUDE ({FILE}, file_row_number), {FILE}, file_row_number AS {ROW} "
+        f"FROM {scan}, filename={literal(FILE)}, file_row_number=true))"
     )
 
 
