@@ -21,6 +21,7 @@ from typing import Any, TypedDict, Unpack
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
 from penstock.model.specs import CheckSpec, Severity
+from penstock.names import unknown
 
 _LONGEST_NAME = 80
 _WHOLE_TABLE = frozenset({"row_count", "fresh"})
@@ -266,6 +267,10 @@ def _spec(
     default_name: str | None = None,
     call: Any = None,
 ) -> CheckSpec:
+    for argument in about:
+        if argument not in About.__annotations__:
+            place = f"{kind}({', '.join(map(str, columns))})"
+            raise unknown("argument", argument, About.__annotations__, where=place)
     if not columns and kind not in _NEED_NO_COLUMN:
         raise ConfigurationError(f"A {kind} check needs a column", valid=f'as {kind}("month")')
     for column in columns:

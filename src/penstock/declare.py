@@ -13,8 +13,8 @@ from penstock import checks as _checks
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
 from penstock.model.interval import midnight, parse_moment
-from penstock.model.specs import CheckSpec, DatasetSpec, FeatureSpec, PipelineSpec, SourceSpec, SplitSpec, TransformSpec
-from penstock.names import check_table_name, unknown
+from penstock.model.specs import DatasetSpec, FeatureSpec, PipelineSpec, SourceSpec, SplitSpec, TransformSpec
+from penstock.names import RAW_PREFIX, check_table_name, unknown
 
 SCHEDULES = {"@hourly": timedelta(hours=1), "@daily": timedelta(days=1), "@weekly": timedelta(days=7)}
 """Schedule name to the length of one interval."""
@@ -222,9 +222,7 @@ def _verify(spec: PipelineSpec) -> None:
             raise ConfigurationError(
                 f"Pipeline {spec.name!r} makes the table {name!r} twice", remedy="Rename one of them"
             )
-    for table in spec.checks:
-        if table not in made:
-            raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
+    _verify_checks(spec, made)
     transformed = [item.table for item in spec.transforms]
     for table in spec.promote:
         if table not in transformed:
@@ -239,6 +237,15 @@ def _verify(spec: PipelineSpec) -> None:
         for table in (dataset.table, *(item.table for item in dataset.features)):
             if table not in spec.promote:
                 raise unknown("promoted table", table, spec.promote, where=f"training set {dataset.name!r}")
-    listed: tuple[CheckSpec, ...] = tuple(item for group in spec.checks.values() for item in group)
-    if any(not isinstance(item, CheckSpec) for item in listed):
-        raise ConfigurationError(f"Pipeline {spec.name!r} has something among its checks that is no check")
+
+
+def _verify_checks(spec: PipelineSpec, made: Sequence[str]) -> None:
+    """Refuse checks of, and references to, tables that the pipeline does not make."""
+    known = {name.lower() for name in made}
+    for table, listed in spec.checks.items():
+        if table not in made:
+            raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
+        for check in listed:
+            wanted = str(check.parameters["table"]) if check.kind == "references" else table
+            if wanted.removeprefix(RAW_PREFIX).lower() not in known:
+                raise unknown("table", wanted, made, where=f"check {check.name!r} of {table}")

@@ -95,7 +95,7 @@ def unknown(kind: str, name: str, known: Iterable[str], *, where: str) -> Config
         known: The names that exist.
         where: Where it was written, for the message.
     """
-    names = sorted(known)
+    names = sorted(set(known))
     guess = nearest(name, names)
     return ConfigurationError(
         f"There is no {kind} {name!r} ({where})",

@@ -2,8 +2,22 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from penstock.errors import DataError, PenstockError
 from penstock.model.receipts import RunReceipt, State
+
+if TYPE_CHECKING:
+    from penstock.cli.output import Output
+
+
+def end_of_run(run: RunReceipt, output: Output) -> int:
+    """Show a run, say on standard error why it failed if it did, and return what it exits with."""
+    output.show(run, summary=True)
+    code = code_of_run(run)
+    if run.state is State.FAILED:
+        output.fail(run.error, code)
+    return code
 
 
 def code_of_run(run: RunReceipt) -> int:

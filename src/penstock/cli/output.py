@@ -35,6 +35,10 @@ class Output(Protocol):
         """Say something beside the result."""
         ...
 
+    def fail(self, sentence: str, exit_code: int) -> None:
+        """Say why what was shown failed, on standard error."""
+        ...
+
 
 def output_for(as_json: bool) -> Output:
     """Return the output that the user asked for."""
@@ -51,6 +55,10 @@ class JsonOutput:
     def say(self, sentence: str) -> None:
         """Say it beside the document."""
         click.echo(sentence, err=True)
+
+    def fail(self, sentence: str, exit_code: int) -> None:
+        """Say it as errors are said that end a command."""
+        click.echo(json.dumps({"error": {"message": sentence, "exit_code": exit_code}}), err=True)
 
 
 class TextOutput:
@@ -73,6 +81,10 @@ class TextOutput:
     def say(self, sentence: str) -> None:
         """Print a sentence."""
         click.echo(sentence)
+
+    def fail(self, sentence: str, exit_code: int) -> None:  # noqa: ARG002 - the port's names
+        """Print it as errors are printed that end a command."""
+        click.echo(f"Error: {sentence}", err=True)
 
 
 def _plain(line: Line) -> str:

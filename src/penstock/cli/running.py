@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from penstock.cli.codes import code_of_run
+from penstock.cli.codes import end_of_run
 from penstock.cli.command import Session, command
 from penstock.cli.places import chosen_interval, interval_options
 from penstock.errors import ConfigurationError, DataError
@@ -60,8 +60,7 @@ def run(
         receipt = project.run(
             pipeline or (expected.pipeline if expected else None), chosen_interval(interval, start, end), plan=expected
         )
-    session.output.show(receipt)
-    return code_of_run(receipt)
+    return end_of_run(receipt, session.output)
 
 
 @command(example="penstock backfill flights --from 2013-01-01 --to 2013-04-01")
@@ -77,8 +76,7 @@ def backfill(
         raise ConfigurationError("A backfill needs a range", remedy="Give --from 2013-01-01 --to 2013-02-01")
     with session.project(progress=True) as project:
         receipt = project.backfill(pipeline, wanted, again=again)
-    session.output.show(receipt)
-    return code_of_run(receipt)
+    return end_of_run(receipt, session.output)
 
 
 @command(example="penstock retry --table flights")
@@ -88,8 +86,7 @@ def retry(session: Session, pipeline: str | None, table: str | None) -> int:
     """Read the rejected loads of PIPELINE again, just those, and go on below them."""
     with session.project(progress=True) as project:
         receipt = project.retry(pipeline, table)
-    session.output.show(receipt)
-    return code_of_run(receipt)
+    return end_of_run(receipt, session.output)
 
 
 def _read_plan(file: str) -> Plan:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import importlib
+import inspect
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,9 +15,11 @@ from types import ModuleType
 from penstock.config.project import FILE, ProjectConfig
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.specs import PipelineSpec
-from penstock.names import unknown
+from penstock.names import nearest, unknown
+from penstock.plugins import BUILT_IN
 
 _MARK = "__penstock_pipeline_module__"
+_UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 
 
 def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
@@ -29,10 +33,29 @@ def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
     with _importing(config.root):
         for place in config.pipelines:
             spec = _pipeline(config, place)
+            _verify_connections(spec, config)
             if spec.name in found:
                 raise ConfigurationError(f"Two pipelines of {config.root / FILE} have the same name", value=spec.name)
             found[spec.name] = spec
     return found
+
+
+def _verify_connections(spec: PipelineSpec, config: ProjectConfig) -> None:
+    """Refuse a source whose connection is not there or is of another kind, before anything is read."""
+    for source in spec.sources:
+        where = f"source {source.table!r} of pipeline {spec.name!r}"
+        if source.connection is None:
+            continue
+        if source.connection not in config.connections:
+            raise unknown("connection", source.connection, config.connections, where=where)
+        kind = config.connections[source.connection].kind
+        fits = kind not in ("files", "rest", "python") if source.kind == "sql" else kind == source.kind
+        if kind in BUILT_IN["source"] and not fits:
+            raise ConfigurationError(
+                f"Connection {source.connection!r} cannot be read by sources.{source.kind} ({where})",
+                value=kind,
+                valid="a database" if source.kind == "sql" else f"a connection of kind {source.kind}",
+            )
 
 
 def choose_pipeline(pipelines: Mapping[str, PipelineSpec], name: str | None = None) -> PipelineSpec:
@@ -129,8 +152,31 @@ def _broken(error: BaseException, root: Path, name: str, where: str) -> Configur
     return ConfigurationError(
         f"The module {name} cannot be imported: {type(error).__name__}: {said[:300]}"
         + (f" ({line})" if line else f" ({where})"),
-        remedy="Mend it; --debug shows the traceback",
+        remedy=_guess(error) or "Mend it; --debug shows the traceback",
     )
+
+
+def _guess(error: BaseException) -> str | None:
+    """Return the question whether another name was meant, where an error is about a name that is not there."""
+    name, known = getattr(error, "name", None), []
+    if isinstance(error, AttributeError):
+        known = dir(error.obj)
+    elif isinstance(error, ImportError) and name in sys.modules:
+        # Python 3.11 does not say which name of the module was asked for but in the sentence.
+        name, known = (re.findall(r"'(\w+)'", str(error)) or [""])[0], dir(sys.modules[name])
+    elif isinstance(error, TypeError) and (said := _UNEXPECTED.search(str(error))):
+        name, known = said[2], _parameters(said[1], error)
+    found = nearest(name, [each for each in known if not each.startswith("_")]) if name else None
+    return f"Did you mean {found!r}?" if found else None
+
+
+def _parameters(function: str, error: BaseException) -> list[str]:
+    """Return the parameters of whatever has that name among what the failing line could see."""
+    *_, (frame, _) = walk_tb(error.__traceback__)
+    seen = [*frame.f_globals.values(), *frame.f_locals.values()]
+    inside = [getattr(each, function, None) for each in seen if isinstance(each, ModuleType | type)]
+    calls = [each for each in (*inside, *seen) if callable(each) and getattr(each, "__name__", "") == function]
+    return [parameter for call in calls for parameter in inspect.signature(call).parameters]
 
 
 def _line(error: BaseException, root: Path) -> str:

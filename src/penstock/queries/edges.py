@@ -244,7 +244,10 @@ def _query(sql: str, origin: str) -> exp.Expr:
         )
     query = found[0]
     if not isinstance(query, exp.Query) or isinstance(query, exp.Table):
-        raise _refused(origin, f"is not a query but a {query.key.upper()} statement")
+        # Words that are no SQL may still be parsed, as an expression with an alias.
+        words = isinstance(query, exp.Alias | exp.Condition)
+        found_out = f"begins with {sql.split(maxsplit=1)[0][:40]!r}" if words else f"a {query.key.upper()} statement"
+        raise _refused(origin, f"is not a query but {found_out}")
     forbidden = query.find(*_FORBIDDEN)
     if forbidden is not None:
         raise _refused(origin, f"holds {forbidden.key.upper()}, which changes something")

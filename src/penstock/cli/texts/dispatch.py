@@ -40,7 +40,11 @@ def blocks_of(value: Any, *, summary: bool = False) -> list[Block]:
     several = isinstance(value, Sequence)
     name = type(value[0] if several else value).__name__
     wording = _find((_SEVERAL if several else _ONE)[name])
-    return list(wording(value, summary=summary)) if name == "Plan" else list(wording(value))
+    return (
+        list(wording(value, summary=summary))
+        if name in ("Plan", "RunReceipt") and not several
+        else list(wording(value))
+    )
 
 
 def _find(place: str) -> Callable[..., Sequence[Block]]:

@@ -22,16 +22,16 @@ _MOST_FAILURES = 12
 _MOST_NOTES = 10
 
 
-def run(receipt: RunReceipt) -> list[Block]:
-    """Word one run: its end, its steps by kind, what was rejected, what to know."""
+def run(receipt: RunReceipt, *, summary: bool = False) -> list[Block]:
+    """Word one run: its end, its steps by kind, what was rejected, what to know; a summary leaves its error out."""
     blocks: list[Block] = []
     steps = _steps(receipt.steps)
     if steps:
         blocks.append(steps)
     blocks += failures(receipt.steps)
-    blocks += _notes(receipt.steps)
+    blocks += _notes(receipt.steps, besides=receipt.error)
     blocks.append(Line(_headline(receipt), STATE_STYLE[receipt.state]))
-    if receipt.error:
+    if receipt.error and not summary:
         blocks.append(Line(receipt.error, "bad"))
     if receipt.state is State.REJECTED:
         blocks.append(Line("Mend the source, then: penstock retry. Or: penstock accept, penstock discard."))
@@ -94,8 +94,8 @@ def _style(failure: CheckFailure) -> str:
     return {"error": "bad", "quarantine": "warn", "warn": "warn"}[failure.severity]
 
 
-def _notes(steps: Sequence[StepReceipt]) -> list[Block]:
-    seen = dict.fromkeys(f"{step.table}: {note}" for step in steps for note in step.notes)
+def _notes(steps: Sequence[StepReceipt], *, besides: str = "") -> list[Block]:
+    seen = dict.fromkeys(f"{step.table}: {note}" for step in steps for note in step.notes if note not in besides)
     notes: list[Block] = [Line(f"note: {note}", "faint") for note in list(seen)[:_MOST_NOTES]]
     if len(seen) > _MOST_NOTES:
         notes.append(Line(f"… and {plural(len(seen) - _MOST_NOTES, 'note')} more; --json shows all.", "faint"))
