@@ -1,6 +1,6 @@
 """The demo: four source systems, one pipeline, a release, a bad day, a rollback, a training set.
 
-It types the commands that a user would type, and shows what they print. Run again, it says that everything is up to date.
+It types the commands that a user would type, and shows what they print. Run again, it says that all is up to date.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def main() -> int:
             os.environ["FLIGHTS_SOURCES"] = str(DATA.resolve())
             if not (PROJECT / "penstock.toml").exists():
                 say("A project, as a user would write it")
-                penstock("init", str(PROJECT), "--template", "flights", anywhere=True)
+                penstock("init", os.path.relpath(PROJECT), "--template", "flights", anywhere=True)
             story()
     closing(time.monotonic() - begun, peak())
     return 0
@@ -46,7 +46,7 @@ def main() -> int:
 def story() -> None:
     """Walk the whole way; what was done before is found up to date."""
     say("What would run, and why; nothing is written")
-    penstock("plan", "--interval", "2013-01-01/2013-04-01")
+    penstock("plan", "--interval", "2013-01-01/2013-04-01", "--summary")
     say("The first quarter, day by day")
     penstock("backfill", *QUARTER)
     say("Then a daily run")
@@ -75,7 +75,9 @@ def bad_day(day: str) -> None:
     say(f"A bad day: {day} arrives with broken keys and half its rows")
     mend.spoil(DATA / "ops.db", day)
     penstock("run", "--interval", day, expect=3)
-    say(f"Production still serves release {current_release()}; the source is mended, and just the bad load is read again")
+    say(
+        f"Production still serves release {current_release()}; the source is mended, and just the bad load is read again"
+    )
     mend.mend(DATA / "ops.db", day)
     penstock("retry")
     release(f"{day}, mended")
@@ -118,7 +120,9 @@ def closing(seconds: float, peak: float) -> None:
     say("To try next")
     print(f"  cd {folder} && ../../.venv/bin/penstock status")
     print(f"  cd {folder} && ../../.venv/bin/penstock versions departures")
-    print(f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{warehouse}', read_only=True).sql('{question}').show()\"")
+    print(
+        f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{warehouse}', read_only=True).sql('{question}').show()\""
+    )
     print(f"\n{seconds:.0f} s, {peak:.0f} MiB at the most (all processes together)")
 
 

@@ -31,14 +31,14 @@ def _commands(context: click.Context) -> list[click.Context]:
     command = context.command
     if not isinstance(command, click.Group):
         return [context]
-    found = []
-    for name in command.list_commands(context):
-        child = command.get_command(context, name)
-        if child is not None:
-            found += _commands(
-                click.Context(child, parent=context, info_name=name, max_content_width=100, terminal_width=100)
-            )
-    return found
+    names = command.list_commands(context)
+    return [found for name in names for found in _commands(_child(context, command, name))]
+
+
+def _child(parent: click.Context, group: click.Group, name: str) -> click.Context:
+    command = group.get_command(parent, name)
+    assert command is not None
+    return click.Context(command, parent=parent, info_name=name, max_content_width=100, terminal_width=100)
 
 
 if __name__ == "__main__":
