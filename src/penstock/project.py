@@ -75,7 +75,8 @@ class Project:
         """Return how things stand."""
         from penstock.orchestrate import asking
 
-        return asking.status(self._workspace, tuple(self.pipelines().values()))
+        known = tuple(self.pipelines().values())
+        return asking.status(self._workspace, known)
 
     def runs(self, pipeline: str | None = None, limit: int = 20) -> tuple[RunReceipt, ...]:
         """Return the newest runs."""
@@ -108,7 +109,8 @@ class Project:
         """
         from penstock.orchestrate import running
 
-        return running.plan(self._workspace, self.pipeline(pipeline), interval)
+        spec = self.pipeline(pipeline)
+        return running.plan(self._workspace, spec, interval)
 
     def run(
         self, pipeline: str | None = None, interval: Interval | None = None, *, plan: Plan | None = None
@@ -123,38 +125,44 @@ class Project:
         from penstock.orchestrate import running
 
         asked = running.Asked(interval=interval, expected=plan)
-        return running.run(self._workspace, self.pipeline(pipeline), asked)
+        spec = self.pipeline(pipeline)
+        return running.run(self._workspace, spec, asked)
 
     def backfill(self, pipeline: str | None, interval: Interval, *, again: bool = False) -> RunReceipt:
         """Run a pipeline over a range, interval by interval; what is done is skipped unless ``again``."""
         from penstock.orchestrate import running
 
         asked = running.Asked(command="backfill", interval=interval, again=again)
-        return running.run(self._workspace, self.pipeline(pipeline), asked)
+        spec = self.pipeline(pipeline)
+        return running.run(self._workspace, spec, asked)
 
     def retry(self, pipeline: str | None = None, table: str | None = None) -> RunReceipt:
         """Read the rejected loads again, just those, and go on below them."""
         from penstock.orchestrate import running
 
-        return running.retry(self._workspace, self.pipeline(pipeline), table)
+        spec = self.pipeline(pipeline)
+        return running.retry(self._workspace, spec, table)
 
     def accept(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """Accept a rejected load as it is; the next run goes on below it."""
         from penstock.orchestrate import judging
 
-        return judging.accept(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
+        known = self.pipelines()
+        return judging.accept(self._workspace, known, table, load, reason=reason, by=by)
 
     def discard(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """End a rejected load without its rows."""
         from penstock.orchestrate import judging
 
-        return judging.discard(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
+        known = self.pipelines()
+        return judging.discard(self._workspace, known, table, load, reason=reason, by=by)
 
     def check(self, table: str, pipeline: str | None = None) -> CheckReceipt:
         """Run the checks of a table over all its rows as they are; writes nothing."""
         from penstock.orchestrate import judging
 
-        return judging.check(self._workspace, self.pipeline(pipeline), table)
+        spec = self.pipeline(pipeline)
+        return judging.check(self._workspace, spec, table)
 
     def quarantine(self, table: str | None = None) -> tuple[QuarantineSummary, ...]:
         """Return what was set aside, newest first."""
@@ -174,7 +182,8 @@ class Project:
         """Freeze the newest versions as a candidate and say what it would change in production."""
         from penstock.orchestrate import releasing
 
-        return releasing.diff(self._workspace, self.pipeline(pipeline))
+        spec = self.pipeline(pipeline)
+        return releasing.diff(self._workspace, spec)
 
     def candidate(self, id: str | None = None, pipeline: str | None = None) -> Candidate:  # noqa: A002
         """Return a candidate by the beginning of its id; without one the newest of the pipeline."""
@@ -200,7 +209,8 @@ class Project:
         """Make a candidate the production release (None: the newest approved)."""
         from penstock.orchestrate import releasing
 
-        return releasing.promote(self._workspace, self.pipelines(), candidate, reason=reason, by=by, force=force)
+        known = self.pipelines()
+        return releasing.promote(self._workspace, known, candidate, reason=reason, by=by, force=force)
 
     def rollback(self, to: int | None = None, *, reason: str, by: str | None = None) -> Release:
         """Serve an earlier release again (None: the one before)."""
@@ -220,7 +230,8 @@ class Project:
         """Build a training set from the production release; says so if it is there already."""
         from penstock.orchestrate import datasets
 
-        return datasets.build(self._workspace, self.pipeline(pipeline), name)
+        spec = self.pipeline(pipeline)
+        return datasets.build(self._workspace, spec, name)
 
     def verify_dataset(self, name: str, version: str | None = None) -> VerifyReceipt:
         """Check every shard of a training set against its manifest (None: the newest version)."""
@@ -237,10 +248,12 @@ class Project:
     # Care --------------------------------------------------------------------------------------------------------
 
     def rebuild_catalog(self) -> DoctorReport:
-        """Make the catalog anew from the lakes."""
+        """Make the catalog anew from the lakes; a damaged SQLite file is set aside first."""
         from penstock.orchestrate import doctor
 
-        return doctor.rebuild(self._workspace)
+        self.close()
+        kept = doctor.set_aside(self.config.catalog)
+        return doctor.rebuild(self._workspace, kept)
 
     def examine(self, *, clean: bool = False) -> DoctorReport:
         """Finish what a crash left half-way and list objects that nothing names; ``clean`` removes them.

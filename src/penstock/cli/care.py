@@ -19,17 +19,7 @@ from penstock.cli.command import Session, command
 def doctor(session: Session, clean: bool, rebuild_catalog: bool) -> None:
     """Finish what a crash left half-way and list the objects that nothing names."""
     with session.project() as project:
-        if rebuild_catalog:
-            from datetime import UTC, datetime
-
-            from penstock.catalog.opening import set_aside_if_damaged
-
-            aside = set_aside_if_damaged(project.config.catalog, datetime.now(UTC))
-            if aside is not None:
-                session.output.say(f"The damaged catalog is kept as {aside}.")
-            reports = [project.rebuild_catalog()]
-        else:
-            reports = []
+        reports = [project.rebuild_catalog()] if rebuild_catalog else []
         if clean or not rebuild_catalog:
             reports.append(project.examine(clean=clean))
     session.output.show(reports[0] if len(reports) == 1 else tuple(reports))

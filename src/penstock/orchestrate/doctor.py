@@ -7,18 +7,33 @@ from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
-from penstock.catalog.opening import sqlite_path
+from penstock.catalog.opening import set_aside_if_damaged, sqlite_path
 from penstock.errors import ConfigurationError, LeaseHeldError
 from penstock.model.answers import DoctorReport
 from penstock.model.specs import PipelineSpec
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
-from penstock.orchestrate.workspace import Workspace
+from penstock.orchestrate.workspace import Workspace, now
 
 
-def rebuild(workspace: Workspace) -> DoctorReport:
-    """Make the catalog anew from the lakes."""
-    return DoctorReport(indexed=indexing.rebuild(workspace))
+def set_aside(catalog: str) -> tuple[str, ...]:
+    """Move a damaged catalog out of the way, before it is opened; returns the sentence that says where it is.
+
+    Args:
+        catalog: Its URL.
+    """
+    kept = set_aside_if_damaged(catalog, now())
+    return (f"The damaged catalog is kept as {kept}.",) if kept is not None else ()
+
+
+def rebuild(workspace: Workspace, finished: tuple[str, ...] = ()) -> DoctorReport:
+    """Make the catalog anew from the lakes.
+
+    Args:
+        workspace: The places.
+        finished: Sentences about what was done before.
+    """
+    return DoctorReport(indexed=indexing.rebuild(workspace), finished=finished)
 
 
 def examine(
