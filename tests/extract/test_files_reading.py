@@ -328,6 +328,8 @@ def test_json_floats_beside_big_integers_stay_exact_also_deep_inside(put: Put, t
         ("one.json", '{"a":1}', [{"a": 1}]),
         ("bom.json", '\ufeff[{"a":1}]', [{"a": 1}]),
         ("case.json", '[{"a":1,"A":2}]', [{"a": 1, "A_1": 2}]),
+        ("suffix.json", '[{"a_1":1.5,"id":12345678901234567890}]', [{"a_1": 1.5, "id": 12345678901234567890}]),
+        ("list.jsonl", '[{"a":1}, {"a":2}]', [{"a": 1}, {"a": 2}]),
         ("late.jsonl", '{"a":1}\n' * 30_000 + '{"a":"x"}\n', None),
         ("packed.jsonl.gz", gzip.compress(b'{"a":1}\n', mtime=0), [{"a": 1}]),
     ],

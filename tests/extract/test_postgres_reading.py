@@ -12,7 +12,7 @@ from uuid import UUID
 import pytest
 from draining import Read, read, sql_request
 
-from penstock.errors import ConfigurationError, DataError, TransientError
+from penstock.errors import ConfigurationError, DataError, MissingExtraError, TransientError
 from penstock.extract.postgres import PostgresSource
 from penstock.model.interval import Interval
 from penstock.model.specs import WriteMode
@@ -359,3 +359,12 @@ def test_the_driver_is_loaded_without_pandas(database: PostgresServer) -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.split() == ["1", "False"]
+
+
+def test_a_missing_driver_is_answered_with_the_line_that_installs_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    request = sql_request("postgres", "postgresql://u@127.0.0.1/db", options={"table": "t"})
+    for module in ("psycopg", "adbc_driver_postgresql"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, module, None)
+            with pytest.raises(MissingExtraError, match=r"pip install 'penstock\[postgres\]'"):
+                PostgresSource().open(request)

@@ -309,3 +309,15 @@ def test_describe_tells_keys_cursors_and_what_looks_personal(make: Make) -> None
     assert one.name == "few"
     with pytest.raises(ConfigurationError, match="Did you mean 'few'"):
         SqliteSource().describe(sql_request("sqlite", url, options={"table": "fev"}))
+
+
+def test_a_table_of_very_many_columns_is_read(make: Make) -> None:
+    names = [f"c{number}" for number in range(1200)]
+    url = make(
+        f"""CREATE TABLE t ({", ".join(f"{name} INTEGER" for name in names)});
+            INSERT INTO t (c0, c1) VALUES {", ".join("(1, 2)" for _ in range(400))};
+            INSERT INTO t (c1100) VALUES ('x');"""
+    )
+    found = take(url, batch_bytes=2**16)
+    assert found.batches > 1
+    assert (len(found.types), found.types["c0"], found.types["c1100"]) == (1200, "int64", "string")

@@ -17,8 +17,7 @@ from penstock.schema import Type, parse, spell
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
 _DETAIL = "sample_size=-1, map_inference_threshold=-1"
 _LARGEST_RECORD = 16 * 2**20
-_NUMBERED = re.compile(r"_\d+\b")
-"""Keys that differ only by case get such names from DuckDB, by which they cannot be asked for."""
+_NUMBERED = re.compile(r"(.+)_\d+")
 
 
 def json_relation(
@@ -50,13 +49,13 @@ def json_relation(
     mixed = [name for name, type_ in types.items() if type_ == "JSON"]
     notes = [f"{name} holds values of several types; it is read as JSON text" for name in mixed]
     doubtful = any(content.long_numbers for _, content in files) and any("DOUBLE" in type_ for type_ in types.values())
-    if not any(_NUMBERED.search(f"{name} {type_}") for name, type_ in types.items()):
+    if not _has_renamed([(name, parse(type_)) for name, type_ in types.items()]):
         exact = _exact(session, scan, types, notes) if doubtful else types
         scan = _forced(scan, {name: type_ for name, type_ in exact.items() if name != file_column})
     elif doubtful:
         raise DataError(
-            f"{files[0][0].key} has numbers of many digits beside keys that end in a number: their types cannot be "
-            "named one by one, and DOUBLE might round them",
+            f"{files[0][0].key} has numbers of many digits, which DOUBLE might round, and keys that differ only by "
+            "case, whose types cannot be named one by one",
             remedy="Write such numbers as texts",
         )
     if records is not None:
@@ -65,11 +64,11 @@ def json_relation(
 
 
 def layout(file: File, content: Content) -> str:
-    """Return DuckDB's name for how the records lie in a JSON file."""
-    if file.format == "jsonl":
-        return "newline_delimited"
+    """Return DuckDB's name for how the records lie in a JSON file, whatever its suffix says."""
     start = head(file, content, 4096).decode("utf-8-sig", "replace").lstrip()
-    return "array" if start.startswith("[") else "unstructured"
+    if start.startswith("["):
+        return "array"
+    return "newline_delimited" if file.format == "jsonl" else "unstructured"
 
 
 def parquet_relation(files: Sequence[File], file_column: str) -> str:
@@ -98,6 +97,19 @@ def _forced(scan: str, types: dict[str, str]) -> str:
 
 def _describe(session: duckdb.DuckDBPyConnection, scan: str) -> dict[str, str]:
     return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+
+
+def _has_renamed(fields: Sequence[tuple[str, Type]]) -> bool:
+    """Say whether DuckDB gave a key another name because it differs from its neighbour only by case.
+
+    By such a name, as ``A_1`` beside ``a``, the key cannot be asked for.
+    """
+    lower = {name.lower() for name, _ in fields}
+    for name, type_ in fields:
+        match = _NUMBERED.fullmatch(name)
+        if (match is not None and match[1].lower() in lower) or _has_renamed(type_.members):
+            return True
+    return False
 
 
 def _exact(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str], notes: list[str]) -> dict[str, str]:

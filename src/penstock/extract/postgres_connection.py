@@ -107,10 +107,11 @@ def snapshot(request: Request) -> Iterator[psycopg.Connection[Any]]:
         TransientError: The server cannot be reached for now.
         ConfigurationError: User, password or database are refused.
     """
+    target = address(request)
     import psycopg
 
     with translated(request):
-        connection = psycopg.connect(address(request), autocommit=True)
+        connection = psycopg.connect(target, autocommit=True)
         try:
             for setting in SETTINGS:
                 connection.execute(setting.encode())
@@ -131,9 +132,7 @@ def translated(request: Request) -> Iterator[None]:
     except PenstockError:
         raise
     except Exception as error:
-        if not type(error).__module__.startswith(("psycopg", "adbc", "pyarrow", "builtins")):
-            raise
-        if isinstance(error, KeyError | AttributeError | TypeError | AssertionError):
+        if not (type(error).__module__.startswith(("psycopg", "adbc", "pyarrow")) or isinstance(error, OSError)):
             raise
         raise explain(error, request) from error
 

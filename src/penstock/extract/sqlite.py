@@ -25,6 +25,8 @@ from penstock.queries.text import identifier, identifiers, literal
 _FIRST_ROWS = 512
 _MOST_CELLS = 262_144
 _SAMPLE = 200
+_CONDITIONS = 500
+"""Conditions in one statement: SQLite takes expressions up to a depth of 1,000."""
 
 
 class SqliteSource:
@@ -305,9 +307,14 @@ class SqliteExtraction:
         return [settled[column.name] for column in self._query.columns]
 
     def _misfits(self, columns: Sequence[Declared]) -> set[str]:
-        """Return the columns in which a value has another storage class than declared; one scan where there is none."""
-        if not columns:
-            return set()
+        """Return the columns in which a value has another storage class than declared."""
+        found: set[str] = set()
+        for first in range(0, len(columns), _CONDITIONS):
+            found |= self._misfits_among(columns[first : first + _CONDITIONS])
+        return found
+
+    def _misfits_among(self, columns: Sequence[Declared]) -> set[str]:
+        """Look at some columns in one scan, or two if there is a misfit."""
         odd = {
             column.name: f"typeof({identifier(column.name)}) NOT IN "
             f"({', '.join(literal(name) for name in (*column.classes, 'null'))})"
