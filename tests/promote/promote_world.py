@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -78,7 +78,7 @@ class World:
         *queries: str,
         interval: Interval | None = None,
         report: CheckReport | None = None,
-        content: str = "",
+        statistics: Mapping[str, tuple[Any, Any, int]] | None = None,
     ) -> Entry:
         """Commit a version with one file per query; with an interval it replaces that interval's files."""
         lake_table = self.staging.table(table)
@@ -97,7 +97,10 @@ class World:
                 done = connection.execute(f"COPY (SELECT {stored} FROM ({query})) TO '{uri}' (FORMAT parquet)")
                 row = done.fetchone()
                 assert row is not None
-                files.append(DataFile(path=path, rows=row[0], bytes=os.path.getsize(uri), partition=partition))
+                size = os.path.getsize(uri)
+                files.append(
+                    DataFile(path=path, rows=row[0], bytes=size, partition=partition, statistics=statistics or {})
+                )
         live = lake_table.live()
         removed = [file for file in live if interval is None or file.partition.get(INTERVAL) == interval.path]
         gone = {file.path for file in removed}
@@ -114,7 +117,6 @@ class World:
                 rows=sum(file.rows for file in (*files, *live) if file.path not in gone),
                 interval=interval,
                 report=report,
-                content=content,
             ),
             (INTERVAL,) if interval else (),
         )
@@ -132,7 +134,7 @@ class World:
 
     def served(self, query: str) -> list[tuple[Any, ...]]:
         """Ask the warehouse, as a reader with nothing but DuckDB does."""
-        with duckdb.connect(str(self.warehouse), read_only=True) as connection:
+        with duckdb.connect(str(self.warehouse), read_only=True, config={"threads": 1}) as connection:
             return connection.execute(query).fetchall()
 
 
@@ -170,7 +172,7 @@ def parquet_face(lake: Path) -> dict[str, list[str]]:
 def _warehouse(path: Path) -> dict[str, list[str]]:
     if not path.exists():
         return {}
-    with duckdb.connect(str(path), read_only=True) as connection:
+    with duckdb.connect(str(path), read_only=True, config={"threads": 1}) as connection:
         tables = [name for (name,) in connection.execute("SELECT table_name FROM duckdb_tables()").fetchall()]
         return {
             name: sorted(str(row) for row in connection.execute(f"SELECT * FROM {quoted(name)}").fetchall())

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import subprocess
 import sys
 import time
@@ -227,6 +228,41 @@ def test_rows_that_are_not_there_publish_nothing(world: World) -> None:
     assert sorted(path.name for path in world.folder.iterdir()) == ["1.duckdb"]
 
 
+def test_a_damaged_former_file_is_not_built_upon(world: World) -> None:
+    world.version("planes", "SELECT 7 AS seats")
+    for number in (1, 2):
+        world.version("delays", f"SELECT {number} AS id")
+        world.promote("delays", "planes")
+    damaged = world.folder / "2.duckdb"
+    damaged.chmod(0o644)
+    with duckdb.connect(str(damaged)) as connection:
+        connection.execute("DELETE FROM planes")
+    for number in (3, 4):
+        world.version("delays", f"SELECT {number} AS id")
+        world.promote("delays", "planes")
+        assert world.served("FROM delays, planes") == [(number, 7)]
+        (world.folder / "3.duckdb").chmod(0o644)
+        (world.folder / "3.duckdb").write_bytes(b"not a database")
+
+
+def test_a_full_disk_publishes_nothing(world: World) -> None:
+    world.version("delays", "SELECT 1 AS id")
+    world.promote("delays")
+    world.version("delays", "SELECT i AS id, md5(i::VARCHAR) AS word FROM range(200000) t(i)")
+    found = world.propose("delays")
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**20, hard))
+    try:
+        with pytest.raises(TransientError, match=r"Building the DuckDB file .*: the disk is full"):
+            promote(Promoting(candidate=found, by="ada", at=world.clock()), world.ports())
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert sorted(path.name for path in world.folder.iterdir()) == ["1.duckdb"]
+    assert world.served("FROM delays") == [(1,)]
+    promote(Promoting(candidate=found, by="ada", at=world.clock()), world.ports())
+    assert world.served("SELECT count(*) FROM delays") == [(200000,)]
+
+
 def test_a_torn_data_file_publishes_nothing(world: World) -> None:
     world.version("delays", "SELECT i AS id, 'text ' || i AS word FROM range(10000) t(i)")
     found = world.propose("delays")
@@ -365,6 +401,13 @@ def test_another_process_that_promotes_is_waited_for(world: World) -> None:
         found = world.propose("delays")
         with pytest.raises(TransientError, match=rf"Production .* \(pid {other.pid}\)"):
             promote(Promoting(candidate=found, by="ada", at=world.clock()), world.ports(files=impatient))
+        # A question that is asked meanwhile neither waits nor takes its half-built file away.
+        building = world.folder / ".1.duckdb.building"
+        building.write_bytes(b"half")
+        began = time.monotonic()
+        assert finish(world.ports()) is None
+        assert time.monotonic() - began < 5
+        assert building.exists()
     finally:
         other.kill()
         other.wait()
@@ -397,3 +440,14 @@ def test_the_many_files_of_a_first_release_are_all_staged(world: World) -> None:
     file: DataFile
     for file in release.tables[0].files:
         assert (world.lake / "delays" / file.path).stat().st_size == file.bytes
+
+
+def test_statistics_are_kept_where_they_are_needed_and_nowhere_else(world: World) -> None:
+    world.version("delays", "SELECT 1 AS id", interval=day(0), statistics={"id": (1, 1, 0)})
+    first = world.promote("delays")
+    assert first.tables[0].files[0].statistics == {"id": (1, 1, 0)}
+    log = DeltaTable(str(world.lake / "delays")).get_add_actions(flatten=True)
+    assert "max.id" in log.schema.names
+    world.version("delays", "SELECT 2 AS id", interval=day(1))
+    assert world.propose("delays").tables[0].files[0].statistics == {}
+    assert [file.statistics for file in world.promote("delays").tables[0].files] == [{}, {}]

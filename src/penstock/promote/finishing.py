@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Sequence
 
-from penstock.errors import BugError, ConflictError, StaleWriterError
+from penstock.errors import BugError, ConflictError, DataError, StaleWriterError, TransientError
 from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion
 from penstock.model.releases import Release, TableVersion
 from penstock.names import INTERVAL
@@ -37,16 +37,26 @@ def finish(ports: PromotePorts) -> Release | None:
     newest = newest_number(ports.production)
     if settled(ports, newest):
         return None
-    with ports.releases.holding():
-        done = pointed(ports.production)
-        release = bring_forward(ports)
+    pending = bool(newest) and not _complete(ports, newest)
+    try:
+        with ports.releases.holding(None if pending else 0.0):
+            done = pointed(ports.production)
+            release = bring_forward(ports)
+    except TransientError:
+        if pending:
+            raise
+        # Somebody is at work: what lies about is theirs.
+        return None
     return release if release is not None and release.number != done else None
 
 
 def settled(ports: PromotePorts, newest: int) -> bool:
     """Say whether nothing is left to complete or to undo."""
-    served = newest == 0 or ports.releases.warehouse.exists()
-    return pointed(ports.production) == newest and served and not ports.releases.leftovers(newest)
+    return _complete(ports, newest) and not ports.releases.leftovers(newest)
+
+
+def _complete(ports: PromotePorts, newest: int) -> bool:
+    return pointed(ports.production) == newest and (newest == 0 or ports.releases.warehouse.exists())
 
 
 def bring_forward(ports: PromotePorts) -> Release | None:
@@ -89,8 +99,15 @@ def serve(ports: PromotePorts, number: int, tables: Sequence[TableVersion], prev
     former = {table.table: table for table in previous.tables} if previous and base else {}
     kept = {table.table for table in tables if table.table in former and same_rows(former[table.table], table)}
     served = [_served(ports, table, former.get(table.table), read=table.table not in kept) for table in tables]
-    useful = bool(kept) or any(table.amendment for table in served)
-    ports.releases.build(name, served, base if useful else None, kept)
+    if base is not None and (kept or any(table.amendment for table in served)):
+        try:
+            ports.releases.build(name, served, base, kept)
+        except (BugError, DataError):
+            # The former file may be damaged; the lake's files are what counts.
+            pass
+        else:
+            return name
+    ports.releases.build(name, [_served(ports, table, None, read=True) for table in tables], None, ())
     return name
 
 

@@ -31,8 +31,8 @@ class ReleaseFiles(Protocol):
         """The file that readers open."""
         ...
 
-    def holding(self) -> AbstractContextManager[None]:
-        """Keep other processes from changing production."""
+    def holding(self, patience: float | None = None) -> AbstractContextManager[None]:
+        """Keep other processes from changing production; wait so many seconds for one that does."""
         ...
 
     def leftovers(self, newest: int) -> tuple[Path, ...]:

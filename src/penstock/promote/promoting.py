@@ -153,7 +153,10 @@ def _staged(candidate: Candidate, current: Release | None, number: int, ports: P
 
             def stage(file: DataFile, table: TableVersion = table, there: dict[str, DataFile] = there) -> DataFile:
                 known = there.get(file.path)
-                return file if known and same_file(file, known) else _stage(table, file, number, ports)
+                if known is None or not same_file(file, known):
+                    return _stage(table, file, number, ports)
+                # Its statistics are in the Delta log already; repeated in every release they would outweigh it.
+                return replace(known, statistics={})
 
             yield replace(table, files=tuple(hands.map(stage, table.files)), pipeline=candidate.pipeline)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +11,7 @@ from penstock.errors import AlreadyExistsError
 from penstock.model.codec import decode, encode, fingerprint
 from penstock.model.releases import Candidate, Release, TableChange, TableVersion
 from penstock.promote.approval import returning
-from penstock.promote.comparison import Sides, compare, gone
+from penstock.promote.comparison import Sides, compare, differing, gone
 from penstock.promote.ports import PromotePorts, newest_release
 from penstock.promote.versions import Frozen, freeze
 from penstock.stores.port import Objects
@@ -58,7 +58,7 @@ def candidate(spec: Proposing, ports: PromotePorts) -> Candidate:
         pipeline=spec.pipeline,
         created_at=spec.created_at,
         against=current.number if current else 0,
-        tables=tables,
+        tables=_slim(tables, current),
         changes=_changes(spec.pipeline, tables, current, ports),
         gate=_gate(spec.pipeline, frozen, current),
         run=spec.run,
@@ -78,6 +78,17 @@ def unchanged(candidate: Candidate) -> bool:
 def owner(table: TableVersion, release: Release) -> str:
     """Return the pipeline that promotes a table of a release."""
     return table.pipeline or release.pipeline
+
+
+def _slim(tables: tuple[TableVersion, ...], current: Release | None) -> tuple[TableVersion, ...]:
+    """Leave out the statistics of files that production has: its Delta log holds them."""
+    serving = {table.table: table for table in current.tables} if current else {}
+    found = []
+    for table in tables:
+        new = {file.path for file in differing(table, serving[table.table])} if table.table in serving else None
+        files = (file if new is None or file.path in new else replace(file, statistics={}) for file in table.files)
+        found.append(replace(table, files=tuple(files)))
+    return tuple(found)
 
 
 def _identity(spec: Proposing, tables: tuple[TableVersion, ...], current: Release | None) -> str:

@@ -53,8 +53,11 @@ class ReleaseFolder:
         self._patience = patience
 
     @contextmanager
-    def holding(self) -> Iterator[None]:
+    def holding(self, patience: float | None = None) -> Iterator[None]:
         """Keep other processes from changing production until the end; the system frees the lock if we die.
+
+        Args:
+            patience: Seconds to wait; None takes the folder's.
 
         Raises:
             TransientError: Another process holds it for too long.
@@ -62,7 +65,7 @@ class ReleaseFolder:
         """
         with _explained(f"The folder {self.folder}"):
             self.folder.mkdir(parents=True, exist_ok=True)
-        wait = Wait(f"Production ({self.warehouse})", self._patience, self._on_wait)
+        wait = Wait(f"Production ({self.warehouse})", self._patience if patience is None else patience, self._on_wait)
         with locked(f"{self.folder}.lock", wait):
             yield
 
