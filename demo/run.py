@@ -88,7 +88,7 @@ def wrong_release(day: str) -> None:
     import mend
 
     again = ["--from", day, "--to", f"{day[:-2]}{int(day[-2:]) + 1:02d}", "--again"]
-    say(f"A correction of {day} comes in, and it is wrong in a way that no check can know: all delays an hour too long")
+    say(f"A correction of {day} comes in, wrong in a way that no check can know: delays an hour too long")
     mend.wrong(DATA / "ops.db", day)
     penstock("backfill", *again)
     release(f"{day}, wrong without our knowing")
@@ -120,9 +120,8 @@ def closing(seconds: float, peak: float) -> None:
     say("To try next")
     print(f"  cd {folder} && ../../.venv/bin/penstock status")
     print(f"  cd {folder} && ../../.venv/bin/penstock versions departures")
-    print(
-        f"  .venv/bin/python -c \"import duckdb; duckdb.connect('{warehouse}', read_only=True).sql('{question}').show()\""
-    )
+    code = f"import duckdb; duckdb.connect('{warehouse}', read_only=True).sql('{question}').show()"
+    print(f'  .venv/bin/python -c "{code}"')
     print(f"\n{seconds:.0f} s, {peak:.0f} MiB at the most (all processes together)")
 
 

@@ -37,7 +37,7 @@ _PUBLIC = {
     "transform": "penstock.declare",
 }
 
-__all__ = [*_PUBLIC]
+__all__ = [*_PUBLIC]  # noqa: PLE0604 - the keys are strings
 
 
 def __getattr__(name: str) -> Any:

@@ -51,9 +51,11 @@ _STORAGE = {
     "TIMESTAMP_NS": Storage("BIGINT", "epoch_ns({})", "make_timestamp_ns({})"),
     "INTERVAL": Storage(
         "STRUCT(months INTEGER, days INTEGER, micros BIGINT)",
-        "CASE WHEN {} IS NOT NULL THEN struct_pack(months := CAST(datepart('year', {}) * 12 + datepart('month', {}) AS INTEGER), "
+        "CASE WHEN {} IS NOT NULL THEN struct_pack("
+        "months := CAST(datepart('year', {}) * 12 + datepart('month', {}) AS INTEGER), "
         "days := CAST(datepart('day', {}) AS INTEGER), "
-        "micros := CAST(datepart('hour', {}) * 3600000000 + datepart('minute', {}) * 60000000 + datepart('microsecond', {}) AS BIGINT)) END",
+        "micros := CAST(datepart('hour', {}) * 3600000000 + datepart('minute', {}) * 60000000 "
+        "+ datepart('microsecond', {}) AS BIGINT)) END",
         "to_months({}.months) + to_days({}.days) + to_microseconds({}.micros)",
     ),
     "NULL": _cast("VARCHAR", "VARCHAR"),

@@ -44,7 +44,7 @@ def files(
     path: str,
     *,
     table: str,
-    format: str | None = None,
+    format: str | None = None,  # noqa: A002 - the word that users know
     connection: str | None = None,
     options: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],

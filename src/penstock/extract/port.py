@@ -63,7 +63,8 @@ class Scan:
             order of the files and of the rows in them.
         values: The bound values.
         origins: File by file, in the order of the scan: (uri, detail).
-        file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it out.
+        file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it
+            out.
         rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
     """

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
 from functools import cache
@@ -66,15 +66,7 @@ def plain(value: Any) -> Any:
     if value is None or type(value) in _PLAIN:
         return value
     if is_dataclass(value) and not isinstance(value, type):
-        found = {}
-        for field in fields(value):
-            if not field.compare:
-                continue
-            item = getattr(value, field.name)
-            default = field.default_factory() if field.default_factory is not MISSING else field.default
-            if default is MISSING or item != default:
-                found[field.name] = plain(item)
-        return found
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value) if _says(value, field)}
     if isinstance(value, Enum):
         return value.value
     if isinstance(value, datetime | date):
@@ -86,6 +78,14 @@ def plain(value: Any) -> Any:
     if isinstance(value, list | tuple | set | frozenset):
         return [plain(item) for item in (sorted(value) if isinstance(value, set | frozenset) else value)]
     return value
+
+
+def _says(value: Any, field: Field[Any]) -> bool:
+    """Say whether a field is data, and not equal to its default."""
+    if not field.compare:
+        return False
+    default = field.default_factory() if field.default_factory is not MISSING else field.default
+    return default is MISSING or bool(getattr(value, field.name) != default)
 
 
 @cache

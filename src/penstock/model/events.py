@@ -70,7 +70,9 @@ Event = Phase | StepStarted | StepAdvanced | StepRetried | StepFinished | Waitin
 class Observer(Protocol):
     """Who wants to see events; called from several threads, must return fast and raise nothing."""
 
-    def __call__(self, event: Event, /) -> None: ...
+    def __call__(self, event: Event, /) -> None:
+        """Take in one event."""
+        ...
 
 
 def ignore(event: Event, /) -> None:

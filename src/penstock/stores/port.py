@@ -55,7 +55,7 @@ class Objects(Protocol):
         ...
 
     def adopt(self, source: str, path: str) -> None:
-        """Bring a file of this machine under ``path`` without rewriting it: linked where possible, else copied; durable.
+        """Bring a file of this machine under ``path`` without rewriting it: linked if possible, else copied; durable.
 
         Quiet if an object of the same size is there already; any other is replaced.
         """
@@ -95,8 +95,8 @@ class LakeTable(Protocol):
     def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
         """Commit an entry whose data files are written; ``previous`` is filled in.
 
-        The Delta schema follows ``entry.schema`` (stored types): new columns are added, types only change by ``removed``
-        emptying the table first.
+        The Delta schema follows ``entry.schema`` (stored types): new columns are added, types only change where
+        ``removed`` empties the table first.
 
         Args:
             entry: With ``number`` from ``next_number``.
@@ -148,7 +148,7 @@ class Warehouse(Protocol):
     path: str
 
     def writing(self) -> AbstractContextManager[WarehouseTransaction]:
-        """Open, under a file lock that waits with a message, for one transaction; commits at the end, rolls back on error."""
+        """Open for one transaction, under a file lock that waits with a message; an error rolls it back."""
         ...
 
     def reading(self) -> AbstractContextManager[WarehouseTransaction]:
