@@ -75,9 +75,7 @@ def bad_day(day: str) -> None:
     say(f"A bad day: {day} arrives with broken keys and half its rows")
     mend.spoil(DATA / "ops.db", day)
     penstock("run", "--interval", day, expect=3)
-    say(
-        f"Production still serves release {current_release()}; the source is mended, and just the bad load is read again"
-    )
+    say(f"Production still serves release {current_release()}; the source is mended, just that load is read again")
     mend.mend(DATA / "ops.db", day)
     penstock("retry")
     release(f"{day}, mended")

@@ -12,19 +12,18 @@ from penstock.cli.main import penstock
 PAGE = Path(__file__).parents[1] / "docs" / "commands.md"
 HEAD = """# Commands
 
-Written by `python scripts/write_commands.py` from the help of each command. Every command takes `--json`; exit codes:
-0 done, 2 the project or the call is wrong, 3 the data is (a load was rejected), 4 try again later, 5 somebody else acted
+Written by `python scripts/write_commands.py` from the help of each command. Every command takes `--json`. Exit codes: 0
+done, 2 the project or the call is wrong, 3 the data is (a load was rejected), 4 try again later, 5 somebody else acted
 first, 6 not found, 70 a bug of ours, 130 interrupted.
 """
 
 
 def page() -> str:
     """Return the whole page."""
-    parts = [HEAD]
     root = click.Context(penstock, info_name="penstock", max_content_width=100, terminal_width=100)
-    for context in sorted(_commands(root), key=lambda found: found.command_path):
-        parts.append(f"## {context.command_path}\n\n```text\n{context.get_help().strip()}\n```\n")
-    return "\n".join(parts)
+    commands = sorted(_commands(root), key=lambda found: found.command_path)
+    parts = [f"## {found.command_path}\n\n```text\n{found.get_help().strip()}\n```\n" for found in commands]
+    return "\n".join([HEAD, *parts])
 
 
 def _commands(context: click.Context) -> list[click.Context]:
