@@ -51,14 +51,14 @@ class PenstockError(Exception):
 
     def sentence(self) -> str:
         """Return the whole message, bounded in length whatever the value."""
-        parts = [self.what.rstrip(".") + "."]
+        parts = [_ended(self.what)]
         if self.value is not None:
             shown = self.value if isinstance(self.value, str) else repr(self.value)
             parts.append(f"Got: {_cut(shown)}.")
         if self.valid is not None:
             parts.append(f"Valid: {self.valid}.")
         if self.remedy is not None:
-            parts.append(self.remedy if self.remedy.endswith("?") else self.remedy.rstrip(".") + ".")
+            parts.append(_ended(self.remedy))
         return " ".join(parts)
 
 
@@ -125,6 +125,10 @@ class BugError(PenstockError):
     """A promise of Penstock's own is broken: a bug."""
 
     exit_code = 70
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith("?") else sentence.rstrip(".") + "."
 
 
 def _cut(text: str) -> str:

@@ -16,8 +16,18 @@ def end_of_run(run: RunReceipt, output: Output) -> int:
     output.show(run, summary=True)
     code = code_of_run(run)
     if run.state is State.FAILED:
-        output.fail(run.error, code)
+        output.fail(_reason(run), code)
     return code
+
+
+def _reason(run: RunReceipt) -> str:
+    """Return why a run failed, with the step before each sentence that came from one."""
+    said = run.error
+    for step in run.steps:
+        for note in step.notes if step.state is State.FAILED else ():
+            place = f"{step.step} {step.interval.label}" if step.interval else step.step
+            said = said.replace(note, f"{place}: {note}", 1) if f": {note}" not in said else said
+    return said
 
 
 def code_of_run(run: RunReceipt) -> int:

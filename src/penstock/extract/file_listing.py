@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.errors import ConfigurationError, PenstockError, TransientError
+from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
 from penstock.extract.port import Request
 from penstock.names import nearest
 
@@ -143,9 +143,11 @@ def unreadable(file: File, error: OSError) -> PenstockError:
     """Return the sentence for a file that cannot be opened or unpacked."""
     if isinstance(error, PermissionError):
         return ConfigurationError(f"The file {file.key} may not be read by this user")
-    return TransientError(
-        f"The file {file.key} cannot be read: {error.strerror or 'its compressed content is damaged'}"
-    )
+    if error.strerror is None:
+        return DataError(
+            f"The compressed content of {file.key} is damaged or cut off", remedy="Write or fetch the file anew"
+        )
+    return TransientError(f"The file {file.key} cannot be read: {error.strerror}")
 
 
 def head(file: File, content: Content, size: int = _CHUNK) -> bytes:

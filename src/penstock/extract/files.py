@@ -237,7 +237,11 @@ def _explain(files: Mapping[str, File], error: Exception) -> PenstockError:
         return ConfigurationError(f"{where} has records too large for the memory that the engine may use")
     if file.format == "parquet":
         return DataError(f"{where} is no whole Parquet file, or its columns differ in type from the files before it")
-    return DataError(f"{where} cannot be read as {file.format}: {type(error).__name__}")
+    return DataError(
+        f"{where} cannot be read as {file.format}: its content is none",
+        valid="csv, tsv, json, jsonl, parquet",
+        remedy="Name the right format with format=…, or mend the file",
+    )
 
 
 def _explain_csv(text: str, place: str, file: File) -> PenstockError:

@@ -43,7 +43,10 @@ def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, in
     options = request.source.options
     table, query = options.get("table"), options.get("query")
     if (table is None) == (query is None):
-        raise ConfigurationError(f"The source {request.source.table} must name either a table or a query")
+        raise ConfigurationError(
+            f"The source {request.source.table} must name either a table or a query",
+            remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
+        )
     inner = _table(connection, str(table)) if table is not None else f"({str(query).strip().rstrip(';')}\n) AS _query"
     cursor = connection.execute(f"SELECT * FROM {inner} LIMIT 0".encode())
     result = cursor.pgresult

@@ -13,7 +13,8 @@ from dataclasses import dataclass, replace
 from penstock.errors import DataError
 from penstock.land.types import NUMBERS, widest
 from penstock.model.entries import Column
-from penstock.names import LOAD, stored_names
+from penstock.model.specs import SourceSpec
+from penstock.names import LOAD, stored_names, unknown
 from penstock.queries.text import identifier, literal
 from penstock.schema import Type, parse, spell, storage, store
 from penstock.stores.parquet import LOSSY
@@ -112,6 +113,30 @@ class Columns:
         if self._prior and self._new:
             said.append(f"{self._table}: new {_listed(self._new)}")
         return tuple(said)
+
+    def verify(self, source: SourceSpec) -> None:
+        """Refuse rows that lack a column by which the source is keyed or read on; where none came, nothing is said.
+
+        Raises:
+            ConfigurationError: The table never had such a column.
+            DataError: The source gives it no longer.
+        """
+        met = {name.lower() for name in self._met}
+        met |= {self.settled_name(name).lower() for name in self._met}
+        uses = [*((name, "key") for name in source.key), *([(source.cursor, "cursor")] if source.cursor else [])]
+        for name, use in uses if met else ():
+            if name.lower() in met:
+                continue
+            if name.lower() in {known.lower() for known in self._prior}:
+                raise DataError(
+                    f"The source of {self._table} no longer gives the column {name!r}, its {use}",
+                    remedy=f"Mend the source, or name another {use}",
+                )
+            raise unknown("column", name, self._met, where=f"{use} of source {source.table!r}")
+
+    def settled_name(self, name: str) -> str:
+        """Return the name under which the table keeps a column of the source."""
+        return (self._prior.get(name) or self._new[name]).name
 
     def settled(self, column: Column) -> Column:
         """Return a column of a file as the whole load has it now."""

@@ -72,6 +72,7 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         The receipt; ``entry`` is None where nothing new came.
 
     Raises:
+        ConfigurationError: There is no column of the name that the source's key or cursor has.
         DataError: Columns at odds with the table, values that would be lost, an empty source that is refused, rows
             that cannot be read.
         TransientError: The disk is full; the source is down. Nothing was committed.
@@ -113,6 +114,8 @@ class _Attempt:
         try:
             intake = Intake(self._connection, self._folder, self._columns, self._number, self._ports.advance)
             taken = intake.drain(self._ports.extraction)
+            if taken.rows:
+                self._columns.verify(self._spec.source)
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
             parts = self._new_rows(parts)
             notes = [*taken.notes, *self._columns.notes()]

@@ -59,6 +59,16 @@ class RunContext:
         """Return the fencing token that every commit carries."""
         return self.lease.fence
 
+    def hold(self) -> None:
+        """Prolong the lease before anything is written below the raw zone.
+
+        A process that was asleep meanwhile learns here that a successor has taken over, and stops.
+
+        Raises:
+            StaleWriterError: The lease is another's.
+        """
+        self.workspace.catalog.renew(self.lease, LEASE_SECONDS)
+
     def finished(self, receipt: StepReceipt) -> None:
         """Keep a receipt and tell the observer."""
         with self._lock:

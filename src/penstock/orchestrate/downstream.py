@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StaleWriterError
 from penstock.load.ledger import held
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
@@ -220,6 +220,8 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
             TransformPorts(transaction, context.advance(making.step)),
         )
         receipt = _settle(making, computed, transaction, context)
+    except StaleWriterError:
+        raise
     except PenstockError as error:
         context.errors.append(error)
         receipt = failed(making.step, making.transform.table, time.monotonic() - begun, error)

@@ -39,6 +39,10 @@ def ingest(
         raise ConfigurationError(
             "The folder of the warehouse does not exist", value=str(target.parent), remedy="Make it, or choose another"
         )
+    if target.is_dir():
+        raise ConfigurationError(
+            "The warehouse is a folder", value=str(target), valid="a DuckDB file", remedy=f"--to {to}/warehouse.duckdb"
+        )
     lake = target.with_suffix(".lake")
     with ExitStack() as stack:
         if not raw:
@@ -55,6 +59,8 @@ def ingest(
             served={source.table: source.table},
         )
         stack.callback(workspace.close)
+        with workspace.warehouse.reading():
+            pass  # A target that is no warehouse is told before anything is read.
         spec = PipelineSpec(name=f"ingest_{source.table}", sources=(source,))
         run = running.run(workspace, spec, running.Asked(command="ingest"))
         if run.state is State.FAILED:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError
+from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
 from penstock.model.graph import graph, upstream
@@ -278,6 +278,8 @@ def _begin(
 def _harvest(running: Sequence[tuple[_Task, Future[Brought]]], context: RunContext) -> None:
     for task, future in running:
         brought = future.result()
+        if isinstance(brought.error, StaleWriterError):
+            raise brought.error
         known = context.ledger.sources[task.source.table]
         if brought.error is not None:
             context.errors.append(brought.error)
@@ -298,6 +300,7 @@ def _end_rejected(known: SourceLedger, number: int, successor: Entry | None, con
 
 def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *, last: bool = False) -> None:
     """Send one wave down; transforms of whole tables wait for the end unless others need them."""
+    context.hold()
     chosen: list[tuple[TransformSpec, Interval | None]] = []
     for transform in prepared.order:
         if transform.interval is not None:

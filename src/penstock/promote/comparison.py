@@ -89,8 +89,8 @@ def compare(before: TableVersion | None, after: TableVersion, sides: Sides) -> T
     return _with(change, added, removed, figures)
 
 
-def gone(before: TableVersion) -> TableChange:
-    """Return the change of a table that production would lose."""
+def gone(before: TableVersion, reason: str) -> TableChange:
+    """Return the change of a table that production would lose, and why."""
     return TableChange(
         table=before.table,
         before=before.number,
@@ -99,7 +99,7 @@ def gone(before: TableVersion) -> TableChange:
         rows_after=0,
         added=0,
         removed=before.rows,
-        columns=(f"the table {before.table} leaves production: it is no longer promoted",),
+        columns=(f"the table {before.table} leaves production: {reason}",),
     )
 
 

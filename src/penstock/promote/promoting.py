@@ -139,9 +139,8 @@ def _refuse(spec: Promoting, current: Release | None, ports: PromotePorts) -> No
 
 def _carried(pipeline: str, current: Release | None) -> Iterator[TableVersion]:
     """Yield the tables that other pipelines promoted."""
-    for table in current.tables if current else ():
-        if owner(table, current) != pipeline:  # type: ignore[arg-type]
-            yield table
+    if current is not None:
+        yield from (table for table in current.tables if owner(table, current) != pipeline)
 
 
 def _staged(candidate: Candidate, current: Release | None, number: int, ports: PromotePorts) -> Iterator[TableVersion]:

@@ -59,7 +59,7 @@ def candidate(spec: Proposing, ports: PromotePorts) -> Candidate:
         created_at=spec.created_at,
         against=current.number if current else 0,
         tables=_slim(tables, current),
-        changes=_changes(spec.pipeline, tables, current, ports),
+        changes=_changes(spec, tables, current, ports),
         gate=_gate(spec.pipeline, frozen, current),
         run=spec.run,
     )
@@ -103,7 +103,7 @@ def _read(objects: Objects, id_: str) -> Candidate | None:
 
 
 def _changes(
-    pipeline: str, tables: tuple[TableVersion, ...], current: Release | None, ports: PromotePorts
+    spec: Proposing, tables: tuple[TableVersion, ...], current: Release | None, ports: PromotePorts
 ) -> tuple[TableChange, ...]:
     serving = {table.table: table for table in current.tables} if current else {}
     sides = Sides(
@@ -115,9 +115,9 @@ def _changes(
     found = [compare(serving.get(table.table), table, sides) for table in tables]
     held = {table.table for table in tables}
     found += [
-        gone(table)
+        gone(table, "staging has no version of it" if table.table in spec.tables else "it is no longer promoted")
         for table in serving.values()
-        if current is not None and table.table not in held and owner(table, current) == pipeline
+        if current is not None and table.table not in held and owner(table, current) == spec.pipeline
     ]
     return tuple(found)
 

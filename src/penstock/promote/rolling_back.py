@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock.errors import BugError, ConfigurationError, NotFoundError
+from penstock.errors import BugError, ConfigurationError, DataError, NotFoundError
 from penstock.model.releases import Release, Withdrawal
 from penstock.promote.comparison import same_rows
 from penstock.promote.finishing import bring_forward, complete, expected, file_name, retire, serve
@@ -126,7 +126,7 @@ def _serve_again(number: int, target: Release, current: Release, ports: PromoteP
     if ports.releases.exists(target.warehouse):
         try:
             ports.releases.verify(target.warehouse, expected(target.tables))
-        except BugError:
+        except (BugError, DataError):
             pass
         else:
             ports.releases.link(file_name(number), target.warehouse)

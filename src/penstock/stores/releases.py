@@ -126,7 +126,7 @@ class ReleaseFolder:
         temporary = self.folder / f".{name}.building"
         _remove(temporary)
         with _explained(f"Making the DuckDB file {self.folder / name}"):
-            _link(self.folder / source, temporary)
+            link_or_copy(self.folder / source, temporary)
             os.replace(temporary, self.folder / name)
             sync_folder(str(self.folder))
 
@@ -179,7 +179,7 @@ class ReleaseFolder:
         following = self._next()
         with _explained(f"Replacing the warehouse {self.warehouse}"):
             _remove(following)
-            _link(self.folder / name, following)
+            link_or_copy(self.folder / name, following)
             os.replace(following, self.warehouse)
             # Renaming one link onto another of the same file does nothing and leaves both names (POSIX).
             following.unlink(missing_ok=True)
@@ -242,7 +242,8 @@ def _copy(source: Path, target: Path) -> None:
             shutil.copyfile(source, target)
 
 
-def _link(source: Path, target: Path) -> None:
+def link_or_copy(source: Path, target: Path) -> None:
+    """Give a file a second name; where the disk knows no links, make a durable read-only copy."""
     try:
         os.link(source, target)
     except OSError as error:

@@ -1,0 +1,77 @@
+"""Rules of the house that no linter knows: what importing costs, what is public, how long things may be."""
+
+from __future__ import annotations
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import penstock
+from penstock import plugins
+
+SOURCE = Path(penstock.__file__).parent
+MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in path.parts)
+LAYER_OF_KIND = {"source": "penstock.extract.", "catalog": "penstock.catalog."}
+HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click")
+
+
+def loaded_by(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(' '.join(sorted(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    return set(done.stdout.split())
+
+
+def test_importing_penstock_loads_nothing_heavy() -> None:
+    assert not loaded_by("import penstock") & set(HEAVY)
+
+
+def test_importing_the_model_loads_no_engine() -> None:
+    heavy = {"duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx"}
+    assert (
+        not loaded_by("import penstock.model.specs, penstock.model.entries, penstock.errors, penstock.plugins") & heavy
+    )
+
+
+def test_public_names_are_sorted_and_there() -> None:
+    assert list(penstock.__all__) == sorted(penstock.__all__)
+    for name in penstock.__all__:
+        assert getattr(penstock, name) is not None
+
+
+def test_an_unknown_public_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="pipelines"):
+        _ = penstock.pipelines
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "place"),
+    [(kind, name, place) for kind, known in plugins.BUILT_IN.items() for name, place in known.items()],
+)
+def test_every_plugin_is_where_its_string_says_and_in_its_layer(kind: str, name: str, place: str) -> None:
+    assert place.startswith(LAYER_OF_KIND[kind])
+    found = plugins.find(kind, name)
+    assert f"{found.__module__}:{found.__name__}" == place
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 500
+    for node in ast.walk(ast.parse(text)):
+        if isinstance(node, ast.FunctionDef):
+            body = (node.end_lineno or node.lineno) - node.body[0].lineno
+            documented = ast.get_docstring(node, clean=False)
+            assert body - (documented or "").count("\n") <= 60, f"{path.name}: {node.name} is too long"
+
+
+def test_no_package_has_code_in_its_init() -> None:
+    for path in SOURCE.rglob("__init__.py"):
+        if path.parent == SOURCE:
+            continue
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        kinds = {type(node) for node in tree.body}
+        assert kinds <= {ast.Expr, ast.ImportFrom, ast.Import, ast.Assign}, f"{path} holds code"
+        assert ast.get_docstring(tree), f"{path} does not say what the package is"
