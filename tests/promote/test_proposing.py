@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import shutil
 from collections import Counter
 from dataclasses import replace
 from datetime import timedelta
@@ -19,6 +20,7 @@ from penstock.promote.comparison import Sides, compare
 from penstock.promote.proposing import unchanged
 from penstock.promote.versions import freeze
 from penstock.stores.engine import LocalEngine
+from penstock.stores.lake import DeltaLake
 
 _UNITED = [HealthCheck.function_scoped_fixture]
 
@@ -161,6 +163,32 @@ def test_only_files_that_differ_are_compared(world: World) -> None:
     world.version("delays", "SELECT DATE '2013-01-02' AS day FROM range(98)", interval=day(1))
     with pytest.raises(DataError, match=r"A data file of delays cannot be read.* penstock doctor"):
         world.propose("delays")
+
+
+def test_versions_of_equal_content_are_not_compared(world: World) -> None:
+    world.version("delays", "SELECT DATE '2013-01-01' AS day")
+    first = freeze(world.staging.table("delays"))
+    world.version("delays", "SELECT DATE '2013-01-01' AS day")
+    second = freeze(world.staging.table("delays"))
+    assert first is not None
+    assert second is not None
+    sides = Sides(world.engine, "/nowhere/{}/{}".format, "/nowhere/{}/{}".format)
+    one, other = replace(first.version, content="aa"), replace(second.version, content="aa")
+    change = compare(one, other, sides)
+    assert (change.before, change.after, change.added, change.removed) == (1, 2, 0, 0)
+    with pytest.raises(DataError):
+        compare(one, replace(other, content="bb"), sides)
+
+
+def test_a_table_that_staging_lost_is_not_said_to_be_given_up(world: World) -> None:
+    world.version("delays", "SELECT 1 AS id")
+    world.version("planes", "SELECT 1 AS id")
+    world.promote("delays", "planes")
+    shutil.rmtree(world.root / "staging" / "lake" / "planes")
+    world.staging = DeltaLake(world.root / "staging" / "lake")
+    found = world.propose("delays", "planes")
+    assert found.changes[1].columns == ("the table planes leaves production: staging has no version of it",)
+    assert found.gate == ("Table planes of pipeline flights has no version yet: penstock run flights",)
 
 
 def test_figures_of_production_are_not_measured_again(world: World) -> None:

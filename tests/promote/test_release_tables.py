@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from datetime import timedelta
@@ -14,7 +15,7 @@ from hypothesis import strategies as st
 from penstock.model.entries import Column
 from penstock.stores.engine import LocalEngine
 from penstock.stores.release_tables import Amendment, ServedTable
-from penstock.stores.releases import ReleaseFolder
+from penstock.stores.releases import ReleaseFolder, link_or_copy
 
 _COLUMNS = (Column(name="day", type="DATE"), Column(name="id", type="INTEGER"), Column(name="word", type="VARCHAR"))
 
@@ -100,3 +101,15 @@ def test_a_file_does_not_grow_with_the_number_of_promotions(engine: LocalEngine,
     assert last.stat().st_size < 3 * first
     releases.build("anew.duckdb", [_table(list(files.values()), days * 4000)], None, ())
     assert _rows(last) == _rows(releases.folder / "anew.duckdb")
+
+
+def test_a_file_that_cannot_be_linked_is_copied(engine: LocalEngine, tmp_path: Path) -> None:
+    other = Path("/dev/shm")
+    if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
+        pytest.skip("there is no second disk")
+    with tempfile.TemporaryDirectory(dir=other) as folder:
+        source = Path(folder) / "1.duckdb"
+        source.write_bytes(b"rows" * 1000)
+        link_or_copy(source, tmp_path / "next")
+    assert (tmp_path / "next").read_bytes() == b"rows" * 1000
+    assert (tmp_path / "next").stat().st_mode & 0o222 == 0

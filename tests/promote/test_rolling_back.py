@@ -83,12 +83,17 @@ def test_a_file_that_retention_removed_is_built_again_from_the_lake(world: World
     assert world.served("SELECT id, seats FROM delays, planes") == [(1, 7)]
 
 
-def test_a_kept_file_that_was_damaged_is_built_again(world: World) -> None:
+@pytest.mark.parametrize("damage", ["another release's rows", "no database"])
+def test_a_kept_file_that_was_damaged_is_built_again(world: World, damage: str) -> None:
     _release(world, 1)
     world.version("delays", "SELECT i AS id FROM range(5) t(i)")
     world.promote("delays")
-    (world.folder / "1.duckdb").unlink()
-    os.link(world.folder / "2.duckdb", world.folder / "1.duckdb")
+    kept = world.folder / "1.duckdb"
+    kept.unlink()
+    if damage == "no database":
+        kept.write_bytes(bytes(20000))
+    else:
+        os.link(world.folder / "2.duckdb", kept)
     world.rollback()
     assert world.served("FROM delays") == [(1,)]
 
