@@ -75,19 +75,27 @@ def ingest(receipt: IngestReceipt) -> list[Block]:
 
 
 def failures(steps: Sequence[StepReceipt]) -> list[Block]:
-    """Word the checks that failed: those that reject, then those that warn; bounded."""
-    found = [(step, failure) for step in steps if step.report for failure in step.report.failures]
-    found.sort(key=lambda pair: ("error", "quarantine", "warn").index(pair[1].severity))
-    blocks: list[Block] = [Line(_failure(step, failure), _style(failure)) for step, failure in found[:_MOST_FAILURES]]
+    """Word the checks that failed: those that reject, then those that warn; one line a check, however many loads."""
+    groups: dict[tuple[str, str, str], list[tuple[StepReceipt, CheckFailure]]] = {}
+    for step in steps:
+        for failure in step.report.failures if step.report else ():
+            groups.setdefault((failure.severity, step.table, failure.check), []).append((step, failure))
+    found = sorted(groups.values(), key=lambda group: ("error", "quarantine", "warn").index(group[0][1].severity))
+    blocks: list[Block] = [Line(_failure(group), _style(group[0][1])) for group in found[:_MOST_FAILURES]]
     if len(found) > _MOST_FAILURES:
         blocks.append(Line(f"… and {plural(len(found) - _MOST_FAILURES, 'failed check')} more.", "faint"))
     return blocks
 
 
-def _failure(step: StepReceipt, failure: CheckFailure) -> str:
+def _failure(group: Sequence[tuple[StepReceipt, CheckFailure]]) -> str:
+    step, failure = group[0]
     where = f"{step.table} {step.interval.label}" if step.interval else step.table
     word = {"error": "rejected", "quarantine": "set aside", "warn": "warning"}[failure.severity]
-    return f"{word}: {where}: {failure.check}: {failure.message.rstrip('.')}."
+    sentence = failure.message.rstrip(".")
+    if len(group) == 1:
+        return f"{word}: {where}: {failure.check}: {sentence}."
+    rows = plural(sum(other.count for _, other in group), "row")
+    return f"{word}: {step.table}: {failure.check}: {rows} in {count(len(group))} loads, first {where}: {sentence}."
 
 
 def _style(failure: CheckFailure) -> str:
