@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from landing_place import batch
 
-from penstock.errors import DataError
+from penstock.errors import ConfigurationError
 
 
 def test_rows_at_the_boundary_come_once(place):
@@ -59,5 +59,5 @@ def test_boundary_with_types_that_are_stored_otherwise(place):
         boundary=(first,),
     ).entry
     assert place.rows(entry, "u, new") == [(3, "n")]
-    with pytest.raises(DataError, match="cursor column 'att' is not among"):
+    with pytest.raises(ConfigurationError, match="no column 'att' .* Did you mean 'at'"):
         place.land([batch({"at": later})], cursor="att", boundary=(first,))

@@ -35,8 +35,7 @@ def find(request: Request) -> Path:
             where = unquote(where.removeprefix(prefix).partition("?")[0])
             break
     if not where:
-        raise ConfigurationError(
-            f"The source {request.source.table} names no SQLite file", valid="sqlite:///path.db")
+        raise ConfigurationError(f"The source {request.source.table} names no SQLite file", valid="sqlite:///path.db")
     path = Path(request.root, where)
     if not path.is_file():
         folder = path.parent
@@ -124,7 +123,8 @@ def relation(connection: sqlite3.Connection, request: Request, path: Path) -> st
     options = request.source.options
     table, query = options.get("table"), options.get("query")
     if (table is None) == (query is None):
-        raise ConfigurationError(f"The source {request.source.table} must name either a table or a query",
+        raise ConfigurationError(
+            f"The source {request.source.table} must name either a table or a query",
             remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
         )
     if table is not None:

@@ -122,7 +122,6 @@ class Columns:
             DataError: The source gives it no longer.
         """
         met = {name.lower() for name in self._met}
-        met |= {self.settled_name(name).lower() for name in self._met}
         uses = [*((name, "key") for name in source.key), *([(source.cursor, "cursor")] if source.cursor else [])]
         for name, use in uses if met else ():
             if name.lower() in met:
@@ -133,10 +132,6 @@ class Columns:
                     remedy=f"Mend the source, or name another {use}",
                 )
             raise unknown("column", name, self._met, where=f"{use} of source {source.table!r}")
-
-    def settled_name(self, name: str) -> str:
-        """Return the name under which the table keeps a column of the source."""
-        return (self._prior.get(name) or self._new[name]).name
 
     def settled(self, column: Column) -> Column:
         """Return a column of a file as the whole load has it now."""
