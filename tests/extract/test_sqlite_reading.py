@@ -89,6 +89,14 @@ def test_a_value_that_does_not_fit_its_column_makes_the_column_text_for_the_whol
     assert any("t.i is declared INTEGER but holds other values" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("type_", ["INTEGER", "BOOLEAN", "TIMESTAMP", ""])
+def test_a_fraction_is_never_cut_to_an_integer(make: Make, type_: str) -> None:
+    url = make(f"CREATE TABLE t (x {type_}); INSERT INTO t VALUES (1), (0.5), (NULL);")
+    found = take(url)
+    assert found.types == {"x": "double"}
+    assert [row["x"] for row in found.rows or []] == [1.0, 0.5, None]
+
+
 def test_columns_without_a_type_are_told_from_their_values(make: Make) -> None:
     url = make("CREATE TABLE t (a, b, c, d); INSERT INTO t VALUES (1, 1, 'x', NULL), (2, 2.5, 7, NULL);")
     found = take(url)

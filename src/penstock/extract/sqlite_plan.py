@@ -1,0 +1,151 @@
+"""What is read from a SQLite file: the relation, its columns and the condition of a cursor or an interval."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from penstock.errors import ConfigurationError
+from penstock.extract import cursors, sqlite_files
+from penstock.extract.port import Request
+from penstock.extract.sqlite_types import Declared
+from penstock.model.specs import WriteMode
+from penstock.names import unknown
+from penstock.queries.text import identifier, identifiers
+
+_SAMPLE = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Query:
+    """What is read.
+
+    Attributes:
+        relation: The table, or the temporary view over the user's query, quoted.
+        columns: Its columns.
+        where: The condition; empty for none.
+        values: The values bound in it.
+    """
+
+    relation: str
+    columns: tuple[Declared, ...]
+    where: str
+    values: tuple[Any, ...]
+
+    def select(self, columns: Sequence[str] | None = None) -> str:
+        """Return the statement for all columns or some."""
+        names = columns or [column.name for column in self.columns]
+        return f"SELECT {identifiers(names)} FROM {self.relation}{self.where}"
+
+
+class Planner:
+    """Plans one reading.
+
+    Args:
+        request: What is asked for.
+        connection: The open file, in its transaction.
+        path: The file, for messages.
+        notes: Gets sentences for the user.
+    """
+
+    def __init__(self, request: Request, connection: sqlite3.Connection, path: Path, notes: list[str]) -> None:
+        self._request = request
+        self._connection = connection
+        self._path = path
+        self._notes = notes
+        self._named = named(request)
+
+    def plan(self) -> Query:
+        """Return the query.
+
+        Raises:
+            ConfigurationError: A table or column does not exist, or a cursor or interval column cannot be used.
+        """
+        relation = sqlite_files.relation(self._connection, self._request, self._path)
+        columns = sqlite_files.columns(self._connection, relation)
+        query = Query(relation, columns, "", ())
+        source = self._request.source
+        names = [column.name for column in columns]
+        for column in (source.cursor, source.interval, *source.key):
+            if column is not None and column not in names:
+                raise unknown("column", column, names, where=f"{self._named} of {self._path}")
+        if self._request.interval is not None:
+            return self._between(query)
+        return self._since(query)
+
+    def _between(self, query: Query) -> Query:
+        interval, column = self._request.interval, self._request.source.interval
+        if interval is None or column is None:
+            raise ConfigurationError(
+                f"{self._request.source.table} was asked for an interval but names no interval column",
+                remedy="Add interval=… to the source",
+            )
+        sample = self._sample(query, column)
+        form = cursors.form_of(sample)
+        if form is None and any(value is not None for value in sample):
+            raise ConfigurationError(
+                f"How the interval column {column!r} of {self._named} writes moments cannot be told",
+                value=next(value for value in sample if value is not None),
+                valid="ISO 8601 texts of one spelling, or whole seconds, milliseconds or microseconds since 1970",
+            )
+        form = form or cursors.Form("date")
+        quoted = identifier(column)
+        if form.zone == "offset":
+            seconds = f"CAST(strftime('%s', {quoted}) AS INTEGER)"
+            bounds = (int(interval.start.timestamp()), int(interval.end.timestamp()))
+            return replace(query, where=f" WHERE {seconds} >= ? AND {seconds} < ?", values=bounds)
+        values = (form.bound(interval.start), form.bound(interval.end))
+        return replace(query, where=f" WHERE {quoted} >= ? AND {quoted} < ?", values=values)
+
+    def _since(self, query: Query) -> Query:
+        source = self._request.source
+        if source.cursor is None or source.write is WriteMode.REPLACE:
+            return query
+        sample = self._sample(query, source.cursor)
+        self._warn_about_cursor(sample)
+        position = cursors.resume(self._request)
+        if position is None:
+            return query
+        value = position["cursor"]
+        if sample and isinstance(value, str) != isinstance(next(iter(sample)), str):
+            raise ConfigurationError(
+                f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
+                value=value,
+                valid="values as before, or a new table name, which is read from the start",
+            )
+        bound = cursors.behind(value, str(position.get("cursor_type", "text")), source.lag, source.table)
+        quoted = identifier(source.cursor)
+        self._count_without_cursor(query, quoted)
+        return replace(query, where=f" WHERE {quoted} >= ? COLLATE BINARY", values=(bound,))
+
+    def _count_without_cursor(self, query: Query, quoted: str) -> None:
+        counted = self._connection.execute(f"SELECT count(*) FROM {query.relation} WHERE {quoted} IS NULL")
+        (without,) = counted.fetchone()
+        if without:
+            self._notes.append(
+                f"{without} rows of {self._named} have no {self._request.source.cursor}; "
+                "such rows are read only by the first load"
+            )
+
+    def _warn_about_cursor(self, sample: Sequence[Any]) -> None:
+        texts = [value for value in sample if isinstance(value, str)]
+        if texts and all(text.isdigit() for text in texts) and len({len(text) for text in texts}) > 1:
+            self._notes.append(
+                f"The cursor {self._request.source.cursor} of {self._named} holds numbers as text, "
+                "compared letter by letter: '9' comes after '10'"
+            )
+
+    def _sample(self, query: Query, column: str) -> list[Any]:
+        quoted = identifier(column)
+        taken = self._connection.execute(
+            f"SELECT {quoted} FROM {query.relation} WHERE {quoted} IS NOT NULL LIMIT {_SAMPLE}"
+        )
+        return [value for (value,) in taken]
+
+
+def named(request: Request) -> str:
+    """Return what is read, for messages."""
+    return str(request.source.options.get("table", "the query"))
