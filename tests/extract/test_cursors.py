@@ -121,7 +121,7 @@ def test_other_cursor_values_go_to_json_and_back(value: pa.Scalar) -> None:
 
 
 def test_the_greatest_value_passes_over_nulls_and_nan() -> None:
-    assert cursor_values.greatest(pa.array([1.0, float("nan"), None, 3.0])).as_py() == 3.0
+    assert cursor_values.greatest(pa.array([1.0, float("nan"), None, 3.0, float("inf")])).as_py() == 3.0
     assert cursor_values.greatest(pa.array([None, None], pa.int64())) is None
     assert cursor_values.greatest(pa.array(["9", "10", "é"], pa.string_view())).as_py() == "é"
 

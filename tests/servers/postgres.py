@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -23,7 +24,10 @@ from urllib.parse import quote
 import psycopg
 
 CACHE = Path(__file__).resolve().parents[2] / ".cache" / "servers"
-PACKAGES = ("postgresql-15", "postgresql-client-15", "libpq5", "libllvm14", "libicu72", "libxml2", "libldap-2.5-0")
+_WANTED = re.compile(
+    r"postgresql-\d+|lib(pq|icu|xml2|ldap|sasl2|gssapi|krb5|k5crypto|com-err|keyutils|lz4|zstd|ssl|numa|uring)[-.\w]*"
+)
+"""Of all that the package ``postgresql`` depends on: what a server on a bare machine needs."""
 TRUSTED = "tester"
 """The superuser; any password will do."""
 GUARDED, PASSWORD = "guarded", "pa:ss@wör/d"
@@ -38,6 +42,7 @@ autovacuum = off
 shared_buffers = 64MB
 max_connections = 40
 timezone = 'America/New_York'
+jit = off
 logging_collector = off
 """
 _ACCESS = f"""
@@ -168,8 +173,10 @@ def _installed() -> Path | None:
 
 def _unpack() -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
-    for package in PACKAGES:
-        _run("apt-get", "download", package, cwd=CACHE)
+    strict = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
+    listed = _run("apt-cache", "depends", "--recurse", *(f"--no-{kind}" for kind in strict), "postgresql")
+    packages = sorted({line for line in listed.splitlines() if _WANTED.fullmatch(line)})
+    _run("apt-get", "download", *packages, cwd=CACHE)
     for package in sorted(CACHE.glob("*.deb")):
         _run("dpkg", "-x", str(package), str(CACHE / "root"))
     found = _installed()
@@ -178,14 +185,15 @@ def _unpack() -> Path:
     return found
 
 
-def _run(*command: str, cwd: Path | None = None) -> None:
+def _run(*command: str, cwd: Path | None = None) -> str:
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
         done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=quiet, timeout=300, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoServerError(f"{command[0]} cannot be used: {error}") from error
     if done.returncode:
-        raise NoServerError(f"{' '.join(command)} failed: {done.stderr.strip()[-300:]}")
+        raise NoServerError(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")
+    return done.stdout
 
 
 def _unprivileged() -> int | None:

@@ -34,7 +34,9 @@ def kind(type_: pa.DataType) -> str | None:
 
 
 def greatest(column: pa.Array) -> pa.Scalar | None:
-    """Return the greatest value of a column; None for nothing but nulls. NaN counts for nothing."""
+    """Return the greatest value of a column; None for nothing but nulls. NaN and infinity count for nothing."""
+    if pa.types.is_floating(column.type):
+        column = column.filter(pc.is_finite(column))
     if pa.types.is_string_view(column.type):
         column = column.cast(pa.string())
     found = pc.max(column)

@@ -24,6 +24,7 @@ OPTIONS = ("delimiter", "header", "encoding", "nulls", "types", "quote", "escape
 WHOLE_BYTES = 64 * 2**20
 """Types are inferred over the whole of files up to this size, over the first ``SAMPLED_ROWS`` of larger ones."""
 SAMPLED_ROWS = 400_000
+_UNTOLD = "the types of {} cannot be inferred; columns without a type of their own are read as text"
 _DELIMITERS = (",", ";", "\t", "|")
 
 
@@ -102,9 +103,10 @@ def types(
         ).fetchall()
     except duckdb.Error:
         # What is wrong with the file, the strict scan says with its line.
-        return {**found, **given}, []
-    if len(described) == len(how.columns):
-        found = {name: row[1] for name, row in zip(how.columns, described, strict=True)}
+        return {**found, **given}, [_UNTOLD.format(files[0][0].key)]
+    if len(described) != len(how.columns):
+        return {**found, **given}, [_UNTOLD.format(files[0][0].key)]
+    found = {name: row[1] for name, row in zip(how.columns, described, strict=True)}
     notes: list[str] = []
     if any(content.long_numbers for _, content in files):
         for name in _inexact(session, listed, how, found):

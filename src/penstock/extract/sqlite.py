@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract import cursors, sqlite_files
+from penstock.extract import cursor_values, cursors, sqlite_files
 from penstock.extract.port import ArrowBatch, Request, TableDescription
 from penstock.extract.sqlite_plan import Planner, named
 from penstock.extract.sqlite_survey import CHUNK_ROWS, Chunk, held, survey
@@ -203,7 +202,11 @@ class SqliteExtraction:
         column, where = str(self._request.source.cursor), named(self._request)
         plain = pa.types.is_string(array.type) or pa.types.is_int64(array.type) or pa.types.is_float64(array.type)
         mixed = isinstance(self._rungs[self._cursor or 0], str)
-        top = pc.max(array).as_py() if plain and not mixed else cursors.greatest(values, column, where)
+        if plain and not mixed:
+            found = cursor_values.greatest(array)
+            top = None if found is None else found.as_py()
+        else:
+            top = cursors.greatest(values, column, where)
         if top is not None and cursors.ahead(top, self._now):
             kept = [value for value in values if value is not None and not cursors.ahead(value, self._now)]
             self._held_back += sum(value is not None for value in values) - len(kept)
