@@ -23,6 +23,10 @@ from penstock.stores.objects import file_error, sync_file
 APPLICATION = "penstock"
 """The Delta application id under which a table's entries are numbered."""
 LOG = "_delta_log"
+_FILE = ("path", "size_bytes", "num_records")
+_RETRIES = 0
+"""How often delta-rs may commit again upon a later version by itself: never. (Tried with 1.6.6: of two processes that
+make one table at once, both succeed then, and the second hides all that the first has committed.)"""
 _TRUSTED = 60.0
 """Seconds for which the absence of the next log file says that nothing was committed."""
 
@@ -113,7 +117,9 @@ class DeltaLog:
         if self._handle is None:
             return ()
         with self._refusals():
-            rows = pa.table(self._handle.get_add_actions(flatten=True)).to_pylist()
+            actions = pa.RecordBatchReader.from_stream(self._handle.get_add_actions(flatten=True)).read_all()
+            wanted = [name for name in actions.column_names if name in _FILE or name.startswith("partition.")]
+            rows = actions.select(wanted).to_pylist()
         found = (
             DataFile(
                 path=row["path"],
@@ -165,7 +171,9 @@ class DeltaLog:
         if self._handle is None:
             raise ConflictError(f"The Delta table {self._table} was never opened")
         with self._refusals():
-            self._handle.alter.add_columns(list(fields))
+            self._handle.alter.add_columns(
+                list(fields), commit_properties=CommitProperties(max_commit_retries=_RETRIES)
+            )
         self.refresh()
 
     def _seal(self) -> None:
@@ -194,7 +202,9 @@ class DeltaLog:
 
 def _properties(number: int) -> CommitProperties:
     return CommitProperties(
-        custom_metadata={"penstock.entry": str(number)}, app_transactions=[Transaction(APPLICATION, number)]
+        custom_metadata={"penstock.entry": str(number)},
+        app_transactions=[Transaction(APPLICATION, number)],
+        max_commit_retries=_RETRIES,
     )
 
 
