@@ -1,0 +1,82 @@
+"""Several processes commit to one table at the same moment: one of them wins, the others are told."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from penstock.stores.delta import DeltaLog
+
+RACER = """
+import os, sys, time
+from datetime import UTC, datetime
+from deltalake import Field, Schema
+from deltalake.schema import PrimitiveType
+from penstock.errors import ConflictError
+from penstock.model.entries import DataFile
+from penstock.stores.delta import DeltaCommit, DeltaLog
+
+root, number, start, rounds, kind = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+schema = Schema([Field("a", PrimitiveType("long"))])
+
+def commit(number):
+    file = DataFile(path=f"f{number}.parquet", rows=1, bytes=10)
+    return DeltaCommit(number=number, at=datetime.now(UTC), added=[file], removed=(), schema=schema, partition_by=())
+
+logs = []
+for place in range(rounds):
+    folder = f"{root}/{place}"
+    os.makedirs(folder, exist_ok=True)
+    logs.append(DeltaLog(folder, "racing"))
+    logs[-1].refresh()
+for place, log in enumerate(logs):
+    # All begin a round at the same moment of the clock.
+    while time.time() < start + place * 0.02:
+        pass
+    try:
+        {"create": lambda: log.create(commit(number), {}), "append": lambda: log.append(commit(number)),
+         "columns": lambda: log.add_columns([Field(f"column_{number}", PrimitiveType("long"))])}[kind]()
+        print(place, "won")
+    except ConflictError:
+        print(place, "lost")
+"""
+
+
+def race(root: Path, numbers: tuple[int, ...], kind: str, rounds: int = 30) -> Counter[int]:
+    """Return how many rounds had how many winners."""
+    start = str(time.time() + 3)
+    racers = [
+        subprocess.Popen(
+            [sys.executable, "-c", RACER, str(root), str(number), start, str(rounds), kind],
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for number in numbers
+    ]
+    won: Counter[str] = Counter()
+    for racer in racers:
+        said, _ = racer.communicate(timeout=60)
+        assert racer.returncode == 0
+        assert len(said.splitlines()) == rounds
+        won.update(line.split()[0] for line in said.splitlines() if line.endswith("won"))
+    return Counter(won[str(place)] for place in range(rounds))
+
+
+@pytest.mark.parametrize("kind", ["append", "columns"])
+def test_one_of_several_writers_wins(tmp_path: Path, kind: str) -> None:
+    assert race(tmp_path, (1, 2, 3), "create") == {1: 30}
+    assert race(tmp_path, (4, 5, 6), kind) == {1: 30}
+    for place in range(30):
+        names = sorted(path.name for path in (tmp_path / str(place) / "_delta_log").glob("*.json"))
+        assert [int(name.removesuffix(".json")) for name in names] == [0, 1]
+        log = DeltaLog(str(tmp_path / str(place)), "racing")
+        log.refresh()
+        assert len(log.files()) == (2 if kind == "append" else 1)
+        first = json.loads((tmp_path / str(place) / "_delta_log" / names[0]).read_text().splitlines()[0])
+        assert first["commitInfo"]["operation"] == "CREATE TABLE"
