@@ -22,3 +22,13 @@ def postgres() -> Iterator[PostgresServer]:
                 pytest.fail(f"no PostgreSQL: {error}")
             pytest.skip(f"no PostgreSQL: {error}")
         yield server
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Leave the long forms out unless they are asked for by ``-m``; ``.ci/soak`` does so."""
+    if "slow" in config.getoption("markexpr"):
+        return
+    long = [item for item in items if item.get_closest_marker("slow")]
+    if long:
+        config.hook.pytest_deselected(items=long)
+        items[:] = [item for item in items if item not in long]

@@ -15,12 +15,14 @@ class Boundaries:
         root: Writes to files outside it are none of ours.
         kill_at: The number of the write at which the process kills itself; 0 for none.
         before: Whether it dies before the write or after it.
+        with_signal: What it sends itself; SIGSTOP puts it to sleep there instead.
     """
 
-    def __init__(self, root, kill_at=0, before=True):
+    def __init__(self, root, kill_at=0, before=True, with_signal=signal.SIGKILL):
         self.root = root
         self.kill_at = kill_at
         self.before = before
+        self.with_signal = with_signal
         self.names = []
         self._lock = threading.Lock()
 
@@ -32,12 +34,13 @@ class Boundaries:
         if mine and self.before:
             self.die()
         yield
-        if mine:
+        if mine and not self.before:
             self.die()
 
     def die(self):
-        os.kill(os.getpid(), signal.SIGKILL)
-        threading.Event().wait()
+        os.kill(os.getpid(), self.with_signal)
+        while self.with_signal == signal.SIGKILL:
+            threading.Event().wait()
 
     def within(self, path):
         return isinstance(path, (str, os.PathLike)) and os.path.abspath(path).startswith(self.root)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -23,7 +24,7 @@ OWN = ("_load", "_created_at", "_updated_at", "_order")
 """Columns that say when and as which load a row came, which a kill may change."""
 
 
-def facts(folder: Path) -> dict[str, object]:
+def facts(folder: Path) -> dict[str, Any]:
     """Return everything that must be equal after a kill and another telling."""
     with duckdb.connect() as connection:
         return {
@@ -34,7 +35,7 @@ def facts(folder: Path) -> dict[str, object]:
         }
 
 
-def production(folder: Path) -> dict[str, object]:
+def production(folder: Path) -> dict[str, Any]:
     """Return what production serves; its three faces must agree, or this fails."""
     root = folder / "data/production"
     pointer = root / "lake/releases/current"

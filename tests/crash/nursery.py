@@ -1,6 +1,7 @@
 """A process that has imported everything once and forks a child for each telling, so that a kill costs no import.
 
-Reads lines of JSON: ``{"folder": …, "chapters": [names], "log": path, "kill_at": n, "before": true}``; answers
+Reads lines of JSON: ``{"folder": …, "chapters": [names], "log": path, "kill_at": n, "before": true,
+"signal": 9}``; answers
 ``pid`` when the child has begun and ``status`` (that of waitpid) when it has ended. Without ``kill_at`` a child has no
 hooks.
 """
@@ -45,7 +46,7 @@ def child(asked):
     try:
         counted = None
         if "kill_at" in asked:
-            counted = boundaries.Boundaries(asked["folder"], asked["kill_at"], asked["before"])
+            counted = boundaries.Boundaries(asked["folder"], asked["kill_at"], asked["before"], asked["signal"])
             boundaries.install(counted)
         chosen = [chapter for chapter in story.CHAPTERS if chapter.__name__ in asked["chapters"]]
         story.tell(asked["folder"], chosen)

@@ -16,7 +16,7 @@ OPERATOR = "ada"
 
 def backfill(project, shop):
     shop.reach(3)
-    project.backfill(None, days("2026-01-01/2026-01-04"))
+    return project.backfill(None, days("2026-01-01/2026-01-04"))
 
 
 def first_release(project, shop):
@@ -41,7 +41,7 @@ def second_release(project, shop):
 def new_prices(project, shop):
     """The prices change, so that every day is made anew."""
     shop.reach(5)
-    project.run(None, days("2026-01-01/2026-01-06"))
+    return project.run(None, days("2026-01-01/2026-01-06"))
 
 
 def third_release(project, shop):
@@ -55,7 +55,7 @@ def rollback(project, shop):
 
 def another_day(project, shop):
     shop.reach(6)
-    project.run(None, days("2026-01-06"))
+    return project.run(None, days("2026-01-06"))
 
 
 def last_release(project, shop):
@@ -112,7 +112,9 @@ def tell(folder, chapters=CHAPTERS):
 
     with Project(folder) as project:
         for chapter in chapters:
-            chapter(project, shop_data)
+            ended = chapter(project, shop_data)
+            if ended is not None:
+                print("ended", ended.state.value, ended.error)
 
 
 if __name__ == "__main__":

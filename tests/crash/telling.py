@@ -44,30 +44,45 @@ class Nursery:
             env={**os.environ, "OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"},
         )
 
-    def tell(self, folder: Path, chapters=NAMES, *, kill_at=None, before=True, after_seconds=None) -> Telling:
-        """Tell chapters.
+    def begin(self, folder: Path, chapters=NAMES, *, kill_at=None, before=True, with_signal=signal.SIGKILL) -> int:
+        """Begin to tell chapters in a child; returns its process number.
 
         Args:
             folder: The project.
             chapters: Their names.
             kill_at: The number of the write at which the child kills itself; 0 only counts; None installs no hook.
             before: Whether before that write, or after it.
-            after_seconds: Kill the child from outside after this time.
+            with_signal: What the child sends itself; SIGSTOP lets it sleep.
         """
         asked = {"folder": str(folder), "chapters": list(chapters), "log": str(self._log)}
         if kill_at is not None:
-            asked |= {"kill_at": kill_at, "before": before}
+            asked |= {"kill_at": kill_at, "before": before, "signal": int(with_signal)}
         self._process.stdin.write(json.dumps(asked) + "\n")
         self._process.stdin.flush()
-        pid = json.loads(self._process.stdout.readline())["pid"]
-        begun = time.monotonic()
+        self._begun = time.monotonic()
+        return json.loads(self._process.stdout.readline())["pid"]
+
+    def end(self) -> Telling:
+        """Wait for the child."""
+        status = json.loads(self._process.stdout.readline())["status"]
+        return Telling(status, self._log.read_text(errors="replace"), time.monotonic() - self._begun)
+
+    def tell(self, folder: Path, chapters=NAMES, *, after_seconds=None, **killing) -> Telling:
+        """Tell chapters to their end; see ``begin``.
+
+        Args:
+            folder: The project.
+            chapters: Their names.
+            after_seconds: Kill the child from outside after this time.
+            **killing: As in ``begin``.
+        """
+        pid = self.begin(folder, chapters, **killing)
         if after_seconds is not None:
             time.sleep(after_seconds)
-            # It has not been waited for by anybody else yet, or the number is that of a zombie still.
+            # The nursery may have waited for it by now.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        status = json.loads(self._process.stdout.readline())["status"]
-        return Telling(status, self._log.read_text(errors="replace"), time.monotonic() - begun)
+        return self.end()
 
     def close(self) -> None:
         self._process.stdin.close()
@@ -126,3 +141,10 @@ def drawn(count: int, salt: str) -> list[random.Random]:
     """Return generators of chance for so many kills; ``PENSTOCK_CRASH_SEED`` chooses others."""
     seed = os.environ.get("PENSTOCK_CRASH_SEED", "1")
     return [random.Random(f"{seed} {salt} {number}") for number in range(count)]
+
+
+def tally(line: str) -> None:
+    """Note something for the summary of ``.ci/soak``."""
+    if "PENSTOCK_CRASH_TALLY" in os.environ:
+        with open(os.environ["PENSTOCK_CRASH_TALLY"], "a") as file:
+            file.write(line + "\n")

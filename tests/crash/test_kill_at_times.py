@@ -7,7 +7,7 @@ import random
 from pathlib import Path
 
 import pytest
-from telling import KILLED, NAMES, Nursery, Reference, copy, drawn
+from telling import KILLED, NAMES, Nursery, Reference, copy, drawn, tally
 from test_kill_at_writes import told_again
 
 KILLS = int(os.environ.get("PENSTOCK_CRASH_KILLS", "200"))
@@ -40,5 +40,6 @@ def killed_sometime(chance: random.Random, told: Reference, nursery: Nursery, fo
     ended = nursery.tell(project, [NAMES[number]], after_seconds=moment)
     where = f"after {moment:.3f} s of {NAMES[number]}"
     assert ended.status in (0, KILLED), f"{where}: {ended.said}"
-    told_again(project, number, told, nursery, where, clean_first=chance.random() < 0.5)
+    tally(f"time {'killed' if ended.status == KILLED else 'ended'} {where}")
+    told_again(project, number, told, nursery, where, choice=chance.randrange(3))
     return ended.status == KILLED
