@@ -50,7 +50,7 @@ class PenstockError(Exception):
         super().__init__(self.sentence())
 
     def sentence(self) -> str:
-        """Return the whole message, bounded in length whatever the value."""
+        """Return the whole message on one line, bounded in length whatever the value."""
         parts = [_ended(self.what)]
         if self.value is not None:
             shown = self.value if isinstance(self.value, str) else repr(self.value)
@@ -59,7 +59,7 @@ class PenstockError(Exception):
             parts.append(f"Valid: {self.valid}.")
         if self.remedy is not None:
             parts.append(_ended(self.remedy))
-        return " ".join(parts)
+        return " ".join(" ".join(parts).split())
 
 
 class ConfigurationError(PenstockError):

@@ -59,5 +59,5 @@ def test_boundary_with_types_that_are_stored_otherwise(place):
         boundary=(first,),
     ).entry
     assert place.rows(entry, "u, new") == [(3, "n")]
-    with pytest.raises(ConfigurationError, match="no column 'att' .* Did you mean 'at'"):
+    with pytest.raises(ConfigurationError, match=r"no column 'att' .* Did you mean 'at'"):
         place.land([batch({"at": later})], cursor="att", boundary=(first,))

@@ -337,7 +337,7 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
         state=state,
         steps=tuple(context.steps),
         exit_code=max((error.exit_code for error in context.errors), default=0),
-        error="interrupted" if interrupted else "; ".join(dict.fromkeys(str(error) for error in context.errors)),
+        error="interrupted" if interrupted else " ".join(dict.fromkeys(str(error) for error in context.errors)),
     )
     if state is State.UNCHANGED and not any(step.fingerprint for step in context.steps):
         # A run that found nothing to do leaves every file as it was.

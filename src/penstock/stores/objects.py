@@ -6,6 +6,7 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -24,7 +25,8 @@ TEMPORARY = ".penstock-temporary-"
 """How the name of a file begins that is not whole yet; a crash may leave one, nothing reads it."""
 
 _REFLINK = 0x40049409
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_TOLD = re.compile(r"\(os error (\d+)\)")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 _FORBIDDEN = frozenset({errno.EACCES, errno.EPERM, errno.EROFS})
 _NO_LINK = frozenset(
     {errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS, errno.EACCES}
@@ -162,6 +164,10 @@ def file_error(error: OSError, path: str, done: str) -> PenstockError:
         path: The file or folder.
         done: What could not be done: ``read``, ``written``, ``deleted`` …
     """
+    told = _TOLD.search(str(error)) if error.errno is None else None
+    if told is not None:
+        # Libraries written in Rust say the number in their text alone.
+        error = OSError(int(told[1]), os.strerror(int(told[1])))
     if error.errno in _FULL:
         return TransientError(
             f"{path} could not be {done}: the disk is full",

@@ -24,6 +24,7 @@ ROW_GROUP = 122_880
 """Rows in one row group: DuckDB's own unit of parallel work."""
 LOSSY = "penstock cannot keep a value of column "
 """How the message begins with which a conversion in SQL stops by ``error()``; the column's name follows."""
+_FULL = re.compile(r"no space left|file too large|disk quota", re.IGNORECASE)
 _QUOTED = re.compile(r"'.*'|'.*$")
 LONGEST_BOUND = 32
 """Characters of a text that still stands in the Delta log as a minimum or maximum."""
@@ -107,7 +108,7 @@ def refusals(target: str, explain: Callable[[Exception], PenstockError] | None =
     try:
         yield
     except duckdb.Error as error:
-        if isinstance(error, duckdb.IOException) and "No space left" in str(error):
+        if isinstance(error, duckdb.IOException) and _FULL.search(str(error)):
             raise TransientError(
                 f"{target} could not be written: the disk is full",
                 remedy="Free some space and run again; nothing was committed",

@@ -260,6 +260,14 @@ _SENTENCES = (
         lambda where, text: TransientError(f"{where}: the disk is full", value=text, remedy="Free some space"),
     ),
     (
+        r"no files found that match",
+        lambda where, text: DataError(
+            f"{where}: a file of the lake is gone",
+            value=text.partition('"')[2].partition('"')[0] or text,
+            remedy="Put it back from a copy of the lake; without one, have its rows read again",
+        ),
+    ),
+    (
         r"permission denied|read-only file system|is a directory|not a directory",
         lambda where, text: ConfigurationError(
             f"{where} cannot be opened there", value=text, valid="a file in a folder that can be written to"

@@ -189,7 +189,9 @@ def _references(columns: Sequence[Column], spec: CheckSpec, scope: Scope, place:
         spelt = {name.lower(): name for name in found}
         for name in wanted:
             if name.lower() not in spelt:
-                raise unknown("column", name, found, where=f"{place}, table {table!r}")
+                mine = own and number == len(relations) - 1
+                known = [column.name for column in scope.rows.columns] if mine else found
+                raise unknown("column", name, known, where=f"{place}, table {table!r}")
         listed.append(tuple(spelt[name.lower()] for name in wanted))
         keys = keys or [set() for _ in wanted]
         for position, name in enumerate(listed[number]):
