@@ -79,6 +79,8 @@ def strays(workspace: Workspace) -> Iterator[Path]:
 def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
     """Add all that the committed entries of a lake name, back to the first."""
     for name in lake.tables():
+        # What readers of the log see is needed, whatever the entries say.
+        named |= {f"{name}/{file.path}" for file in lake.table(name).live()}
         for entry in lake.table(name).entries():
             named.add(f"{name}/_manifests/{entry.number}.json")
             named |= {f"{name}/{file.path}" for file in entry.files}
