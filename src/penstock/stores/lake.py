@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from threading import RLock
 
@@ -177,6 +178,8 @@ class DeltaLakeTable:
         except PenstockError:
             # The manifest of this number is ours alone, so the number in the log can only be ours, too.
             if not any(other.number == entry.number for other in self.entries(after=entry.number - 1)):
+                with suppress(PenstockError):
+                    self._objects.remove(self._manifests.path(entry.number))
                 raise
 
     def _arrange(
