@@ -173,16 +173,30 @@ def _installed() -> Path | None:
 
 def _unpack() -> Path:
     CACHE.mkdir(parents=True, exist_ok=True)
+    lists = _own_lists()
     strict = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
-    listed = _run("apt-cache", "depends", "--recurse", *(f"--no-{kind}" for kind in strict), "postgresql")
+    listed = _run("apt-cache", *lists, "depends", "--recurse", *(f"--no-{kind}" for kind in strict), "postgresql")
     packages = sorted({line for line in listed.splitlines() if _WANTED.fullmatch(line)})
-    _run("apt-get", "download", *packages, cwd=CACHE)
+    _run("apt-get", *lists, "download", *packages, cwd=CACHE)
     for package in sorted(CACHE.glob("*.deb")):
         _run("dpkg", "-x", str(package), str(CACHE / "root"))
     found = _installed()
     if found is None:
         raise NoServerError("the unpacked packages hold no postgres")
     return found
+
+
+def _own_lists() -> list[str]:
+    """Return the options by which apt uses package lists in the cache folder, fetched where the machine has none."""
+    if "Candidate: (none)" not in (known := _run("apt-cache", "policy", "postgresql")) and known.strip():
+        return []
+    folder = CACHE / "apt"
+    for part in ("state/lists/partial", "cache/archives/partial"):
+        (folder / part).mkdir(parents=True, exist_ok=True)
+    options = ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache"]
+    options += ["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "Debug::NoLocking=1"]
+    _run("apt-get", *options, "update")
+    return options
 
 
 def _run(*command: str, cwd: Path | None = None) -> str:
