@@ -16,8 +16,8 @@ test: setup ## Install and start what the tests need, and run them
 	@$(BIN)/python -m pytest -q -n 2 tests
 
 lint: setup ## Look for mistakes and for lines out of shape
-	@$(BIN)/ruff check src tests demo scripts benchmarks
-	@$(BIN)/ruff format --check src tests demo scripts benchmarks
+	@$(BIN)/ruff check src tests demo scripts $(wildcard benchmarks)
+	@$(BIN)/ruff format --check src tests demo scripts $(wildcard benchmarks)
 
 types: setup ## Check the types
 	@$(BIN)/mypy
