@@ -100,9 +100,7 @@ def test_rows_reach_the_warehouse_and_bad_ones_the_quarantine(
     assert [(item.rows, item.reasons) for item in project.quarantine()] == [(1, {"between(amount)": 1})]
 
 
-def test_a_second_run_changes_no_file(
-    make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path
-) -> None:
+def test_a_second_run_changes_no_file(make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path) -> None:
     project = make(DAILY)
     project.run()
     before = hashes(tmp_path)
@@ -130,7 +128,8 @@ def test_a_transform_that_breaks_on_a_value_leaves_the_others_alone(
     make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path
 ) -> None:
     broken = DAILY.replace(
-        'sql("total"', 'sql("broken", table="broken", text="SELECT CAST(name AS INTEGER) AS n FROM orders"), sql("total"'
+        'sql("total"',
+        'sql("broken", table="broken", text="SELECT CAST(name AS INTEGER) AS n FROM orders"), sql("total"',
     )
     run = make(broken).run()
     assert run.state is State.FAILED
@@ -238,7 +237,13 @@ def test_the_catalog_is_rebuilt_with_the_same_answers(
     project.diff()
     project.approve(reason="all is well")
     project.promote()
-    before = (project.status(), project.runs(), project.versions("orders"), project.versions("sales"), project.releases())
+    before = (
+        project.status(),
+        project.runs(),
+        project.versions("orders"),
+        project.versions("sales"),
+        project.releases(),
+    )
     project.close()
     for leftover in (tmp_path / ".penstock").glob("catalog.db*"):
         leftover.unlink()
