@@ -1,0 +1,1 @@
+"""Measures Penstock beside the same work done by hand, in one run; no library code lives here."""

@@ -1,0 +1,110 @@
+"""The yardsticks: the same work to the same targets, with DuckDB, the driver and deltalake alone.
+
+Called as a process: ``python -m benchmarks.by_hand WORK FOLDER INPUT``.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+_DECIMALS = ("quantity", "price", "discount", "tax")
+
+
+def main() -> None:
+    """Do the work that the arguments name."""
+    work, folder, given = sys.argv[1:4]
+    WORKS[work](Path(folder), given)
+
+
+def postgres(folder: Path, url: str) -> None:
+    """Read by ADBC, write Parquet, commit it to Delta, and make the DuckDB table from that file."""
+    import adbc_driver_postgresql.dbapi as driver
+    import duckdb
+
+    with driver.connect(url) as server, server.cursor() as cursor, duckdb.connect(_database(folder)) as target:
+        cursor.execute("SELECT * FROM lineitem")
+        target.register("incoming", cursor.fetch_record_batch())
+        _to_both(target, f"SELECT * REPLACE ({_cast()}) FROM incoming", folder)
+
+
+def postgres_to_duckdb(folder: Path, url: str) -> None:
+    """Read by ADBC into DuckDB alone."""
+    import adbc_driver_postgresql.dbapi as driver
+    import duckdb
+
+    with driver.connect(url) as server, server.cursor() as cursor, duckdb.connect(_database(folder)) as target:
+        cursor.execute("SELECT * FROM lineitem")
+        target.register("incoming", cursor.fetch_record_batch())
+        target.execute(f"CREATE TABLE t AS SELECT * REPLACE ({_cast()}) FROM incoming")
+
+
+def csv(folder: Path, path: str) -> None:
+    """Let DuckDB write Parquet, commit it to Delta, and make the DuckDB table from that file."""
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        _to_both(target, f"SELECT * FROM read_csv('{path}')", folder)
+
+
+def merge(folder: Path, path: str) -> None:
+    """Delete and insert in one transaction, and checkpoint."""
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        target.execute(f"BEGIN; CREATE TEMP TABLE new AS FROM read_parquet('{path}')")
+        target.execute("DELETE FROM t USING new WHERE t.id = new.id")
+        target.execute("INSERT INTO t FROM new; COMMIT; CHECKPOINT")
+
+
+def transforms(folder: Path, path: str) -> None:
+    """Run the SQL of a file."""
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        target.execute(Path(path).read_text())
+
+
+def _to_both(target: object, query: str, folder: Path) -> None:
+    lake = folder / "lake"
+    lake.mkdir()
+    file = lake / "part.parquet"
+    target.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")  # type: ignore[attr-defined]
+    _commit(lake, file)
+    target.execute(f"CREATE TABLE t AS FROM read_parquet('{file}')")  # type: ignore[attr-defined]
+
+
+def _commit(lake: Path, file: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from deltalake import DeltaTable, Schema
+    from deltalake.transaction import AddAction
+
+    # Delta has no wall-clock time without a zone in its plainest form.
+    fields = [
+        f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in pq.read_schema(file)
+    ]
+    table = DeltaTable.create(str(lake), Schema.from_arrow(pa.schema(fields)))
+    size = file.stat().st_size
+    add = AddAction(file.name, size, {}, int(file.stat().st_mtime * 1000), True, "{}")
+    table.create_write_transaction([add], "append", table.schema())
+
+
+def _cast() -> str:
+    return ", ".join(f"{name}::VARCHAR::DECIMAL(15,2) AS {name}" for name in _DECIMALS)
+
+
+def _database(folder: Path) -> str:
+    return str(folder / "t.duckdb")
+
+
+WORKS = {
+    "postgres": postgres,
+    "postgres_to_duckdb": postgres_to_duckdb,
+    "csv": csv,
+    "merge": merge,
+    "transforms": transforms,
+}
+
+if __name__ == "__main__":
+    main()

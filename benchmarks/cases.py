@@ -1,0 +1,216 @@
+"""The cases: what is measured, and how its answer is looked at."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from benchmarks import data
+from benchmarks.measuring import Contestant, Line, compete, once
+
+ROOT = Path(__file__).resolve().parents[1]
+DLT = "PENSTOCK_BENCH_DLT_PYTHON"
+"""The environment variable that names an interpreter with dlt."""
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows each case takes."""
+
+    postgres: int = 1_000_000
+    csv: int = 4_500_000
+    merge: tuple[int, ...] = (1_000_000, 10_000_000)
+    changed: int = 100_000
+    memory: tuple[int, int] = (300_000, 3_000_000)
+
+
+SMALL = Sizes(postgres=3000, csv=3000, merge=(2000,), changed=200, memory=(1000, 10_000))
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a case gave: its lines, and a sentence or two beneath."""
+
+    title: str
+    rows: int
+    lines: list[Line]
+    note: str = ""
+
+
+def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """A table of PostgreSQL to the lake and DuckDB."""
+    del folder
+    with _server() as server:
+        data.fill_postgres(server.execute, sizes.postgres)
+        url = f"{server.url()}?table={data.TABLE}"
+        figures = "sum(quantity), sum(price), sum(discount), max(committed), min(shipped), count(instruction)"
+        contestants = [
+            _hand("by hand, both targets", "postgres", server.url(), figures, lake=True),
+            _penstock("Penstock, both targets", "ingest", url, figures),
+            _hand("by hand, DuckDB alone", "postgres_to_duckdb", server.url(), figures),
+        ]
+        python = os.environ.get(DLT)
+        if python:
+            command = [python, str(Path(__file__).parent / "by_dlt.py"), "{out}", server.url()]
+            contestants.append(
+                Contestant("dlt (pyarrow), DuckDB alone", command, lambda out: _answer(out, "raw.lineitem", figures))
+            )
+        lines = compete(contestants, rounds)
+    yield Table("PostgreSQL table to lake and DuckDB, 16 columns", sizes.postgres, lines)
+
+
+def csv(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """A CSV file to the lake and DuckDB."""
+    path = folder / "orders.csv"
+    data.write_csv(path, sizes.csv)
+    size = path.stat().st_size / 1e6
+    figures = "sum(id), sum(price), max(committed), min(shipped), count(instruction), count_if(returned)"
+    lines = compete(
+        [
+            _hand("by hand, both targets", "csv", str(path), figures, lake=True),
+            _penstock("Penstock, both targets", "ingest", str(path), figures),
+        ],
+        rounds,
+    )
+    path.unlink()
+    yield Table(f"CSV of {size:,.0f} MB to lake and DuckDB, 12 columns", sizes.csv, lines)
+
+
+def merge(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Changed rows merged into tables of two sizes."""
+    figures = "count(DISTINCT id), sum(amount), sum(hash(name, email, status, n, note)), max(updated_at)"
+    for rows in sizes.merge:
+        people, changes = folder / f"people{rows}.parquet", folder / f"changes{rows}.parquet"
+        data.write_people(people, rows)
+        data.write_changes(changes, rows, sizes.changed)
+        by_hand, by_penstock = folder / f"hand{rows}", folder / f"penstock{rows}"
+        by_hand.mkdir()
+        with duckdb.connect(str(by_hand / "t.duckdb")) as made:
+            made.execute(f"CREATE TABLE t AS FROM read_parquet('{people}')")
+        by_penstock.mkdir()
+        module = [sys.executable, "-m", "benchmarks.by_penstock"]
+        subprocess.run([*module, "merge", str(by_penstock), str(people)], check=True, cwd=ROOT)
+        lines = compete(
+            [
+                _hand("by hand: delete and insert, DuckDB alone", "merge", str(changes), figures, base=by_hand),
+                _penstock("Penstock, lake and DuckDB", "merge", str(changes), figures, base=by_penstock),
+            ],
+            rounds,
+        )
+        yield Table(f"{sizes.changed:,} rows merged into {rows:,}", sizes.changed, lines)
+
+
+def transforms(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Twenty SQL transforms that do next to nothing."""
+    del sizes
+    project, script = folder / "noop", folder / "noop.sql"
+    models = data.write_transforms(project)
+    made = ["CREATE TABLE seed AS SELECT 0 AS x", *(f"CREATE TABLE {name} AS {query}" for name, query in models)]
+    script.write_text(";\n".join(made))
+    ready = folder / "ready"
+    once(_project("prepared", project, lambda out: out.rename(ready)))
+
+    def answer(out: Path) -> Any:
+        found = next(path for path in (out / "t.duckdb", out / "data/staging/warehouse.duckdb") if path.exists())
+        return _look(found, f"SELECT sum(x) FROM (FROM {' UNION ALL FROM '.join(name for name, _ in models)})")
+
+    lines = compete(
+        [
+            Contestant("by hand: 20 CREATE TABLE AS", _module("by_hand", "transforms", str(script)), answer),
+            _project("Penstock, first run", project, answer),
+            _project("Penstock, nothing to do", ready, answer),
+        ],
+        rounds,
+    )
+    yield Table("20 no-op SQL transforms, start-up included", 20, lines)
+
+
+def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """The memory of the process tree at one and ten times the rows, each once."""
+    del folder, rounds
+    lines = []
+    for rows in sizes.memory:
+        with _server() as server:
+            data.fill_postgres(server.execute, rows)
+            url = f"{server.url()}?table={data.TABLE}"
+            sample = once(_penstock(f"Penstock, {rows:,} rows", "ingest", url, "sum(price)"))
+            lines.append(Line(f"Penstock, {rows:,} rows", [sample], rows=rows))
+    growth = lines[-1].peak / lines[0].peak - 1
+    yield Table(
+        "Memory, PostgreSQL table to lake and DuckDB", sizes.memory[-1], lines, f"The peak grows by {growth:.0%}."
+    )
+
+
+CASES = {"postgres": postgres, "csv": csv, "merge": merge, "transforms": transforms, "memory": memory}
+
+
+def _module(name: str, work: str, *given: str) -> list[str]:
+    return [sys.executable, "-m", f"benchmarks.{name}", work, "{out}", *given]
+
+
+def _hand(
+    name: str, work: str, given: str, figures: str, *, lake: bool = False, base: Path | None = None
+) -> Contestant:
+    def answer(out: Path) -> Any:
+        found = _answer(out, "t", figures)
+        if lake:
+            _same_in_lake(out / "lake", found[0])
+        return found
+
+    return Contestant(name, _module("by_hand", work, given), answer, base)
+
+
+def _penstock(name: str, work: str, given: str, figures: str, *, base: Path | None = None) -> Contestant:
+    def answer(out: Path) -> Any:
+        found = _answer(out, "t", figures)
+        if base is None:
+            _same_in_lake(out / "t.lake" / "raw_t", found[0])
+        return found
+
+    return Contestant(name, _module("by_penstock", work, given), answer, base)
+
+
+def _project(name: str, base: Path, answer: Any) -> Contestant:
+    return Contestant(name, _module("by_penstock", "run"), answer, base)
+
+
+def _answer(out: Path, table: str, figures: str) -> tuple[Any, ...]:
+    """Return count, key figures and the types of the source's own columns."""
+    file = out / "t.duckdb"
+    described = _look(file, f"DESCRIBE {table}")
+    types = tuple(row[1] for row in described if not row[0].startswith("_"))
+    return (*_look(file, f"SELECT count(*), {figures} FROM {table}")[0], types)
+
+
+def _look(file: Path, query: str) -> list[tuple[Any, ...]]:
+    with duckdb.connect(str(file), read_only=True) as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        return connection.execute(query).fetchall()
+
+
+def _same_in_lake(lake: Path, rows: int) -> None:
+    from deltalake import DeltaTable
+
+    files = DeltaTable(str(lake)).file_uris()
+    found = duckdb.execute("SELECT count(*) FROM read_parquet(?, hive_partitioning = false)", [files]).fetchone()
+    if found != (rows,):
+        raise AssertionError(f"the lake {lake} holds {found}, the table {rows}")
+
+
+@contextlib.contextmanager
+def _server() -> Iterator[Any]:
+    sys.path.insert(0, str(ROOT / "tests"))
+    try:
+        from servers.postgres import running
+    finally:
+        sys.path.remove(str(ROOT / "tests"))
+    with running() as server:
+        yield server

@@ -1,0 +1,82 @@
+"""The data of the benchmarks, made by SQL so that it is the same each time."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+TABLE = "lineitem"
+_MODES = "(ARRAY['AIR', 'RAIL', 'SHIP', 'TRUCK', 'MAIL'])[1 + i % 5]"
+
+
+def fill_postgres(execute: Callable[[str], Any], rows: int) -> None:
+    """Make a table of 16 columns: integers, exact decimals, dates, moments, texts with nulls."""
+    execute(f"DROP TABLE IF EXISTS {TABLE}")
+    execute(f"""CREATE TABLE {TABLE} AS SELECT
+        i::bigint AS orderkey, (i * 7919 % 200000)::bigint AS partkey, (i * 31 % 10000)::bigint AS suppkey,
+        (i % 7)::int AS linenumber, (i % 50 + 1)::numeric(15,2) AS quantity,
+        (i * 104729 % 9999999 / 100.0)::numeric(15,2) AS price, (i % 11 / 100.0)::numeric(15,2) AS discount,
+        (i % 9 / 100.0)::numeric(15,2) AS tax, substr('ARN', 1 + (i % 3)::int, 1)::char(1) AS returnflag,
+        substr('OF', 1 + (i % 2)::int, 1)::char(1) AS linestatus, date '1992-01-01' + (i % 2500)::int AS shipped,
+        timestamptz '1992-01-01 00:00:00+00' + i * interval '61.5 seconds' AS committed,
+        date '1992-01-03' + (i % 2500)::int AS received,
+        CASE WHEN i % 10 <> 0 THEN 'DELIVER IN PERSON ' || i % 97 END AS instruction, {_MODES}::varchar(10) AS mode,
+        left(md5(i::text), 12 + (i % 20)::int) AS comment FROM generate_series(1::bigint, {rows}) AS g(i)""")
+    execute(f"ANALYZE {TABLE}")
+
+
+def write_csv(path: Path, rows: int) -> None:
+    """Make a CSV file of 12 columns, about 110 bytes a row."""
+    duckdb.sql(f"""COPY (SELECT i AS id, i * 7919 % 200000 AS part, i * 31 % 10000 AS supplier,
+        (i * 104729 % 9999999 / 100)::DECIMAL(15,2) AS price, (i % 11 / 100)::DECIMAL(15,2) AS discount,
+        DATE '1992-01-01' + (i % 2500)::INT AS shipped,
+        TIMESTAMP '1992-01-01 00:00:00' + to_seconds(i * 61) AS committed, ['R', 'A', 'N'][1 + i % 3] AS flag,
+        CASE WHEN i % 10 <> 0 THEN 'DELIVER, IN PERSON ' || i % 97 END AS instruction, i % 2 = 0 AS returned,
+        ['AIR', 'RAIL', 'SHIP', 'TRUCK'][1 + i % 4] AS mode, md5(i::VARCHAR) AS comment
+        FROM range({rows}) AS t(i)) TO '{path}' (HEADER)""")
+
+
+_PEOPLE = """SELECT ({id})::BIGINT AS id, 'name ' || (i * 7919 % 1000003) AS name, 'u' || i || '@example.com' AS email,
+    (i * 31337 % 1000000 / 100)::DECIMAL(12,2) AS amount, ['new', 'paid', 'sent'][1 + i % 3] AS status,
+    TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_seconds(i) AS updated_at, (i % 1000)::INTEGER AS n,
+    'note ' || md5(i::VARCHAR) AS note FROM range({first}, {end}) AS t(i)"""
+
+
+def write_people(path: Path, rows: int) -> None:
+    """Make a Parquet file of 8 columns with the key ``id``."""
+    duckdb.sql(_PEOPLE.format(id="i", first=0, end=rows)).write_parquet(str(path))
+
+
+def write_changes(path: Path, rows: int, changed: int) -> None:
+    """Make the file that is merged: half of its rows are spread over the keys of the table, half are new."""
+    half = changed // 2
+    old = _PEOPLE.format(id=f"i * {rows // half}", first=0, end=half)
+    new = _PEOPLE.format(id="i", first=rows, end=rows + half)
+    duckdb.sql(f"{old} UNION ALL {new}").write_parquet(str(path))
+
+
+def write_transforms(folder: Path) -> list[tuple[str, str]]:
+    """Make a project of 20 one-row transforms, four waves of five; returns their names and SQL in order."""
+    models = [
+        (f"d{level}_{i}", f"SELECT x + 1 AS x FROM {f'd{level - 1}_{i}' if level else 'seed'}")
+        for level in range(4)
+        for i in range(5)
+    ]
+    folder.mkdir(parents=True)
+    (folder / "seed.csv").write_text("x\n0\n")
+    for name, query in models:
+        (folder / f"{name}.sql").write_text(query + "\n")
+    places = "".join(
+        f'[environments.{name}]\nlake = "data/{name}/lake"\nwarehouse = "data/{name}/warehouse.duckdb"\n'
+        for name in ("staging", "production")
+    )
+    (folder / "penstock.toml").write_text(f'[project]\nname = "noop"\npipelines = ["pipeline:noop"]\n{places}')
+    (folder / "pipeline.py").write_text(
+        "from penstock import Pipeline, sources, sql\n\n"
+        'noop = Pipeline(name="noop", sources=[sources.files("seed.csv", table="seed", write="replace")],\n'
+        f"    transforms=[sql(name + '.sql') for name in {[name for name, _ in models]!r}])\n"
+    )
+    return models

@@ -1,0 +1,54 @@
+"""Measures the cases and prints tables: ``python -m benchmarks.run [NAME…] [--rounds N] [--small]``."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.cases import CASES, SMALL, Sizes, Table
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the cases that are named, or all; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks", description="Penstock beside the same work done by hand.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; default: all")
+    parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: 3)")
+    parser.add_argument("--small", action="store_true", help="tiny data: shows that it runs, measures nothing")
+    asked = parser.parse_args(arguments)
+    unknown = sorted(set(asked.names) - set(CASES))
+    if unknown or asked.rounds < 1:
+        parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds must be at least 1")
+    sizes = SMALL if asked.small else Sizes()
+    print(f"{os.cpu_count()} cores, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f} at the start", flush=True)
+    for name in asked.names or CASES:
+        with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
+            for table in CASES[name](sizes, asked.rounds, Path(folder)):
+                print(text(table), flush=True)
+    return 0
+
+
+def text(table: Table) -> str:
+    """Return a table as Markdown."""
+    lines = [
+        f"\n### {table.title}\n",
+        "| way | median s | range s | ratio | rows/s | peak memory, MB |",
+        "|---|---|---|---|---|---|",
+    ]
+    for line in table.lines:
+        ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
+        taken = [sample.seconds for sample in line.samples]
+        lines.append(
+            f"| {line.name} | {line.seconds:.2f} | {min(taken):.2f} to {max(taken):.2f} | {ratio} "
+            f"| {(line.rows or table.rows) / line.seconds:,.0f} | {line.peak / 1e6:,.0f} |"
+        )
+    if table.note:
+        lines += ["", table.note]
+    return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
