@@ -61,7 +61,6 @@ def story() -> None:
         wrong_release("2013-04-02")
     else:
         say("The bad day and the wrong release lie behind us")
-        penstock("run", "--interval", "2013-04-02")
         penstock("diff")
     say("A training set: will this flight leave over 15 minutes late? Weather as it was known then")
     penstock("dataset", "build", "delay")
@@ -142,8 +141,9 @@ def penstock(*arguments: str, expect: int = 0, anywhere: bool = False, quiet: bo
 
 
 def current_release() -> int:
-    """Return the release that production serves; 0 for none."""
-    return int(json.loads(penstock("status", "--json", quiet=True)).get("release", 0))
+    """Return the release that production serves, as any reader finds it; 0 for none."""
+    pointer = PROJECT / "data" / "production" / "lake" / "releases" / "current"
+    return int(json.loads(pointer.read_text())["release"]) if pointer.exists() else 0
 
 
 @contextmanager
