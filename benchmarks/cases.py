@@ -60,9 +60,8 @@ def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         python = os.environ.get(DLT)
         if python:
             command = [python, str(Path(__file__).parent / "by_dlt.py"), "{out}", server.url()]
-            contestants.append(
-                Contestant("dlt (pyarrow), DuckDB alone", command, lambda out: _answer(out, "raw.lineitem", figures))
-            )
+            name = "dlt (pyarrow), DuckDB alone"
+            contestants.append(Contestant(name, command, lambda out: _answer(out, "raw.lineitem", figures), peer=True))
         lines = compete(contestants, rounds)
     yield Table("PostgreSQL table to lake and DuckDB, 16 columns", sizes.postgres, lines)
 
@@ -72,7 +71,7 @@ def csv(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     path = folder / "orders.csv"
     data.write_csv(path, sizes.csv)
     size = path.stat().st_size / 1e6
-    figures = "sum(id), sum(price), max(committed), min(shipped), count(instruction), count_if(returned)"
+    figures = "sum(id), sum(round(price * 100)::BIGINT), max(committed), min(shipped), count(instruction), count_if(returned)"
     lines = compete(
         [
             _hand("by hand, both targets", "csv", str(path), figures, lake=True),

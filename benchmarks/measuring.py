@@ -7,8 +7,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -31,14 +31,14 @@ class Contestant:
         command: The process; ``{out}`` is replaced by a fresh folder.
         answer: Looks at what stands in that folder afterwards; not measured.
         base: A folder that is copied to the fresh one before; not measured.
-        environment: Variables beside those of this process.
+        peer: Runs in the first round only, and may give another answer, which is told.
     """
 
     name: str
     command: Sequence[str]
     answer: Callable[[Path], Any]
     base: Path | None = None
-    environment: Mapping[str, str] = field(default_factory=dict)
+    peer: bool = False
 
 
 @dataclass(frozen=True)
@@ -59,12 +59,14 @@ class Line:
         samples: By round.
         ratios: To the yardstick, round by round, so that the drift of a shared machine cancels; empty without one.
         rows: Where they are not those of the table.
+        differs: What a peer gave otherwise.
     """
 
     name: str
     samples: Sequence[Sample]
     ratios: Sequence[float] = ()
     rows: int | None = None
+    differs: str = ""
 
     @property
     def seconds(self) -> float:
@@ -91,17 +93,28 @@ def compete(contestants: Sequence[Contestant], rounds: int) -> list[Line]:
     samples: dict[str, list[Sample]] = {one.name: [] for one in contestants}
     for number in range(rounds):
         for one in contestants if number % 2 == 0 else reversed(contestants):
-            samples[one.name].append(once(one))
+            if number == 0 or not one.peer:
+                samples[one.name].append(once(one))
     yardstick = samples[contestants[0].name]
     expected = yardstick[0].answer
-    for name, taken in samples.items():
-        for sample in taken:
-            if sample.answer != expected:
-                raise ContestantFailedError(f"{name} gives {sample.answer}, the yardstick {expected}")
-    return [
-        Line(name, taken, [mine.seconds / theirs.seconds for mine, theirs in zip(taken, yardstick, strict=True)])
-        for name, taken in samples.items()
-    ]
+    lines = []
+    for one in contestants:
+        taken = samples[one.name]
+        wrong = [sample.answer for sample in taken if sample.answer != expected]
+        if wrong and not one.peer:
+            raise ContestantFailedError(f"{one.name} gives {wrong[0]}, the yardstick {expected}")
+        ratios = [mine.seconds / theirs.seconds for mine, theirs in zip(taken, yardstick, strict=False)]
+        lines.append(Line(one.name, taken, ratios, differs=_difference(wrong[0], expected) if wrong else ""))
+    return lines
+
+
+def _difference(answer: Any, expected: Any) -> str:
+    if not isinstance(answer, tuple) or len(answer) != len(expected):
+        return f"gives {answer} instead of {expected}"
+    pairs = [pair for pair in zip(answer, expected, strict=True) if pair[0] != pair[1]]
+    if len(pairs) == 1 and isinstance(pairs[0][0], tuple):
+        return _difference(*pairs[0])
+    return "gives " + ", ".join(f"{mine} instead of {theirs}" for mine, theirs in pairs)
 
 
 def once(one: Contestant) -> Sample:
@@ -121,8 +134,7 @@ def _watched(command: Sequence[str], one: Contestant) -> tuple[float, int]:
     peak = 0
     with tempfile.TemporaryFile("w+") as said:
         begun = time.monotonic()
-        environment = {**os.environ, **one.environment}
-        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT, env=environment)
+        process = subprocess.Popen(command, stdout=said, stderr=subprocess.STDOUT)
         while True:
             peak = max(peak, tree_memory(process.pid))
             try:

@@ -45,6 +45,7 @@ def text(table: Table) -> str:
             f"| {line.name} | {line.seconds:.2f} | {min(taken):.2f} to {max(taken):.2f} | {ratio} "
             f"| {(line.rows or table.rows) / line.seconds:,.0f} | {line.peak / 1e6:,.0f} |"
         )
+    lines += [f"\n{line.name} {line.differs}." for line in table.lines if line.differs]
     if table.note:
         lines += ["", table.note]
     return "\n".join(lines)

@@ -44,8 +44,14 @@ def test_different_answers_are_refused() -> None:
         compete([_says("a"), _says("b")], 1)
 
 
+def test_what_a_peer_gives_otherwise_is_told() -> None:
+    peer = Contestant("peer", _says("b").command, _says("b").answer, peer=True)
+    lines = compete([_says("a"), peer], 2)
+    assert (lines[1].differs, len(lines[0].samples), len(lines[1].samples)) == ("gives b instead of a", 2, 1)
+
+
 def test_a_failure_is_told() -> None:
-    broken = Contestant("broken", [sys.executable, "-c", "raise SystemExit('no disk')"], lambda out: None)
+    broken = Contestant("broken", [sys.executable, "-c", "raise SystemExit('no disk')"], str)
     with pytest.raises(ContestantFailedError, match="broken ended with 1: no disk"):
         compete([broken], 1)
 
