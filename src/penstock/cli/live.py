@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from penstock.cli.figures import count, duration, rate
-from penstock.cli.progress import Scoreboard
+from penstock.cli.scoreboard import Scoreboard
 from penstock.cli.terminal import STYLES
 from penstock.model.events import Event, Observer
 

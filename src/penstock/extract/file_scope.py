@@ -14,7 +14,7 @@ from penstock.errors import PenstockError
 from penstock.extract import scoping
 from penstock.extract.file_csv import WHOLE_BYTES
 from penstock.extract.file_listing import COMPRESSIONS, File, find, inspect
-from penstock.extract.files import FILE_COLUMN, plan
+from penstock.extract.file_plan import FILE_COLUMN, plan
 from penstock.extract.port import Request, Scan, TableDescription
 from penstock.queries.text import identifier
 from penstock.stores.engine import LocalEngine
