@@ -7,6 +7,7 @@ import sqlite3
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pytest
@@ -255,3 +256,20 @@ def test_the_catalog_is_rebuilt_with_the_same_answers(
         ops.execute("INSERT INTO orders VALUES (50, '2024-01-01T01:00:00Z', 5, 'late')")
         ops.commit()
         assert fresh.backfill(None, Interval.parse("2024-01-01"), again=True).state is State.DONE
+
+
+@pytest.mark.postgres
+def test_a_catalog_in_postgresql_serves_a_project_as_well(
+    make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path, postgres: Any
+) -> None:
+    make(DAILY).close()
+    toml = (tmp_path / "penstock.toml").read_text()
+    address = f"{postgres.url()}?schema=catalog_of_a_project"
+    (tmp_path / "penstock.toml").write_text(toml.replace('name = "shop"', f'name = "shop"\ncatalog = "{address}"'))
+    with Project(tmp_path) as project:
+        assert project.run().state is State.DONE
+        assert project.run().state is State.UNCHANGED
+        before = (project.runs(), project.versions("orders"))
+        project.rebuild_catalog()
+        assert (project.runs(), project.versions("orders")) == before
+    assert not (tmp_path / ".penstock").exists()

@@ -84,9 +84,14 @@ def _choose(spec: PipelineSpec, name: str | None) -> DatasetSpec:
     known = {dataset.name: dataset for dataset in spec.datasets}
     if name is None and len(known) == 1:
         return next(iter(known.values()))
+    if not known:
+        raise ConfigurationError(
+            f"Pipeline {spec.name!r} declares no training set",
+            remedy="Add one: Pipeline(…, datasets=[training_set(…)])",
+        )
     if name is None:
         raise ConfigurationError(
-            f"Pipeline {spec.name!r} declares several training sets or none", valid=known or "none"
+            f"Pipeline {spec.name!r} declares several training sets", valid=known, remedy="Name one of them"
         )
     if name not in known:
         raise unknown("training set", name, known, where=f"pipeline {spec.name!r}")
