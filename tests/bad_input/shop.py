@@ -61,6 +61,8 @@ class Shop:
         """Write a file of the project."""
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
+        if path.exists():
+            path.chmod(0o644)  # the file of a release is there to be read only
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         return path
 

@@ -158,8 +158,10 @@ def test_a_place_that_cannot_be_opened_gets_a_sentence(tmp_path: Path) -> None:
 def test_a_read_only_file_gets_a_sentence(tmp_path: Path) -> None:
     path = filled(tmp_path / "catalog.db")
     path.chmod(stat.S_IRUSR)
+    catalog = SqliteCatalog(path)
     with pytest.raises(ConfigurationError, match="cannot be opened for writing"):
-        use_all(path)
+        catalog.drop_run("any")
+    catalog.close()
 
 
 def test_a_file_held_too_long_is_transient(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

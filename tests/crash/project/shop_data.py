@@ -84,5 +84,6 @@ def _events():
 
 def _write(path: Path, text: str) -> None:
     beside = path.with_name(f".{path.name}.beside")
+    beside.parent.mkdir(parents=True, exist_ok=True)
     beside.write_text(text)
     os.replace(beside, path)
