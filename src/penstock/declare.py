@@ -5,19 +5,16 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime, timedelta
+from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
 from penstock import checks as _checks
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
-from penstock.model.interval import midnight, parse_moment
+from penstock.model.interval import SCHEDULES, midnight, parse_moment
 from penstock.model.specs import DatasetSpec, FeatureSpec, PipelineSpec, SourceSpec, SplitSpec, TransformSpec
 from penstock.names import RAW_PREFIX, check_table_name, unknown
-
-SCHEDULES = {"@hourly": timedelta(hours=1), "@daily": timedelta(days=1), "@weekly": timedelta(days=7)}
-"""Schedule name to the length of one interval."""
 
 
 class Pipeline:

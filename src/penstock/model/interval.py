@@ -8,6 +8,9 @@ from datetime import UTC, date, datetime, timedelta
 
 from penstock.errors import ConfigurationError
 
+SCHEDULES = {"@hourly": timedelta(hours=1), "@daily": timedelta(days=1), "@weekly": timedelta(days=7)}
+"""Schedule to the length of one interval."""
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Interval:

@@ -17,7 +17,7 @@ from penstock.model.answers import (
     QuarantineSummary,
     TableStatus,
 )
-from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.entries import Entry
 from penstock.model.receipts import State
 from penstock.model.releases import Release
 from penstock.model.specs import PipelineSpec, SourceSpec
@@ -204,16 +204,3 @@ def _waiting(workspace: Workspace, pipelines: Sequence[PipelineStatus], current:
                     f"candidate {candidate.id} of {pipeline.name} is approved: penstock promote {candidate.id}"
                 )
     return found
-
-
-def rejected_entry(known: SourceLedger, load: int) -> Entry | None:
-    """Return a load that waits for a verdict of a person."""
-    for record in known.records:
-        if record.entry.number == load and record.verdict is Verdict.REJECTED:
-            return record.entry
-    return None
-
-
-def version_entries(workspace: Workspace, table: str) -> tuple[Entry, ...]:
-    """Return the versions of a transformed table, newest first."""
-    return workspace.catalog.entries(table, EntryKind.VERSION)

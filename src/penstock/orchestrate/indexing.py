@@ -8,7 +8,6 @@ from dataclasses import replace
 from penstock import names
 from penstock.errors import AlreadyExistsError, NotFoundError
 from penstock.model.codec import decode, encode
-from penstock.model.entries import Entry
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import PipelineSpec
@@ -42,12 +41,6 @@ def follow(workspace: Workspace, tables: Iterable[str]) -> int:
             workspace.catalog.index(new)
             found += len(new)
     return found
-
-
-def commit(workspace: Workspace, entry: Entry) -> Entry:
-    """Index an entry that has just been committed to the lake."""
-    workspace.catalog.index((entry,))
-    return entry
 
 
 def keep_run(workspace: Workspace, run: RunReceipt) -> None:

@@ -9,18 +9,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from penstock import names
+from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError
 from penstock.model.codec import fingerprint
-from penstock.model.interval import Interval
+from penstock.model.interval import SCHEDULES, Interval
 from penstock.model.plan import Action, Plan, PlannedStep
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.orchestrate.ledger import Ledger, numbers
-
-STEPS = {"@hourly": timedelta(hours=1), "@daily": timedelta(days=1), "@weekly": timedelta(days=7)}
-"""Schedule to the length of one interval."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +73,7 @@ def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tupl
                 remedy='Give it a schedule and a start: Pipeline(…, schedule="@daily", start="2013-01-01")',
             )
         return ()
-    step = STEPS[spec.schedule]
+    step = SCHEDULES[spec.schedule]
     last = min(at, spec.end) if spec.end else at
     start, end = (wanted.start, min(wanted.end, last)) if wanted else (spec.start, last)
     if start < spec.start:
@@ -289,8 +287,8 @@ def scope_of(
     return tuple(sorted((known & reached) | planned))
 
 
-def _usual_rows(live: Sequence[object]) -> int | None:
-    recent = [record.entry.rows for record in live[-7:]]  # type: ignore[attr-defined]
+def _usual_rows(live: Sequence[LoadRecord]) -> int | None:
+    recent = [record.entry.rows for record in live[-7:]]
     return sum(recent) // len(recent) if recent else None
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 
-from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
+from penstock.errors import ConflictError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
 from penstock.model.graph import graph, upstream
@@ -20,6 +20,7 @@ from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
+from penstock.names import unknown
 from penstock.orchestrate import indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
@@ -351,10 +352,5 @@ def retry(workspace: Workspace, spec: PipelineSpec, table: str | None) -> RunRec
     """Read rejected loads again, just those, and go on below them."""
     known = {source.table for source in spec.sources}
     if table is not None and table not in known:
-        from penstock.names import unknown
-
         raise unknown("source", table, known, where=f"pipeline {spec.name!r}")
     return run(workspace, spec, Asked(command="retry", retry=frozenset({table} if table else ())))
-
-
-__all__ = ["Asked", "DataError", "plan", "retry", "run"]
