@@ -41,12 +41,16 @@ class Column:
         type: The DuckDB type that a reader of the warehouse gets, as ``DECIMAL(12,2)``.
         stored: The DuckDB type in the lake's files, where it differs.
         source_name: The name in the source, where it differs.
+        personal: How the personal values in it were protected before they reached a disk: ``tokenise``, ``encrypt``,
+            ``mask`` or ``null``; of single fields, as ``address.street: mask, email: tokenise``. None: nothing in it
+            was said to be personal. No statistic and no value of a column with this mark is shown anywhere.
     """
 
     name: str
     type: str
     stored: str | None = None
     source_name: str | None = None
+    personal: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -51,6 +51,8 @@ class SourceSpec:
         lag: How far behind the cursor reading starts again, for late rows.
         interval: The column by which the source is read interval by interval.
         on_empty: What an empty extraction does in write mode replace.
+        personal: Column, or dotted path to a field within one, to how its values are protected before they reach a
+            disk: ``tokenise``, ``encrypt``, ``mask`` or ``null``; see ``privacy/``.
         data: The object or callable of kind ``python``.
     """
 
@@ -64,6 +66,7 @@ class SourceSpec:
     lag: timedelta = timedelta(0)
     interval: str | None = None
     on_empty: OnEmpty = OnEmpty.EMPTY
+    personal: Mapping[str, str] = field(default_factory=dict)
     data: Any = field(default=None, compare=False)
 
 

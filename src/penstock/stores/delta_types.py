@@ -33,7 +33,7 @@ _PRIMITIVES = {
 
 
 def delta_field(column: Column) -> Field:
-    """Return the field of a column, in its stored type; what it was stands in the field's metadata.
+    """Return the field of a column, in its stored type; its metadata says what it was, and that it is personal.
 
     Raises:
         DataError: If the stored type is none that Delta has.
@@ -45,7 +45,10 @@ def delta_field(column: Column) -> Field:
         raise DataError(
             f"The column {column.name!r} has a stored type that a Delta table cannot hold", value=stored
         ) from None
-    return Field(column.name, type_, metadata={"penstock.type": column.type} if column.stored else None)
+    metadata = {"penstock.type": column.type} if column.stored else {}
+    if column.personal:
+        metadata["penstock.personal"] = column.personal
+    return Field(column.name, type_, metadata=metadata or None)
 
 
 @lru_cache(maxsize=1024)

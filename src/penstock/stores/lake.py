@@ -102,11 +102,14 @@ class DeltaLakeTable:
     def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
         """Commit an entry whose data files are written: its manifest, then the log.
 
+        Statistics of personal columns reach neither.
+
         Raises:
             ConflictError: The number is taken or the log moved; reload, renumber, try again.
             StaleWriterError: The head was committed under a greater fence.
             DataError: A column would change its type while files with the old one stay.
         """
+        entry = _without_personal_statistics(entry)
         with self._lock:
             head = self.head()
             self._check_turn(entry, head)
@@ -212,6 +215,17 @@ class DeltaLakeTable:
 
 
 _KEPT = 1000
+
+
+def _without_personal_statistics(entry: Entry) -> Entry:
+    personal = {column.name for column in entry.schema if column.personal}
+    if not personal:
+        return entry
+    files = tuple(
+        replace(file, statistics={name: found for name, found in file.statistics.items() if name not in personal})
+        for file in entry.files
+    )
+    return replace(entry, files=files)
 
 
 def _fields(entry: Entry, partition_by: Sequence[str]) -> list[Field]:

@@ -41,7 +41,7 @@ class Checking:
             nothing aside: the checks only tell.
         origins: Where the rows came from.
         files: The files of the rows, in order; values of ``FILE`` end with their paths.
-        personal: Columns of which no value is shown, in examples, sentences or profile.
+        personal: Columns of which no value is shown, in examples, sentences or profile, beside those that are marked.
         examples: How many failing rows are shown of each check.
         profiled: Whether to take the profile.
     """
@@ -58,6 +58,12 @@ class Checking:
     personal: tuple[str, ...] = ()
     examples: int = 5
     profiled: bool = True
+
+    @property
+    def hidden(self) -> frozenset[str]:
+        """Columns of which no value is shown, in lower case."""
+        marked = (column.name for column in self.columns if column.personal)
+        return frozenset(name.lower() for name in (*self.personal, *marked))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +107,7 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     except duckdb.Error as error:
         conditions = [item.name for item in spec.checks if item.kind == "expression" or "where" in item.parameters]
         # DuckDB quotes the value that it stopped at.
-        why = "" if spec.personal else f": {_line(error)}"
+        why = "" if spec.hidden else f": {_line(error)}"
         raise DataError(
             f"The rows of {spec.table} cannot be checked{why}",
             remedy=f"Its conditions are {', '.join(conditions)}: one may need TRY_CAST" if conditions else None,
@@ -115,7 +121,7 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     scope = Scope(rows, spec.tables, spec.now, ports.connection)
     sets_aside = spec.quarantine_path is not None
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
-    measured = measure(rows, checks, spec.personal, profiled=spec.profiled)
+    measured = measure(rows, checks, tuple(spec.hidden), profiled=spec.profiled)
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
     session = _Session(spec, rows, measured)
@@ -151,7 +157,7 @@ class _Session:
         self._spec = spec
         self._rows = rows
         self._measured = measured
-        self._reporter = Reporter(rows, frozenset(name.lower() for name in spec.personal), spec.examples)
+        self._reporter = Reporter(rows, spec.hidden, spec.examples)
         self._positions: dict[str, pa.Table] = {}
 
     def judge(self, index: int, check: Bound) -> CheckFailure | None:
