@@ -15,6 +15,7 @@ from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import stored_names
+from penstock.queries.relations import FileSet
 from penstock.queries.text import identifier
 from penstock.schema import storage, store
 from penstock.stores.port import WarehouseTransaction
@@ -41,6 +42,12 @@ class FolderTable:
         found = self.root / path
         found.parent.mkdir(parents=True, exist_ok=True)
         return str(found)
+
+    def place(self, path: str) -> str:
+        return str(self.root / path)
+
+    def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
+        return FileSet(tuple(self.place(file.path) for file in files), excluded)
 
     def live(self) -> tuple[DataFile, ...]:
         return tuple(self.files)

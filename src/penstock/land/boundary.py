@@ -12,7 +12,7 @@ from penstock.errors import DataError
 from penstock.land.columns import source_name
 from penstock.land.parts import Folder, OriginRows, Part, rewrite
 from penstock.model.entries import Column
-from penstock.queries.relations import FILE, ROW, parquet
+from penstock.queries.relations import FILE, ROW, FileSet, accepted, parquet
 from penstock.queries.text import identifier
 from penstock.schema import restore
 from penstock.stores.parquet import discard
@@ -23,13 +23,13 @@ class Boundary:
     """What was landed before and may come again.
 
     Attributes:
-        uris: Files of the recent accepted loads.
+        known: The rows of the recent accepted loads.
         columns: Columns of the table.
         cursor: The cursor column, by its name at the source.
         keyed: The table has a key: a row that comes twice is one row, else each copy counts.
     """
 
-    uris: tuple[str, ...]
+    known: tuple[FileSet, ...]
     columns: tuple[Column, ...]
     cursor: str
     keyed: bool
@@ -80,8 +80,8 @@ def _cursor(boundary: Boundary) -> str:
 
 def _known(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], boundary: Boundary, cursor: str) -> bool:
     """Make the table of rows landed before that may have come again, with how often each; False if there is none."""
-    old = _relation(connection, boundary.uris, boundary.columns)
-    new = _relation(connection, [part.place for part in parts], boundary.columns)
+    old = _relation(connection, accepted(boundary.known), boundary.columns)
+    new = _relation(connection, parquet([part.place for part in parts]), boundary.columns)
     names = [column.name for column in boundary.columns]
     listed = ", ".join(identifier(name) for name in names)
     connection.execute(
@@ -97,7 +97,7 @@ def _known(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], boundar
 
 def _mark(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], boundary: Boundary, cursor: str) -> None:
     names = [identifier(column.name) for column in boundary.columns]
-    new = _relation(connection, [part.place for part in parts], boundary.columns, located=True)
+    new = _relation(connection, parquet([part.place for part in parts], located=True), boundary.columns, located=True)
     same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM k.{name}" for name in names)
     again = "rank > 1 OR known > 0" if boundary.keyed else "rank <= known"
     partition = ", ".join(f"n.{name}" for name in names)
@@ -112,10 +112,9 @@ def _mark(connection: duckdb.DuckDBPyConnection, parts: Sequence[Part], boundary
 
 
 def _relation(
-    connection: duckdb.DuckDBPyConnection, uris: Sequence[str], columns: Sequence[Column], *, located: bool = False
+    connection: duckdb.DuckDBPyConnection, files: str, columns: Sequence[Column], *, located: bool = False
 ) -> str:
     """Return a relation over files with all the columns, null where no file has one."""
-    files = parquet(uris, located=located)
     there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {files}").fetchall()}
     select = [
         identifier(column.name)

@@ -133,10 +133,10 @@ class _Attempt:
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source
-        uris = tuple(self._table.uri(file.path) for load in self._spec.boundary for file in load.files)
-        if not parts or not uris or source.cursor is None:
+        known = tuple(self._table.reading(load.files) for load in self._spec.boundary if load.files)
+        if not parts or not known or source.cursor is None:
             return parts
-        boundary = Boundary(uris, self._columns.schema(), source.cursor, bool(source.key))
+        boundary = Boundary(known, self._columns.schema(), source.cursor, bool(source.key))
         return without_known(self._connection, parts, boundary, self._folder)
 
     def _draft(self, parts: list[Part], extracted: int) -> Entry | None:

@@ -14,7 +14,7 @@ from penstock.load.session import lookup
 from penstock.load.spec import AcceptedLoad, LoadPorts
 from penstock.model.entries import Column
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
-from penstock.queries.relations import FILE, ROW, FileSet, accepted
+from penstock.queries.relations import FILE, ROW, accepted
 from penstock.queries.text import identifier, literal
 
 RESERVED = (LOAD, CREATED, UPDATED, ORDER)
@@ -147,11 +147,7 @@ def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, *, located: bool) -
     """Read loads of one schema in one scan."""
     columns = served(loads[0].entry.schema, RESERVED)
     numbers = tuple(load.entry.number for load in loads)
-    sets = [
-        FileSet(tuple(ports.lake_table.uri(file.path) for file in load.entry.files), load.quarantine)
-        for load in loads
-        if load.entry.files
-    ]
+    sets = [ports.lake_table.reading(load.entry.files, load.quarantine) for load in loads if load.entry.files]
     if not sets:
         return Part("", columns, "", "", "", numbers)
     relation = f"{accepted(sets, located=located)} r"
@@ -182,7 +178,7 @@ def _firsts(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> list[tuple[str, 
     for load in loads:
         first = 0
         for file in load.entry.files:
-            found.append((ports.lake_table.uri(file.path), first))
+            found.append((ports.lake_table.place(file.path), first))
             first += file.rows
     return found
 

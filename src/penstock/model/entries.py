@@ -1,7 +1,8 @@
 """Entries: what a lake table's sequence is made of, as they stand in ``_manifests/{n}.json``.
 
 One sequence per table: a ``load`` lands rows in the raw zone, a ``verdict`` accepts or rejects one load, a
-``version`` is the result of a transform. An entry is immutable; it counts once its number is in the Delta log.
+``version`` is the result of a transform, a ``compaction`` writes the rows of small files together. An entry is
+immutable; it counts once its number is in the Delta log.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ class EntryKind(StrEnum):
     LOAD = "load"
     VERDICT = "verdict"
     VERSION = "version"
+    COMPACTION = "compaction"
 
 
 class Verdict(StrEnum):
@@ -70,6 +72,25 @@ class DataFile:
     bytes: int
     partition: Mapping[str, str] = field(default_factory=dict)
     statistics: Mapping[str, tuple[Any, Any, int]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slice:
+    """Where a compaction put the rows of one file: all of them, one after the other, in their order.
+
+    Attributes:
+        file: Path of the file that was replaced.
+        into: Place of the new file among the ``files`` of the entry.
+        first: Row of the new file at which they begin, from 0.
+        rows: How many they are.
+        load: The load of all these rows; 0 if they are of several (the file was a compaction's own).
+    """
+
+    file: str
+    into: int
+    first: int
+    rows: int
+    load: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,6 +206,8 @@ class Entry:
         interval: Of a version: the interval it rebuilt.
         fingerprint: Of the code, parameters and inputs that made it.
         content: Order-free hash of the rows, where it was taken.
+        slices: Of a compaction: where the rows of each removed file stand now.
+        compaction: The newest compaction before it, whatever its kind; None if there is none. Filled in by the commit.
     """
 
     table: str
@@ -211,3 +234,5 @@ class Entry:
     interval: Interval | None = None
     fingerprint: str = ""
     content: str = ""
+    slices: tuple[Slice, ...] = ()
+    compaction: int | None = None

@@ -119,10 +119,9 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
     """Check a load that landed and commit its verdict; also called for loads that a crash left unchecked."""
     workspace = context.workspace
     table = workspace.lake.table(load.table)
-    uris = [table.uri(file.path) for file in load.files]
     relation = (
-        relations.parquet(uris, located=True)
-        if uris
+        relations.accepted([table.reading(load.files)], located=True)
+        if load.files
         else relations.empty([(column.name, column.stored or column.type) for column in load.schema], located=True)
     )
     with workspace.engine.session() as connection:

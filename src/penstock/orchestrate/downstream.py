@@ -329,7 +329,7 @@ def relation_of(name: str, ledger: Ledger, lake: Lake) -> str | None:
     if name in ledger.sources:
         table = lake.table(names.raw(name))
         sets = [
-            relations.FileSet(tuple(table.uri(file.path) for file in load.entry.files), load.quarantine)
+            table.reading(load.entry.files, load.quarantine)
             for load in (_accepted(record, lake) for record in ledger.sources[name].live())
             if load.entry.files
         ]

@@ -43,6 +43,7 @@ class DeltaCommit:
         schema: The schema afterwards.
         partition_by: The partition columns.
         overwrite: Replace the schema and take every file out.
+        same_rows: The files that come in hold the rows of those that go out, which an append-only table permits.
     """
 
     number: int
@@ -52,6 +53,7 @@ class DeltaCommit:
     schema: Schema
     partition_by: Sequence[str]
     overwrite: bool = False
+    same_rows: bool = False
 
 
 class DeltaLog:
@@ -103,6 +105,11 @@ class DeltaLog:
         return self._number
 
     @property
+    def version(self) -> int:
+        """The version read; -1 if there is no table."""
+        return -1 if self._handle is None else self._handle.version()
+
+    @property
     def schema(self) -> Schema | None:
         """The schema at the version read; None if there is no table."""
         return None if self._handle is None else self._handle.schema()
@@ -141,7 +148,7 @@ class DeltaLog:
             create_table_with_add_actions(
                 self._folder,
                 commit.schema,
-                [_add(file, commit.at) for file in commit.added],
+                [_add(file, commit.at, True) for file in commit.added],
                 "error",
                 list(commit.partition_by),
                 configuration=configuration,
@@ -153,9 +160,10 @@ class DeltaLog:
         """Commit upon the version read; raises ConflictError if the log has moved on since."""
         if self._handle is None:
             raise ConflictError(f"The Delta table {self._table} was never opened")
-        actions: list[AddAction | RemoveAction] = [_add(file, commit.at) for file in commit.added]
+        changed = not commit.same_rows
+        actions: list[AddAction | RemoveAction] = [_add(file, commit.at, changed) for file in commit.added]
         if not commit.overwrite:
-            actions += [_remove(file, commit.at) for file in commit.removed]
+            actions += [_remove(file, commit.at, changed) for file in commit.removed]
         with self._refusals():
             self._handle.create_write_transaction(
                 actions,
@@ -208,14 +216,13 @@ def _properties(number: int) -> CommitProperties:
     )
 
 
-def _add(file: DataFile, at: datetime) -> AddAction:
-    return AddAction(
-        file.path, file.bytes, dict(file.partition), int(at.timestamp() * 1000), True, json.dumps(_statistics(file))
-    )
+def _add(file: DataFile, at: datetime, changed: bool) -> AddAction:
+    moment = int(at.timestamp() * 1000)
+    return AddAction(file.path, file.bytes, dict(file.partition), moment, changed, json.dumps(_statistics(file)))
 
 
-def _remove(file: DataFile, at: datetime) -> RemoveAction:
-    return RemoveAction(file.path, True, int(at.timestamp() * 1000), file.bytes, dict(file.partition))
+def _remove(file: DataFile, at: datetime, changed: bool) -> RemoveAction:
+    return RemoveAction(file.path, changed, int(at.timestamp() * 1000), file.bytes, dict(file.partition))
 
 
 def _statistics(file: DataFile) -> dict[str, Any]:

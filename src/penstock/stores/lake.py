@@ -12,13 +12,15 @@ from deltalake import Field, Schema
 from deltalake.schema import PrimitiveType
 
 from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError
-from penstock.model.entries import DataFile, Entry
+from penstock.model.entries import DataFile, Entry, EntryKind
 from penstock.names import LOAD, RAW_PREFIX
+from penstock.queries.relations import FileSet, Moved
 from penstock.stores.delta import LOG, DeltaCommit, DeltaLog
 from penstock.stores.delta_types import Difference, delta_field, difference
 from penstock.stores.manifests import Manifests
 from penstock.stores.objects import LocalObjects, file_error
 from penstock.stores.port import Objects
+from penstock.stores.replaced import Replaced
 
 
 class DeltaLake:
@@ -68,6 +70,9 @@ class DeltaLakeTable:
         self._manifests = Manifests(objects, name)
         self._log = DeltaLog(os.path.join(objects.root, name), name)
         self._lock = RLock()
+        self._replaced = Replaced(self.entry)
+        self._compacted: tuple[int, int | None] | None = None
+        self._listed: tuple[int, frozenset[str]] | None = None
 
     def head(self) -> int:
         """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
@@ -120,7 +125,7 @@ class DeltaLakeTable:
             removed, overwrite, target = self._arrange(entry, schema, wanted)
             if self._log.number != head:
                 raise ConflictError(f"Somebody else committed to the table {self.name} first")
-            made = replace(entry, previous=head or None)
+            made = replace(entry, previous=head or None, compaction=self._compaction(head))
             self._manifests.write(made)
             commit = DeltaCommit(
                 number=made.number,
@@ -130,6 +135,7 @@ class DeltaLakeTable:
                 schema=target,
                 partition_by=self._log.partition_by,
                 overwrite=overwrite,
+                same_rows=made.kind is EntryKind.COMPACTION,
             )
             self._pass(made, lambda: self._log.append(commit))
             return made
@@ -143,6 +149,41 @@ class DeltaLakeTable:
     def uri(self, path: str) -> str:
         """Return what DuckDB reads and writes as a file of this table; makes the folder."""
         return self._objects.uri(f"{self.name}/{path}")
+
+    def place(self, path: str) -> str:
+        """Return what ``uri`` returns, for a file that is there or was; makes no folder."""
+        return os.path.join(self._objects.root, self.name, *path.split("/"))
+
+    def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
+        """Return how files of committed entries are read, also where a compaction has replaced them."""
+        with self._lock:
+            newest = self._compaction(self.head())
+            if newest is not None:
+                self._replaced.follow(newest)
+                self._replaced.find([file.path for file in files], self._live_paths())
+        uris, moved = [], []
+        for file in files:
+            now = self._replaced.at(file.path) if newest is not None else None
+            if now is None:
+                uris.append(self.place(file.path))
+            else:
+                was = self.place(file.path)
+                moved.append(Moved(self.place(now.path), now.first, now.rows, now.load, was))
+        return FileSet(tuple(uris), excluded, tuple(moved))
+
+    def _compaction(self, head: int) -> int | None:
+        """Return the number of the newest compaction up to the head; None if there is none."""
+        if not head:
+            return None
+        if self._compacted is None or self._compacted[0] != head:
+            entry = self.entry(head)
+            self._compacted = (head, entry.number if entry.kind is EntryKind.COMPACTION else entry.compaction)
+        return self._compacted[1]
+
+    def _live_paths(self) -> frozenset[str]:
+        if self._listed is None or self._listed[0] != self._log.version:
+            self._listed = (self._log.version, frozenset(file.path for file in self._log.files()))
+        return self._listed[1]
 
     def _check_turn(self, entry: Entry, head: int) -> None:
         if entry.table != self.name:

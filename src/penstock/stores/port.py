@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.model.entries import Column, DataFile, Entry
+from penstock.queries.relations import FileSet
 
 if TYPE_CHECKING:
     import duckdb
@@ -117,6 +118,19 @@ class LakeTable(Protocol):
 
     def uri(self, path: str) -> str:
         """Return what DuckDB reads and writes as a file of this table; makes the folder."""
+        ...
+
+    def place(self, path: str) -> str:
+        """Return what ``uri`` returns, for a file that is there or was; makes no folder."""
+        ...
+
+    def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
+        """Return how files of committed entries are read, also where a compaction has replaced them.
+
+        Args:
+            files: The files, in the order of their rows.
+            excluded: What DuckDB reads as the quarantine file of these rows.
+        """
         ...
 
 
