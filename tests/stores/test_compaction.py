@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -209,6 +210,9 @@ def test_bounds_are_kept_but_not_where_a_file_had_none(raw: Raw) -> None:
     log = max((raw.root / "_delta_log").glob("*.json")).read_text()
     assert '"dataChange":false' in log
     assert "secret" not in log
+    some(raw, 2, start=DAY_ONE + timedelta(days=1))
+    done = raw.compact(columns=(replace(COLUMNS[0], personal="mask"), COLUMNS[1]))
+    assert set(done.entries[0].files[0].statistics) == {"text"}
 
 
 def test_open_windows_large_files_and_single_files_stay(raw: Raw) -> None:

@@ -122,9 +122,15 @@ def _selects(
 
 
 def _bounded(sources: Sequence[Source], columns: Sequence[Column]) -> dict[str, str]:
-    """Return name and stored type of the columns whose bounds every file told."""
+    """Return name and stored type of the columns whose bounds every file told and that are not personal."""
     filled = [source for source in sources if source.file.rows]
     told = {name for source in filled for name in source.file.statistics}
+    told -= {
+        column.name
+        for known in (columns, *(source.columns for source in sources))
+        for column in known
+        if column.personal
+    }
     for source in filled:
         held = {column.name for column in source.columns}
         told -= {name for name in told if name in held and name not in source.file.statistics}
