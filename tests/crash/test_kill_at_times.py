@@ -12,6 +12,7 @@ from test_kill_at_writes import told_again
 
 KILLS = int(os.environ.get("PENSTOCK_CRASH_KILLS", "200"))
 PARTS = 8
+TRIES = 8
 
 
 @pytest.mark.parametrize("part", range(4))
@@ -23,10 +24,9 @@ def test_some_times(part: int, told: Reference, nursery: Nursery, tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_many_times(part: int, told: Reference, nursery: Nursery, tmp_path: Path) -> None:
-    killed = 0
     for chance in drawn(KILLS // PARTS, f"many {part}"):
-        killed += killed_sometime(chance, told, nursery, tmp_path)
-    assert killed > KILLS // PARTS // 2, "most children had ended before they were killed"
+        # A telling may end sooner than the one that was measured: another moment is drawn until one meets it alive.
+        assert any(killed_sometime(chance, told, nursery, tmp_path) for _ in range(TRIES)), "no child was met alive"
 
 
 def killed_sometime(chance: random.Random, told: Reference, nursery: Nursery, folder: Path) -> bool:
