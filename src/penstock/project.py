@@ -273,7 +273,8 @@ def ingest(
     """Bring one URI, file, DataFrame, Arrow table or iterable into one table of a DuckDB file; no project needed.
 
     Args:
-        data: ``sqlite:///ops.db?table=flights``, ``postgresql://…?table=…``, a file's path or glob, or an object.
+        data: ``sqlite:///ops.db?table=flights``, ``postgresql://…?table=…``, ``mysql://…?table=…``, a file's
+            path or glob, or an object.
         to: The DuckDB file, made if need be.
         table: The table; the default is the name in the URI.
         raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.

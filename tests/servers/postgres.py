@@ -8,11 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pwd
 import re
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,7 +21,8 @@ from urllib.parse import quote
 
 import psycopg
 
-CACHE = Path(__file__).resolve().parents[2] / ".cache" / "servers"
+from servers.debian import CACHE, NoServerError, environment, free_port, provided, unprivileged
+
 _WANTED = re.compile(
     r"postgresql-\d+|lib(pq|icu|xml2|ldap|sasl2|gssapi|krb5|k5crypto|com-err|keyutils|lz4|zstd|ssl|numa|uring)[-.\w]*"
 )
@@ -49,10 +48,6 @@ _ACCESS = f"""
 host all {GUARDED} 127.0.0.1/32 scram-sha-256
 host all all 127.0.0.1/32 trust
 """
-
-
-class NoServerError(Exception):
-    """The server cannot be had on this machine; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -82,10 +77,10 @@ def running() -> Iterator[PostgresServer]:
     Raises:
         NoServerError: If there are no binaries and none can be fetched, or the server does not come up.
     """
-    binaries, environment = _binaries()
+    binaries = provided(["postgresql"], _WANTED, _installed)
     folder = Path(tempfile.mkdtemp(prefix="penstock-postgres-"))
     try:
-        process, port = _start(binaries, environment, folder)
+        process, port = _start(binaries, folder)
         try:
             server = PostgresServer(port=port, pid=process.pid)
             _wait(server, process, folder)
@@ -101,13 +96,18 @@ def running() -> Iterator[PostgresServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(binaries: Path, environment: dict[str, str], folder: Path) -> tuple[subprocess.Popen[bytes], int]:
-    user = _unprivileged()
+def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    user = unprivileged("postgres")
     data = folder / "data"
     if user is not None:
         os.chown(folder, user, -1)
     # A folder that a foreign user cannot enter is no place to start from.
-    as_user: dict[str, object] = {"env": environment, "cwd": folder, "user": user, "extra_groups": [] if user else None}
+    as_user: dict[str, object] = {
+        "env": environment(binaries),
+        "cwd": folder,
+        "user": user,
+        "extra_groups": [] if user else None,
+    }
     made = subprocess.run(
         [binaries / "initdb", "-D", data, "-U", TRUSTED, "-A", "trust", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync"],
         capture_output=True,
@@ -120,7 +120,7 @@ def _start(binaries: Path, environment: dict[str, str], folder: Path) -> tuple[s
     with (data / "postgresql.conf").open("a") as settings:
         settings.write(f"{_SETTINGS}unix_socket_directories = '{folder}'\n")
     (data / "pg_hba.conf").write_text(_ACCESS)
-    port = _free_port()
+    port = free_port()
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(
             [binaries / "postgres", "-D", data, "-p", str(port)],
@@ -149,78 +149,9 @@ def _wait(server: PostgresServer, process: subprocess.Popen[bytes], folder: Path
             time.sleep(0.05)
 
 
-def _binaries() -> tuple[Path, dict[str, str]]:
-    environment = {**os.environ, "LC_ALL": "C.UTF-8"}
-    found = _installed()
-    if found is None and os.getuid() == 0:
-        _run("apt-get", "update")
-        _run("apt-get", "install", "-y", "--no-install-recommends", "postgresql")
-        found = _installed()
-    if found is None:
-        found = _unpack()
-    if CACHE in found.parents:
-        environment["LD_LIBRARY_PATH"] = ":".join(str(path) for path in sorted(CACHE.glob("root/usr/lib/*-linux-gnu*")))
-    return found, environment
-
-
 def _installed() -> Path | None:
     on_path = shutil.which("postgres")
     folders = [Path(on_path).resolve().parent] if on_path else []
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     folders += sorted(CACHE.glob("root/usr/lib/postgresql/*/bin"), reverse=True)
     return next((path for path in folders if (path / "postgres").exists() and (path / "initdb").exists()), None)
-
-
-def _unpack() -> Path:
-    CACHE.mkdir(parents=True, exist_ok=True)
-    lists = _own_lists()
-    strict = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
-    listed = _run("apt-cache", *lists, "depends", "--recurse", *(f"--no-{kind}" for kind in strict), "postgresql")
-    packages = sorted({line for line in listed.splitlines() if _WANTED.fullmatch(line)})
-    _run("apt-get", *lists, "download", *packages, cwd=CACHE)
-    for package in sorted(CACHE.glob("*.deb")):
-        _run("dpkg", "-x", str(package), str(CACHE / "root"))
-    found = _installed()
-    if found is None:
-        raise NoServerError("the unpacked packages hold no postgres")
-    return found
-
-
-def _own_lists() -> list[str]:
-    """Return the options by which apt uses package lists in the cache folder, fetched where the machine has none."""
-    if "Candidate: (none)" not in (known := _run("apt-cache", "policy", "postgresql")) and known.strip():
-        return []
-    folder = CACHE / "apt"
-    for part in ("state/lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    options = ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache"]
-    options += ["-o", "Dir::State::status=/var/lib/dpkg/status", "-o", "Debug::NoLocking=1"]
-    _run("apt-get", *options, "update")
-    return options
-
-
-def _run(*command: str, cwd: Path | None = None) -> str:
-    quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=quiet, timeout=300, check=False)
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise NoServerError(f"{command[0]} cannot be used: {error}") from error
-    if done.returncode:
-        raise NoServerError(f"{' '.join(command[:2])} failed: {done.stderr.strip()[-300:]}")
-    return done.stdout
-
-
-def _unprivileged() -> int | None:
-    """Return the user id to run as: None keeps the present one, which PostgreSQL accepts unless it is root."""
-    if os.getuid() != 0:
-        return None
-    for name in ("postgres", "nobody"):
-        with contextlib.suppress(KeyError):
-            return pwd.getpwnam(name).pw_uid
-    raise NoServerError("PostgreSQL does not run as root, and there is no user postgres or nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

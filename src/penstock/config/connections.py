@@ -20,13 +20,18 @@ _SCHEMES = {
     "sqlite": "sqlite",
     "postgresql": "postgres",
     "postgres": "postgres",
+    "mysql": "mysql",
+    "mariadb": "mysql",
     "http": "rest",
     "https": "rest",
     "file": "files",
 }
+DATABASES = ("sqlite", "postgres", "mysql")
+"""The kinds of connection whose tables and queries are read as kind ``sql``."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (),
     "postgres": ("user",),
+    "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
     "files": (),
     "rest": (
         "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",

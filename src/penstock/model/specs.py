@@ -216,7 +216,7 @@ class ConnectionSpec:
 
     Attributes:
         name: As in ``penstock.toml``.
-        kind: ``sqlite``, ``postgres``, ``files``, ``rest``.
+        kind: ``sqlite``, ``postgres``, ``mysql``, ``files``, ``rest``.
         url: Where it is; never holds a password once it is shown (see ``shown``).
         secrets: Values kept out of ``repr``, logs, manifests and errors: password, token, key.
         options: The rest: headers, page size, rate …

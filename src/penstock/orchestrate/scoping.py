@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from penstock import plugins
-from penstock.config.connections import connection_from_url
+from penstock.config.connections import DATABASES, connection_from_url
 from penstock.errors import ConfigurationError
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import ConnectionSpec, SourceSpec
@@ -19,7 +19,8 @@ def scope(
     """Describe what can be read at a URI, a path or a connection.
 
     Args:
-        uri: ``sqlite:///ops.db``, ``postgresql://…``, ``https://…``, a path or glob, or the name of a connection.
+        uri: ``sqlite:///ops.db``, ``postgresql://…``, ``mysql://…``, ``https://…``, a path or glob, or the name of a
+            connection.
         table: Only this table.
         connections: The project's connections.
         root: The folder against which relative paths are resolved.
@@ -37,7 +38,7 @@ def resolve(
     """Return the source and connection that a URI means; ``?table=`` or ``?query=`` in it says what is read."""
     if uri in connections:
         connection = connections[uri]
-        options = {"table": table} if table and connection.kind in ("sqlite", "postgres") else {}
+        options = {"table": table} if table and connection.kind in DATABASES else {}
         return _spec(connection, table or uri, options), connection
     parts = urlsplit(uri)
     if parts.scheme in ("", "file") or len(parts.scheme) == 1:
@@ -57,7 +58,7 @@ def resolve(
 
 
 def _spec(connection: ConnectionSpec, name: str, options: dict[str, str]) -> SourceSpec:
-    if connection.kind in ("sqlite", "postgres"):
+    if connection.kind in DATABASES:
         return SourceSpec(table=name, kind="sql", connection=connection.name, options=options)
     if connection.kind == "rest":
         return SourceSpec(table=name, kind="rest", connection=connection.name, options={"path": ""})
@@ -66,7 +67,7 @@ def _spec(connection: ConnectionSpec, name: str, options: dict[str, str]) -> Sou
     raise ConfigurationError(
         f"Connection {connection.name!r} is of a kind that cannot be read",
         value=connection.kind,
-        valid=("sqlite", "postgres", "rest", "files"),
+        valid=(*DATABASES, "rest", "files"),
     )
 
 

@@ -1,0 +1,251 @@
+"""One reading of a table or query of a database, whatever its dialect."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.errors import ConfigurationError, DataError
+from penstock.extract import cursor_values, cursors
+from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
+from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.model.specs import WriteMode
+from penstock.names import unknown
+
+_SAMPLE = 200
+_MOST_ROWS = 122_880
+_TIMES = ("date", "timestamp", "timestamptz")
+
+
+class DatabaseSource:
+    """A kind of source that is a database.
+
+    Args:
+        connect: Opens a connection for a request.
+    """
+
+    def __init__(self, connect: Callable[[Request], Database]) -> None:
+        self._connect = connect
+
+    def open(self, request: Request) -> DatabaseExtraction:
+        """Plan the columns and begin to stream; see the port."""
+        return DatabaseExtraction(request, self._connect(request))
+
+    def describe(self, request: Request) -> tuple[TableDescription, ...]:
+        """Describe the tables that the user may see, or the one that ``request.source`` names; see the port."""
+        database = self._connect(request)
+        try:
+            with database.translated():
+                return database.describe()
+        finally:
+            database.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is read: the relation, its columns, the condition (empty for none) and the database's clock."""
+
+    relation: Relation
+    columns: tuple[DatabaseColumn, ...]
+    where: str
+    now: datetime
+
+
+class DatabaseExtraction:
+    """One reading of a table; see the port."""
+
+    def __init__(self, request: Request, database: Database) -> None:
+        self._request = request
+        self._database = database
+        self._notes: list[str] = []
+        self._greatest: pa.Scalar | None = None
+        self._held_back = 0
+        try:
+            with database.translated():
+                self._plan = _Planner(request, database, self._notes).plan()
+        except BaseException:
+            self.close()
+            raise
+        self._schema = pa.schema([pa.field(column.name, column.target) for column in self._plan.columns])
+
+    @property
+    def schema(self) -> pa.Schema:
+        """The columns with the types of this load."""
+        return self._schema
+
+    def batches(self) -> Iterator[ArrowBatch]:
+        """Yield the rows; see the port."""
+        plan, database = self._plan, self._database
+        connection = self._request.connection
+        place = connection.name if connection is not None else "database"
+        origin: tuple[str, Mapping[str, Any]] = (f"{place}.{plan.relation.name}", {})
+        # Columns are numbered: some drivers mind the case or the characters of names.
+        listed = ", ".join(
+            f"{column.expression} AS {database.identifier(f'c{place}')}" for place, column in enumerate(plan.columns)
+        )
+        rows = max(1, min(_MOST_ROWS, self._request.batch_bytes // max(1, plan.relation.row_bytes or 128)))
+        with database.translated():
+            for raw in database.stream(f"SELECT {listed} FROM {plan.relation.sql}{plan.where}", rows):
+                arrays = [_cast(array, column) for array, column in zip(raw.columns, plan.columns, strict=True)]
+                batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+                self._advance(batch)
+                yield ArrowBatch(batch, origin)
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return the greatest cursor value read; see the port."""
+        if self._greatest is None:
+            return None
+        name = str(self._request.source.cursor)
+        kind = next(column.cursor for column in self._plan.columns if column.name == name)
+        return {"column": name, "cursor": cursor_values.encode(self._greatest), "cursor_type": kind}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return what was met on the way."""
+        if not self._held_back:
+            return tuple(self._notes)
+        late = (
+            f"{self._held_back} rows of {self._plan.relation.name} have a {self._request.source.cursor} over a day in "
+            "the future; they were read, and will be read again, but do not move the cursor"
+        )
+        return (*self._notes, late)
+
+    def commit(self) -> None:
+        """Nothing is to be acknowledged."""
+
+    def close(self) -> None:
+        """Close the connection."""
+        with suppress(Exception):
+            self._database.close()
+
+    def _advance(self, batch: pa.RecordBatch) -> None:
+        name = self._request.source.cursor
+        if name is None or self._request.interval is not None:
+            return
+        column = batch.column(batch.schema.get_field_index(name))
+        top = cursor_values.greatest(column)
+        if top is None:
+            return
+        if pa.types.is_temporal(column.type):
+            limit = cursor_values.decode((self._plan.now + cursors.AHEAD).isoformat(), column.type)
+            if pc.greater(top, limit).as_py():
+                kept = column.filter(pc.less_equal(column, limit))
+                self._held_back += len(column) - column.null_count - len(kept)
+                top = cursor_values.greatest(kept)
+        if top is not None and (self._greatest is None or pc.greater(top, self._greatest).as_py()):
+            self._greatest = top
+
+
+class _Planner:
+    """Finds out what is to be read."""
+
+    def __init__(self, request: Request, database: Database, notes: list[str]) -> None:
+        self._request = request
+        self._database = database
+        self._notes = notes
+
+    def plan(self) -> _Plan:
+        source = self._request.source
+        relation = self._database.relation()
+        known = {column.name: column for column in relation.columns}
+        for name in (source.cursor, source.interval, *source.key):
+            if name is not None and name not in known:
+                raise unknown("column", name, known, where=relation.name)
+        where = self._condition(relation, known)
+        columns = self._guarded(relation, where)
+        self._notes += [column.note for column in columns if column.note]
+        return _Plan(relation, columns, where, self._database.now())
+
+    def _condition(self, relation: Relation, known: Mapping[str, DatabaseColumn]) -> str:
+        source, interval = self._request.source, self._request.interval
+        if interval is not None:
+            if source.interval is None:
+                raise ConfigurationError(
+                    f"{source.table} was asked for an interval but names no interval column",
+                    remedy="Add interval=… to the source",
+                )
+            column = known[source.interval]
+            if column.cursor in _TIMES:
+                return f" WHERE {self._database.between(column, interval.start, interval.end)}"
+            return self._written_moments(relation, column)
+        if source.cursor is None or source.write is WriteMode.REPLACE:
+            return ""
+        column = known[source.cursor]
+        if column.cursor is None:
+            raise ConfigurationError(
+                f"The cursor {source.cursor!r} of {source.table} has no useful order",
+                value=column.spelt,
+                valid="a column of numbers, dates, times or texts",
+            )
+        position = cursors.resume(self._request)
+        return "" if position is None else self._since(relation, column, position)
+
+    def _since(self, relation: Relation, column: DatabaseColumn, position: Mapping[str, Any]) -> str:
+        source = self._request.source
+        if position.get("cursor_type") != column.cursor:
+            raise ConfigurationError(
+                f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
+                value=column.spelt,
+                valid=f"{position.get('cursor_type')}, or a new table name, which is read from the start",
+            )
+        quoted = self._database.identifier(column.name)
+        ((without,),) = self._database.ask(f"SELECT count(*) FROM {relation.sql} WHERE {quoted} IS NULL")
+        if without:
+            self._notes.append(
+                f"{without} rows of {relation.name} have no {source.cursor}; such rows are read only by the first load"
+            )
+        value, lag = position["cursor"], source.lag
+        if column.cursor not in _TIMES:
+            value = cursors.behind(value, str(column.cursor), lag, source.table)
+        return f" WHERE {self._database.since(column, value, lag)}"
+
+    def _written_moments(self, relation: Relation, column: DatabaseColumn) -> str:
+        """Return the condition of an interval for moments written as texts or numbers."""
+        interval = self._request.interval
+        quoted = self._database.identifier(column.name)
+        sample = self._database.ask(
+            self._database.limited(f"SELECT {quoted} FROM {relation.sql} WHERE {quoted} IS NOT NULL", _SAMPLE)
+        )
+        form = cursors.form_of([value for (value,) in sample])
+        if interval is None or form is None or form.zone == "offset" or column.cursor is None:
+            raise ConfigurationError(
+                f"How the interval column {column.name!r} of {relation.name} writes moments cannot be told",
+                value=column.spelt,
+                valid="a date or time, or ISO 8601 texts of one spelling, or whole seconds since 1970",
+            )
+        start, end = (self._database.constant(form.bound(at), column.cursor) for at in (interval.start, interval.end))
+        return f" WHERE {quoted} >= {start} AND {quoted} < {end}"
+
+    def _guarded(self, relation: Relation, where: str) -> tuple[DatabaseColumn, ...]:
+        """Turn columns into text that hold a value which their type cannot; one scan where there is none."""
+        guards = {column.name: column.guard for column in relation.columns if column.guard}
+        if not guards:
+            return relation.columns
+        glue = f"{where} AND" if where else " WHERE"
+        met = f"SELECT 1 FROM {relation.sql}{glue} ({' OR '.join(guards.values())})"
+        if not self._database.ask(self._database.limited(met, 1)):
+            return relation.columns
+        flags = ", ".join(f"max(CASE WHEN {guard} THEN 1 ELSE 0 END)" for guard in guards.values())
+        (row,) = self._database.ask(f"SELECT {flags} FROM {relation.sql}{where}")
+        odd = {name for name, flag in zip(guards, row, strict=True) if flag}
+        if self._request.source.cursor in odd and self._request.interval is None:
+            raise DataError(
+                f"The cursor {self._request.source.cursor!r} of {relation.name} holds a value past which nothing can "
+                "be read",
+                value=next(column.odd for column in relation.columns if column.name == self._request.source.cursor),
+                remedy="Read a query that leaves such rows out, or name another cursor",
+            )
+        return tuple(column.as_text() if column.name in odd else column for column in relation.columns)
+
+
+def _cast(array: pa.Array, column: DatabaseColumn) -> pa.Array:
+    if array.type.equals(column.target):
+        return array
+    if pa.types.is_date32(column.target) and pa.types.is_integer(array.type):
+        array = array.cast(pa.int32())
+    return array.cast(column.target)

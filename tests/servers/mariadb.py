@@ -1,0 +1,177 @@
+"""A real MariaDB for tests: its own data folder, a free loopback port, gone by process id at the end."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote
+
+import pymysql
+
+from servers.debian import CACHE, NoServerError, environment, free_port, provided, unprivileged
+
+_WANTED = re.compile(
+    r"mariadb-(server|client)(-core)?(-[\d.]+)?|mysql-common|mariadb-common|galera-\d|"
+    r"lib(aio|ncurses|tinfo|pcre2|ssl|numa|lz4|lzma|snappy|bz2|zstd|pmem|daxctl|ndctl|kmod|uring|crypt|systemd)[-.\w]*"
+)
+TRUSTED, TRUSTED_PASSWORD = "tester", "tester"
+"""A user who may do everything."""
+GUARDED, PASSWORD = "guarded", "pa:ss@wör/d"
+"""A user who may only read the database ``shop``."""
+
+_SETTINGS = """[mariadbd]
+bind_address = 127.0.0.1
+skip_networking = 0
+innodb_flush_log_at_trx_commit = 0
+innodb_buffer_pool_size = 64M
+innodb_log_file_size = 64M
+max_allowed_packet = 1G
+max_connections = 40
+default_time_zone = '-05:00'
+character_set_server = utf8mb4
+performance_schema = off
+skip_log_bin
+"""
+"""A zone other than UTC, so that whoever forgets the session's zone is found out."""
+
+
+@dataclass(frozen=True)
+class MariaServer:
+    """A running server."""
+
+    port: int
+    pid: int
+    database: str = "shop"
+
+    def url(self, user: str = TRUSTED, password: str | None = TRUSTED_PASSWORD, database: str | None = None) -> str:
+        """Return the URL for a user; the password is percent-encoded."""
+        secret = "" if password is None else ":" + quote(password, safe="")
+        return f"mysql://{user}{secret}@127.0.0.1:{self.port}/{database or self.database}"
+
+    def connect(self, **options: object) -> pymysql.Connection:
+        """Connect as the user who may do everything."""
+        return pymysql.connect(
+            host="127.0.0.1", port=self.port, user=TRUSTED, password=TRUSTED_PASSWORD, database=self.database, **options
+        )
+
+    def execute(self, *statements: str) -> list[tuple[object, ...]]:
+        """Run statements in one transaction; return the last rows."""
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            for statement in statements:
+                cursor.execute(statement)
+            rows = list(cursor.fetchall())
+            connection.commit()
+        return rows
+
+
+@contextlib.contextmanager
+def running() -> Iterator[MariaServer]:
+    """Start a server, yield it, stop it by its process id and remove its data.
+
+    Raises:
+        NoServerError: If there are no binaries and none can be fetched, or the server does not come up.
+    """
+    binary = provided(["mariadb-server-core", "mariadb-client-core"], _WANTED, _installed)
+    folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
+    try:
+        process, port = _start(binary, folder)
+        try:
+            yield _ready(MariaServer(port=port, pid=process.pid), process, folder)
+        finally:
+            process.send_signal(signal.SIGTERM)
+            try:
+                process.wait(20)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _start(binary: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+    user = unprivileged("mysql")
+    settings, data = folder / "my.cnf", folder / "data"
+    settings.write_text(_SETTINGS)
+    data.mkdir()
+    if user is not None:
+        for path in (folder, settings, data):
+            os.chown(path, user, -1)
+    as_user: dict[str, object] = {
+        "env": environment(binary),
+        "cwd": folder,
+        "user": user,
+        "extra_groups": [] if user else None,
+    }
+    share = binary.parents[1] / "share"
+    system = (share / "mysql" / name for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql"))
+    secret = PASSWORD.replace("'", "''")
+    bootstrap = "\n".join(
+        [
+            "CREATE DATABASE mysql;",
+            "USE mysql;",
+            *(path.read_text() for path in system),
+            "FLUSH PRIVILEGES;",
+            "CREATE DATABASE shop;",
+            f"CREATE USER {TRUSTED}@'%' IDENTIFIED BY '{TRUSTED_PASSWORD}';",
+            f"GRANT ALL ON *.* TO {TRUSTED}@'%' WITH GRANT OPTION;",
+            f"CREATE USER {GUARDED}@'%' IDENTIFIED BY '{secret}';",
+            f"GRANT SELECT ON shop.* TO {GUARDED}@'%';",
+        ]
+    )
+    common = [
+        str(binary),
+        f"--defaults-file={settings}",
+        f"--datadir={data}",
+        f"--lc-messages-dir={share / 'mysql'}",
+        f"--socket={folder / 'socket'}",
+        f"--pid-file={folder / 'pid'}",
+    ]
+    made = subprocess.run(
+        [*common, "--bootstrap", "--skip-networking"],
+        input=bootstrap,
+        capture_output=True,
+        text=True,
+        check=False,
+        **as_user,  # type: ignore[call-overload]
+    )
+    if made.returncode or "ERROR" in made.stderr:
+        raise NoServerError(f"mariadbd --bootstrap failed: {made.stderr.strip()[-500:]}")
+    port = free_port()
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [*common, f"--port={port}"],
+            stdout=log,
+            stderr=log,
+            **as_user,  # type: ignore[call-overload]
+        )
+    return process, port
+
+
+def _ready(server: MariaServer, process: subprocess.Popen[bytes], folder: Path) -> MariaServer:
+    deadline = time.monotonic() + 30
+    while True:
+        if process.poll() is not None:
+            raise NoServerError(f"mariadbd ended at once: {(folder / 'log').read_text()[-500:]}")
+        try:
+            server.connect().close()
+            return server
+        except pymysql.Error as error:
+            if time.monotonic() > deadline:
+                raise NoServerError(f"mariadbd did not answer within 30 s: {error}") from error
+            time.sleep(0.05)
+
+
+def _installed() -> Path | None:
+    on_path = shutil.which("mariadbd")
+    found = [Path(on_path)] if on_path else []
+    found += [Path("/usr/sbin/mariadbd"), CACHE / "root/usr/sbin/mariadbd"]
+    return next((path for path in found if path.exists()), None)
