@@ -21,6 +21,7 @@ from collections.abc import Iterable
 
 _LONGEST_VALUE = 200
 _MOST_CHOICES = 12
+_AGAIN = "Run the same command again when that has passed; it goes on where it stopped"
 
 
 class PenstockError(Exception):
@@ -94,7 +95,7 @@ class TransientError(PenstockError):
         self, what: str, *, retry_after: float | None = None, value: object = None, remedy: str | None = None
     ) -> None:
         self.retry_after = retry_after
-        super().__init__(what, value=value, remedy=remedy)
+        super().__init__(what, value=value, remedy=remedy or _AGAIN)
 
 
 class ConflictError(PenstockError):

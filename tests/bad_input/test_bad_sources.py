@@ -6,6 +6,7 @@ import gzip
 import json
 import socket
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -61,6 +62,30 @@ def test_a_bad_file_after_a_good_one_leaves_the_tables_as_they_were(shop: Shop) 
     shop.write("orders.csv", ORDERS + "4,PE,2026-01-04,1\n")
     assert shop.type("run").code == 0
     assert len(shop.rows("raw_orders")) == len(rows) + 1
+
+
+def test_a_file_rewritten_while_it_is_read(shop: Shop) -> None:
+    """Somebody who writes on and on is noticed; once the file is at rest it is read whole."""
+    path = shop.write("orders.csv", MANY)
+    shop.declare(transforms="", promote="")
+    still = threading.Event()
+
+    def write() -> None:
+        while not still.wait(0.002):
+            with path.open("a") as file:
+                file.write("7,PE,2026-01-01,7.5\n")
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    try:
+        found = shop.type("run")
+    finally:
+        still.set()
+        writer.join()
+    shop.refused(found, 4, "orders.csv", "while it was read", "rename them when whole")
+    shop.whole()
+    assert shop.type("run").code == 0
+    assert len(shop.rows("raw_orders")) == path.read_text().count("\n") - 1
 
 
 def test_a_byte_order_mark_is_no_part_of_a_name(shop: Shop) -> None:

@@ -129,7 +129,10 @@ def _explain(files: Mapping[str, File], error: Exception) -> PenstockError:
     if isinstance(error, duckdb.OutOfMemoryException):
         return ConfigurationError(f"{where} has records too large for the memory that the engine may use")
     if file.format == "parquet":
-        return DataError(f"{where} is no whole Parquet file, or its columns differ in type from the files before it")
+        return DataError(
+            f"{where} is no whole Parquet file, or its columns differ in type from the files before it",
+            remedy="Write it anew, or read files of different columns as sources of their own",
+        )
     return DataError(
         f"{where} cannot be read as {file.format}: its content is none",
         valid="csv, tsv, json, jsonl, parquet",

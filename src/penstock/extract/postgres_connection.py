@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import psycopg
 
 CONNECT_SECONDS = 10
+_REACH = "See that it runs and that the connection's host and port lead to it, then run again"
 BEGIN = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 SETTINGS = (
     "SET timezone = 'UTC'",
@@ -157,9 +158,9 @@ def explain(error: Exception, request: Request) -> PenstockError:
     if state.startswith("42") or state in ("3D000", "3F000", "0A000", "25006") or "read-only transaction" in lower:
         return ConfigurationError(f"PostgreSQL {where} cannot read {_named(request)}: {text}")
     if state.startswith(_TRANSIENT_CLASSES) or (not state and any(words in lower for words in _TRANSIENT_WORDS)):
-        return TransientError(f"PostgreSQL {where} is not available: {text}")
+        return TransientError(f"PostgreSQL {where} is not available: {text}", remedy=_REACH)
     if not state and _is_connecting(error):
-        return TransientError(f"PostgreSQL {where} cannot be reached: {text}")
+        return TransientError(f"PostgreSQL {where} cannot be reached: {text}", remedy=_REACH)
     return DataError(f"PostgreSQL {where} stopped while it read {_named(request)}: {text}")
 
 
