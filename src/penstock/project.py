@@ -11,9 +11,19 @@ from penstock.config.project import find_project, load_project
 from penstock.model.events import Observer, ignore
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
     from penstock.extract.port import TableDescription
-    from penstock.model.answers import DoctorReport, IngestReceipt, ProjectStatus, QuarantineRows, QuarantineSummary
+    from penstock.model.answers import (
+        CompactionReport,
+        DoctorReport,
+        IngestReceipt,
+        ProjectStatus,
+        QuarantineRows,
+        QuarantineSummary,
+        VacuumReport,
+    )
     from penstock.model.entries import Entry
     from penstock.model.interval import Interval
     from penstock.model.plan import Plan
@@ -265,6 +275,38 @@ class Project:
 
         pipelines = tuple(self.pipelines().values())
         return doctor.examine(self._workspace, clean=clean, pipelines=pipelines, catalog=self.config.catalog)
+
+    def compact(
+        self, table: str | None = None, window: str | None = None, *, open_too: bool = False
+    ) -> tuple[CompactionReport, ...]:
+        """Write the small files of a raw table (None: of all) together; goes on beside runs.
+
+        Args:
+            table: With or without ``raw_``.
+            window: ``hour`` or ``day``: only files of one closed window come together; None: as penstock.toml says.
+            open_too: Compact the window that has not closed yet as well.
+
+        Raises:
+            LeaseHeldError: Another compaction or a vacuum is at work.
+        """
+        from penstock.orchestrate import compacting
+
+        return compacting.compact(self._workspace, table, window, open_too=open_too)
+
+    def vacuum(self, older_than: str | timedelta = "7d", *, dry_run: bool = False) -> VacuumReport:
+        """Delete data files that no longer count; never one that a kept release, a pin or a run at work needs.
+
+        Args:
+            older_than: How long ago a file must have ceased to count, as ``7d``.
+            dry_run: Only say what would go.
+
+        Raises:
+            LeaseHeldError: A compaction, another vacuum, a promotion or a rollback is at work.
+        """
+        from penstock.model.durations import parse_duration
+        from penstock.orchestrate import vacuuming
+
+        return vacuuming.vacuum(self._workspace, parse_duration(older_than), dry_run=dry_run)
 
 
 def ingest(

@@ -1,10 +1,51 @@
-"""The command doctor."""
+"""Commands that care for the places: compact, vacuum, doctor."""
 
 from __future__ import annotations
 
 import click
 
 from penstock.cli.command import Session, command
+
+
+@command(
+    example="""
+    penstock compact
+    penstock compact flights --window hour
+    """
+)
+@click.argument("table", required=False)
+@click.option(
+    "--window",
+    type=click.Choice(["hour", "day"]),
+    help="Only files of one closed hour or day (UTC) come together; default: as penstock.toml says, or a day.",
+)
+@click.option("--open", "open_too", is_flag=True, help="Also the hour or day that has not closed yet.")
+def compact(session: Session, table: str | None, window: str | None, open_too: bool) -> None:
+    """Write the small files of the raw table TABLE, or of all, together; no row changes.
+
+    Loads, runs and readers go on meanwhile. The old files stay on the disk until penstock vacuum.
+    """
+    with session.project(progress=True) as project:
+        reports = project.compact(table, window, open_too=open_too)
+    session.output.show(reports, empty="There is no raw table yet.")
+
+
+@command(
+    example="""
+    penstock vacuum --dry-run
+    penstock vacuum --older-than 30d
+    """
+)
+@click.option("--older-than", default="7d", show_default=True, help="How long ago a file must have ceased to count.")
+@click.option("--dry-run", is_flag=True, help="Only list what would go.")
+def vacuum(session: Session, older_than: str, dry_run: bool) -> None:
+    """Delete data files that no longer count, in the lakes of staging and production.
+
+    What a kept release, a training set, a candidate, a run at work, or a load of any verdict needs is never deleted.
+    """
+    with session.project() as project:
+        report = project.vacuum(older_than, dry_run=dry_run)
+    session.output.show(report)
 
 
 @command(

@@ -37,6 +37,8 @@ COMMANDS = (
     CommandEntry("promote", "penstock.cli.releasing:promote", "Make a candidate the production release.", "Release"),
     CommandEntry("rollback", "penstock.cli.releasing:rollback", "Serve an earlier release again.", "Release"),
     CommandEntry("dataset", "penstock.cli.datasets:dataset", "Build, verify and list training sets.", "Hand off"),
+    CommandEntry("compact", "penstock.cli.care:compact", "Write small files of raw tables together.", "Care"),
+    CommandEntry("vacuum", "penstock.cli.care:vacuum", "Delete data files that no longer count.", "Care"),
     CommandEntry("doctor", "penstock.cli.care:doctor", "Examine the project; clean up; rebuild the catalog.", "Care"),
 )
 

@@ -12,18 +12,19 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penstock.config.connections import ConnectionTable, connection_from_table, resolved
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
-from penstock.model.specs import ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
 
 FILE = "penstock.toml"
 LEAST_MEMORY = 64 * 2**20
+LEAST_TARGET = 2**20
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 
@@ -42,6 +43,7 @@ class ProjectConfig:
         memory: Bytes that DuckDB may hold.
         datasets: Folder of training sets.
         approvers: Who may approve a release; empty: anybody.
+        compaction: When and how small files of raw tables are written together.
     """
 
     name: str
@@ -53,6 +55,7 @@ class ProjectConfig:
     memory: int
     datasets: str
     approvers: tuple[str, ...] = ()
+    compaction: CompactionSpec = field(default_factory=CompactionSpec)
 
 
 class _Section(BaseModel):
@@ -84,8 +87,15 @@ class _Environments(_Section):
     production: _Production = Field(default_factory=_Production)
 
 
+class _Compaction(_Section):
+    files: int = Field(default=1000, ge=2, le=10_000)
+    window: Literal["hour", "day"] = "day"
+    target: int | str = "256MiB"
+
+
 class _File(_Section):
     project: _Project
+    compaction: _Compaction = Field(default_factory=_Compaction)
     environments: _Environments = Field(default_factory=_Environments)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
 
@@ -148,6 +158,11 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         memory=_bytes(given.project.memory, f"project.memory in {file}"),
         datasets=resolved(root, given.project.datasets),
         approvers=given.project.approvers,
+        compaction=CompactionSpec(
+            limit=given.compaction.files,
+            window=given.compaction.window,
+            target=_bytes(given.compaction.target, f"compaction.target in {file}", LEAST_TARGET),
+        ),
     )
 
 
@@ -210,7 +225,7 @@ def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, 
     return MappingProxyType(specs)
 
 
-def _bytes(given: int | str, where: str) -> int:
+def _bytes(given: int | str, where: str, least: int = LEAST_MEMORY) -> int:
     match = _SIZE.fullmatch(str(given))
     if match is None:
         raise ConfigurationError(
@@ -219,6 +234,7 @@ def _bytes(given: int | str, where: str) -> int:
     number, prefix, binary = match.groups()
     power = " KMGT".index(prefix.upper() or " ")
     size = int(float(number) * (1024 if binary else 1000) ** power)
-    if size < LEAST_MEMORY:
-        raise ConfigurationError(f"{where} is too small to work with", value=str(given), valid="64MiB or more")
+    if size < least:
+        valid = f"{least // 2**20}MiB or more"
+        raise ConfigurationError(f"{where} is too small to work with", value=str(given), valid=valid)
     return size

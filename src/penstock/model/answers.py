@@ -151,3 +151,51 @@ class DoctorReport:
     removed: int = 0
     finished: tuple[str, ...] = ()
     indexed: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionReport:
+    """What became of the small files of one table.
+
+    Attributes:
+        table: The lake table.
+        entries: The numbers of the compactions that were committed.
+        replaced: Files that were written together.
+        written: Files that hold their rows now.
+        rows: Rows in them.
+        bytes_before: Bytes of the files replaced; they stay on the disk until vacuum.
+        bytes_after: Bytes of the files written.
+        files: Files that the table has now.
+    """
+
+    table: str
+    entries: tuple[int, ...] = ()
+    replaced: int = 0
+    written: int = 0
+    rows: int = 0
+    bytes_before: int = 0
+    bytes_after: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VacuumReport:
+    """What vacuum removed, or would remove.
+
+    Attributes:
+        before: What had ceased to count at this moment was removed.
+        dry_run: Nothing was removed, only listed.
+        removed: The files, with their bytes.
+        freed: Bytes that the disk gets back: a file that is linked from elsewhere frees none.
+        kept: Why files that no longer stand in a table were kept, and how many for each reason.
+        logs: Files of Delta logs that a checkpoint made needless.
+        spills: Folders of spilled data left by processes that are dead.
+    """
+
+    before: datetime
+    dry_run: bool
+    removed: tuple[tuple[str, int], ...] = ()
+    freed: int = 0
+    kept: Mapping[str, int] = field(default_factory=dict)
+    logs: int = 0
+    spills: tuple[str, ...] = ()

@@ -230,6 +230,21 @@ class ConnectionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CompactionSpec:
+    """When and how the small files of a raw table are written together.
+
+    Attributes:
+        limit: A run compacts a table that has more files than this.
+        window: ``hour`` or ``day``: files of one closed window come together.
+        target: Bytes of a file that is written; files of at least half of it stay as they are.
+    """
+
+    limit: int = 1000
+    window: str = "day"
+    target: int = 256 * 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSpec:
     """The two roots of staging or production.
 

@@ -20,6 +20,8 @@ from penstock.orchestrate.workspace import Workspace
 LEASE_SECONDS = 60.0
 PRODUCTION = "(production)"
 """Name of the lease of promotion and rollback; no pipeline can have it."""
+CARE = "(care of the lake)"
+"""Name of the lease of compaction and vacuum: one of them at a time."""
 
 
 def dataset_lease(name: str) -> str:

@@ -48,7 +48,7 @@ def roots(workspace: Workspace) -> Iterator[Root]:
         yield Root(Path(production.lake), lambda: _in_production(workspace))
         folder = ReleaseFolder(production.warehouse, workspace.engine).folder
         if folder.is_dir():
-            yield Root(folder, lambda: {item.warehouse for item in _releases(workspace)}.__contains__)
+            yield Root(folder, lambda: {item.warehouse for item in releases(workspace)}.__contains__)
     if folder_exists(workspace.datasets):
         yield Root(Path(workspace.datasets), lambda: _in_datasets(Path(workspace.datasets)))
 
@@ -90,13 +90,14 @@ def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
 
 
 def _in_production(workspace: Workspace) -> Callable[[str], bool]:
-    releases = _releases(workspace)
-    named = {"releases/current"} | {f"releases/{item.number}.json" for item in releases}
-    named |= {f"{table.table}/{file.path}" for item in releases for table in item.tables for file in table.files}
+    known = releases(workspace)
+    named = {"releases/current"} | {f"releases/{item.number}.json" for item in known}
+    named |= {f"{table.table}/{file.path}" for item in known for table in item.tables for file in table.files}
     return _in_lake(workspace.production_lake(), named)
 
 
-def _releases(workspace: Workspace) -> list[Release]:
+def releases(workspace: Workspace) -> list[Release]:
+    """Return every release that production has a record of, read from production itself."""
     objects = workspace.production_lake().objects
     return [
         decode(Release, objects.get(item.path), where=item.path)

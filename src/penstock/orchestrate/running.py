@@ -21,7 +21,7 @@ from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
-from penstock.orchestrate import indexing, planner
+from penstock.orchestrate import compacting, indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
@@ -183,6 +183,7 @@ def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunCon
             ahead = _begin(waves.by_interval.get(following, []), pool, prepared, context) if following else None
             _flow(interval, prepared, context)
     _flow(None, prepared, context, last=True)
+    compacting.after_run(context)
 
 
 def _stale(asked: Asked, prepared: _Prepared, context: RunContext) -> set[Interval]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
 from penstock.model.events import Observer, Waiting, ignore
-from penstock.model.specs import ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
 from penstock.stores.engine import LocalEngine
 from penstock.stores.lake import DeltaLake
@@ -41,6 +41,7 @@ class Workspace:
         observer: Gets events.
         workers: How many independent steps run at once.
         served: Source to the warehouse table it is served as, where that is not ``raw_{source}``.
+        compaction: When and how small files of raw tables are written together.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Workspace:
     observer: Observer = ignore
     workers: int = 4
     served: Mapping[str, str] = field(default_factory=dict)
+    compaction: CompactionSpec = field(default_factory=CompactionSpec)
 
     def __post_init__(self) -> None:
         self.engine = LocalEngine(self.memory)
@@ -98,6 +100,7 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         approvers=tuple(config.approvers),
         memory=config.memory,
         observer=observer,
+        compaction=config.compaction,
     )
 
 

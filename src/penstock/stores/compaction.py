@@ -41,11 +41,12 @@ class Compacting:
 
     Attributes:
         run: The run, or what else stands in the entry.
-        now: The moment, UTC; windows that end later stay as they are.
+        now: The moment, UTC; windows that end later are open.
         sources: All that is known of the table's files: of loads and of former compactions.
         columns: The table's present columns.
         window: ``hour`` or ``day``: files of one window come together, and it becomes their partition.
         target: Bytes of a new file; files of at least half of it stay as they are.
+        open: Compact open windows as well; what comes later into them is written together with that once more.
         fence: The fencing token of the lease it is done under. None takes that of the table's newest entry: a
             compaction changes no row, so it may go on beside the runs that land.
     """
@@ -56,6 +57,7 @@ class Compacting:
     columns: tuple[Column, ...]
     window: str = "day"
     target: int = TARGET
+    open: bool = False
     fence: int | None = None
 
 
@@ -149,7 +151,7 @@ def _groups(spec: Compacting, table: LakeTable) -> Iterator[_Group]:
         if at is None or source.file.bytes * 2 >= spec.target:
             continue
         begin = window_of(at, spec.window)
-        if begin + WINDOWS[spec.window] <= spec.now:
+        if spec.open or begin + WINDOWS[spec.window] <= spec.now:
             windows.setdefault(begin, []).append(source)
     for begin in sorted(windows):
         yield from _cut(begin, sorted(windows[begin], key=lambda source: source.order), spec.target)

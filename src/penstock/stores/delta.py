@@ -27,6 +27,8 @@ _FILE = ("path", "size_bytes", "num_records")
 _RETRIES = 0
 """How often delta-rs may commit again upon a later version by itself: never. (Tried with 1.6.6: of two processes that
 make one table at once, both succeed then, and the second hides all that the first has committed.)"""
+_CHECKPOINT = 10
+"""Commits after which a checkpoint is worth its bytes."""
 _TRUSTED = 60.0
 """Seconds for which the absence of the next log file says that nothing was committed."""
 
@@ -183,6 +185,25 @@ class DeltaLog:
                 list(fields), commit_properties=CommitProperties(max_commit_retries=_RETRIES)
             )
         self.refresh()
+
+    def tidy(self) -> int:
+        """Write a checkpoint, then remove the log files older than the log's retention that no reader needs."""
+        self.refresh()
+        if self._handle is None:
+            return 0
+        folder = os.path.join(self._folder, LOG)
+        with self._refusals():
+            before = len(os.listdir(folder))
+            if self._handle.version() - self._checkpoint() >= _CHECKPOINT:
+                self._handle.create_checkpoint()
+                before = len(os.listdir(folder))
+            self._handle.cleanup_metadata()
+            return max(0, before - len(os.listdir(folder)))
+
+    def _checkpoint(self) -> int:
+        """Return the version of the newest checkpoint; -1 if there is none."""
+        names = os.listdir(os.path.join(self._folder, LOG))
+        return max((int(name[:20]) for name in names if ".checkpoint" in name and name[:20].isdigit()), default=-1)
 
     def _seal(self) -> None:
         """Make the newest log entry durable; delta-rs leaves that to the operating system."""

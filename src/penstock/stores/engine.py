@@ -6,10 +6,17 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from threading import Lock
 
 import duckdb
 
+from penstock.catalog.holders import this_process
+
+SPILL = "penstock-"
+"""How the names of folders begin, in the system's temporary one, into which DuckDB spills."""
+OWNER = "owner"
+"""The file in such a folder that says whose it is; see ``catalog.holders``."""
 DEFAULT_MEMORY = 512 * 2**20
 
 _SETTINGS = {
@@ -65,7 +72,9 @@ class LocalEngine:
         with self._lock:
             if self._database is None:
                 if self._spill is None:
-                    self._folder = tempfile.TemporaryDirectory(prefix="penstock-")
+                    self._folder = tempfile.TemporaryDirectory(prefix=SPILL)
+                    # Whose it is, for vacuum: a process that was killed leaves it behind.
+                    Path(self._folder.name, OWNER).write_text(this_process(), encoding="utf-8")
                 folder = self._spill or (self._folder.name if self._folder else "")
                 self._database = duckdb.connect(
                     ":memory:",

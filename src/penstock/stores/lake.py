@@ -171,6 +171,17 @@ class DeltaLakeTable:
                 moved.append(Moved(self.place(now.path), now.first, now.rows, now.load, was))
         return FileSet(tuple(uris), excluded, tuple(moved))
 
+    def tidy(self) -> int:
+        """Write a checkpoint and remove the log files that it and the log's retention (30 days) make needless.
+
+        The number of the newest entry stands in the checkpoint; manifests are no part of the log.
+
+        Returns:
+            How many files were removed.
+        """
+        with self._lock:
+            return self._log.tidy()
+
     def _compaction(self, head: int) -> int | None:
         """Return the number of the newest compaction up to the head; None if there is none."""
         if not head:

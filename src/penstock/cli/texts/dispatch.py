@@ -23,9 +23,11 @@ _ONE = {
     "Release": "releases:release",
     "RunReceipt": "runs:run",
     "TemplateReceipt": "places:template",
+    "VacuumReport": "care:vacuumed",
     "VerifyReceipt": "datasets:verified",
 }
 _SEVERAL = {
+    "CompactionReport": "care:compacted",
     "DoctorReport": "places:doctors",
     "Entry": "tables:entries",
     "Manifest": "datasets:manifests",

@@ -1,0 +1,166 @@
+"""Keeping the lake's tables small: asked for by name, or by a run whose table has come to have too many files."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, fields, replace
+
+from penstock.catalog.port import CatalogReader
+from penstock.errors import LeaseHeldError, PenstockError, StaleWriterError
+from penstock.model.answers import CompactionReport
+from penstock.model.entries import Column, EntryKind
+from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
+from penstock.model.receipts import State, StepReceipt
+from penstock.model.specs import CompactionSpec
+from penstock.names import RAW_PREFIX
+from penstock.orchestrate import asking, indexing
+from penstock.orchestrate.context import CARE, RunContext, leased
+from penstock.orchestrate.workspace import Workspace, new_id, now
+from penstock.stores import compaction
+from penstock.stores.compaction import Compacted, Compacting
+
+
+def compact(
+    workspace: Workspace, table: str | None, window: str | None = None, *, open_too: bool = False
+) -> tuple[CompactionReport, ...]:
+    """Write the small files of closed windows together, whatever their number; goes on beside runs.
+
+    Args:
+        workspace: The places.
+        table: A raw table, with or without ``raw_``; None: all of them.
+        window: ``hour`` or ``day``; None takes the project's.
+        open_too: Compact the open window as well.
+
+    Raises:
+        LeaseHeldError: Another compaction or a vacuum is at work.
+    """
+    raw = [name for name in workspace.lake.tables() if name.startswith(RAW_PREFIX)]
+    wanted = [asking.resolve(workspace, table)] if table else raw
+    indexing.follow(workspace, wanted)
+    spec = workspace.compaction if window is None else replace(workspace.compaction, window=window)
+    reports = []
+    with leased(workspace, CARE):
+        for name in wanted:
+            step = f"compact {name}"
+            begun = time.monotonic()
+            workspace.observer(StepStarted(step=step, table=name))
+            asked = _Asked(spec, f"compact-{new_id(now())}", None, open_too)
+            done = _compact(workspace, name, asked, _advance(workspace, step))
+            workspace.observer(StepFinished(receipt=_receipt(name, done, time.monotonic() - begun)))
+            reports.append(_report(workspace, name, done))
+    return tuple(reports)
+
+
+def after_run(context: RunContext) -> None:
+    """Compact the tables in which the run landed and which have more files than the project's limit.
+
+    What hinders it is told, and does not fail the run: every row is where it was.
+    """
+    workspace = context.workspace
+    landed = {step.table for step in context.steps if step.number is not None and step.table.startswith(RAW_PREFIX)}
+    for name in sorted(landed):
+        if len(workspace.lake.table(name).live()) <= workspace.compaction.limit:
+            continue
+        begun = context.started(f"compact {name}", name)
+        try:
+            with leased(workspace, CARE):
+                done = _within_limit(context, name)
+            receipt = _receipt(name, done, time.monotonic() - begun)
+        except StaleWriterError:
+            raise
+        except LeaseHeldError:
+            continue
+        except PenstockError as error:
+            receipt = StepReceipt(
+                step=f"compact {name}",
+                table=name,
+                state=State.SKIPPED,
+                seconds=time.monotonic() - begun,
+                notes=(error.sentence(),),
+            )
+        context.finished(receipt)
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """How a table is compacted, by whom and under which fence; whether open windows are, too."""
+
+    spec: CompactionSpec
+    run: str
+    fence: int | None
+    open_too: bool
+
+
+def _within_limit(context: RunContext, name: str) -> Compacted:
+    """Compact what is closed; where the open window alone has too many files, that as well."""
+    workspace, table = context.workspace, context.workspace.lake.table(name)
+    done = Compacted()
+    for open_too in (False, True):
+        if len(table.live()) > workspace.compaction.limit:
+            asked = _Asked(workspace.compaction, context.run, context.fence, open_too)
+            more = _compact(workspace, name, asked, context.advance(f"compact {name}"))
+            done = Compacted(*(getattr(done, each.name) + getattr(more, each.name) for each in fields(Compacted)))
+    return done
+
+
+def _compact(workspace: Workspace, name: str, asked: _Asked, advance: Advance) -> Compacted:
+    catalog = workspace.catalog
+    indexing.follow(workspace, (name,))
+    loads = catalog.entries(name, EntryKind.LOAD)
+    compactions = tuple(reversed(catalog.entries(name, EntryKind.COMPACTION)))
+    done = compaction.compact(
+        Compacting(
+            run=asked.run,
+            now=now(),
+            sources=compaction.sources_of(loads, compactions),
+            columns=_columns(catalog, name),
+            window=asked.spec.window,
+            target=asked.spec.target,
+            open=asked.open_too,
+            fence=asked.fence,
+        ),
+        workspace.lake.table(name),
+        workspace.engine,
+        advance,
+    )
+    indexing.follow(workspace, (name,))
+    return done
+
+
+def _columns(catalog: CatalogReader, name: str) -> tuple[Column, ...]:
+    """Return the table's present columns: those of its newest load or verdict."""
+    for limit in (10, None):
+        for entry in catalog.entries(name, limit=limit):
+            if entry.schema:
+                return entry.schema
+    return ()
+
+
+def _advance(workspace: Workspace, step: str) -> Advance:
+    return lambda rows, size: workspace.observer(StepAdvanced(step=step, rows=rows, bytes=size))
+
+
+def _receipt(name: str, done: Compacted, seconds: float) -> StepReceipt:
+    return StepReceipt(
+        step=f"compact {name}",
+        table=name,
+        state=State.DONE if done.entries else State.UNCHANGED,
+        rows=done.rows,
+        bytes=done.bytes_after,
+        seconds=seconds,
+        number=done.entries[-1].number if done.entries else None,
+        notes=(f"{done.files_before} small files became {done.files_after}",) if done.entries else (),
+    )
+
+
+def _report(workspace: Workspace, name: str, done: Compacted) -> CompactionReport:
+    return CompactionReport(
+        table=name,
+        entries=tuple(entry.number for entry in done.entries),
+        replaced=done.files_before,
+        written=done.files_after,
+        rows=done.rows,
+        bytes_before=done.bytes_before,
+        bytes_after=done.bytes_after,
+        files=len(workspace.lake.table(name).live()),
+    )
