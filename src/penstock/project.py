@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         ProjectStatus,
         QuarantineRows,
         QuarantineSummary,
+        RebuildReceipt,
         VacuumReport,
     )
     from penstock.model.entries import Entry
@@ -256,6 +257,22 @@ class Project:
         return datasets.listed(self._workspace)
 
     # Care --------------------------------------------------------------------------------------------------------
+
+    def rebuild(
+        self, pipeline: str | None = None, table: str | None = None, *, recompute: bool = False
+    ) -> RebuildReceipt:
+        """Make the staging warehouse anew from the lake; no source is asked.
+
+        Args:
+            pipeline: Only its tables; None: those of all pipelines.
+            table: Only this table.
+            recompute: Compute transforms even where a version that is up to date could be put back.
+        """
+        from penstock.orchestrate import rebuilding
+
+        known = self.pipelines()
+        asked = rebuilding.Rebuild(pipeline=pipeline, table=table, recompute=recompute)
+        return rebuilding.rebuild(self._workspace, known, asked)
 
     def rebuild_catalog(self) -> DoctorReport:
         """Make the catalog anew from the lakes; a damaged SQLite file is set aside first."""

@@ -33,8 +33,8 @@ ALL = list(commands(penstock))
 def test_every_command_that_the_project_promises_is_there() -> None:
     promised = {
         *("init", "scope", "ingest", "plan", "run", "backfill", "retry", "status", "runs", "versions", "check"),
-        *("quarantine", "diff", "approve", "reject", "accept", "discard", "promote", "rollback", "dataset", "doctor"),
-        *("compact", "vacuum"),
+        *("quarantine", "diff", "approve", "reject", "accept", "discard", "promote", "rollback", "dataset"),
+        *("compact", "vacuum", "rebuild", "doctor"),
     }
     assert promised == {entry.name for entry in COMMANDS}
     names = {" ".join(path) for path, _ in ALL}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["tutorial.md", "how-to.md", "how-to/keep-the-lake-small.md"]
+PAGES = ["tutorial.md", "how-to.md", "how-to/keep-the-lake-small.md", "how-to/rebuild.md"]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -65,7 +65,7 @@ def test_the_page_does_what_it_says(name: str, tmp_path: Path) -> None:
     assert ran > 0
 
 
-LINKING = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+LINKING = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md"))]
 
 
 @pytest.mark.parametrize("page", [page.relative_to(ROOT) for page in LINKING], ids=str)

@@ -1,10 +1,36 @@
-"""Commands that care for the places: compact, vacuum, doctor."""
+"""Commands that care for the places: compact, vacuum, rebuild, doctor."""
 
 from __future__ import annotations
 
 import click
 
+from penstock.cli.codes import code_of_run
 from penstock.cli.command import Session, command
+from penstock.model.receipts import State
+
+
+@command(
+    example="""
+    penstock rebuild
+    penstock rebuild --table orders
+    """
+)
+@click.argument("pipeline", required=False)
+@click.option("--table", help="Only this table; all others are carried over as they are.")
+@click.option("--recompute", is_flag=True, help="Compute transforms even where their version is up to date.")
+def rebuild(session: Session, pipeline: str | None, table: str | None, recompute: bool) -> int:
+    """Make the staging warehouse anew from the lake, without asking a source.
+
+    The new file is made beside the old one and takes its place in the end; nothing of production changes. Without
+    PIPELINE the tables of all pipelines are made anew, which also mends a file that is damaged or gone.
+    """
+    with session.project(progress=True) as project:
+        receipt = project.rebuild(pipeline, table, recompute=recompute)
+    session.output.show(receipt)
+    failed = [run for run in receipt.runs if run.state is State.FAILED]
+    for run in failed:
+        session.output.fail(run.error, code_of_run(run))
+    return max((code_of_run(run) for run in receipt.runs), default=0)
 
 
 @command(

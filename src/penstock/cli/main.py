@@ -39,6 +39,7 @@ COMMANDS = (
     CommandEntry("dataset", "penstock.cli.datasets:dataset", "Build, verify and list training sets.", "Hand off"),
     CommandEntry("compact", "penstock.cli.care:compact", "Write small files of raw tables together.", "Care"),
     CommandEntry("vacuum", "penstock.cli.care:vacuum", "Delete data files that no longer count.", "Care"),
+    CommandEntry("rebuild", "penstock.cli.care:rebuild", "Make the staging warehouse anew from the lake.", "Care"),
     CommandEntry("doctor", "penstock.cli.care:doctor", "Examine the project; clean up; rebuild the catalog.", "Care"),
 )
 

@@ -135,6 +135,46 @@ class IngestReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class RebuiltTable:
+    """A table that a rebuild made anew.
+
+    Attributes:
+        table: The warehouse table.
+        kind: ``source`` or ``transform``.
+        rows: Its rows afterwards.
+        entries: How many loads or versions it was made from.
+    """
+
+    table: str
+    kind: str
+    rows: int
+    entries: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RebuildReceipt:
+    """What a rebuild of the staging warehouse did.
+
+    Attributes:
+        warehouse: The file.
+        replaced: Whether the new file took the place of the old one.
+        tables: What was made anew.
+        carried: The other tables, copied from the old file: ``schema.table``.
+        runs: What was loaded and computed, pipeline by pipeline.
+        notes: Sentences for the user.
+        seconds: How long it took.
+    """
+
+    warehouse: str
+    replaced: bool
+    tables: tuple[RebuiltTable, ...] = ()
+    carried: tuple[str, ...] = ()
+    runs: tuple[RunReceipt, ...] = ()
+    notes: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DoctorReport:
     """What the doctor found and did.
 

@@ -155,12 +155,12 @@ def _apply_source(
         Loading(
             source=source,
             table=context.workspace.warehouse_table(source.table),
-            loads=tuple(_accepted(record, lake) for record in live if record.entry.number not in present),
+            loads=tuple(accepted(record, lake) for record in live if record.entry.number not in present),
         ),
         LoadPorts(
             transaction=transaction,
             lake_table=lake.table(known.table),
-            live=lambda: [_accepted(record, lake) for record in live],
+            live=lambda: [accepted(record, lake) for record in live],
             advance=context.advance(step),
         ),
     )
@@ -178,7 +178,8 @@ def _apply_source(
         )
 
 
-def _accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
+def accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
+    """Return an accepted load with its quarantine, as loading takes it."""
     path = record.verdict_entry.quarantine if record.verdict_entry else None
     return AcceptedLoad(record.entry, lake.objects.uri(path) if path else None)
 
@@ -330,7 +331,7 @@ def relation_of(name: str, ledger: Ledger, lake: Lake) -> str | None:
         table = lake.table(names.raw(name))
         sets = [
             table.reading(load.entry.files, load.quarantine)
-            for load in (_accepted(record, lake) for record in ledger.sources[name].live())
+            for load in (accepted(record, lake) for record in ledger.sources[name].live())
             if load.entry.files
         ]
         return relations.accepted(sets) if sets else None

@@ -97,15 +97,25 @@ class SourceLedger:
 
 @dataclass
 class VersionLedger:
-    """The versions of one transformed table: the newest of each interval (None: of the whole table)."""
+    """The versions of one transformed table: the newest of each interval (None: of the whole table).
+
+    Attributes:
+        table: The table.
+        newest: Interval to its newest version.
+        same: Interval to the fingerprint of a later computation that gave the same rows.
+        head: The newest version of all.
+        again: Intervals that are to be computed though nothing changed.
+    """
 
     table: str
     newest: dict[Interval | None, Entry] = field(default_factory=dict)
     same: dict[Interval | None, str] = field(default_factory=dict)
     head: Entry | None = None
+    again: set[Interval | None] = field(default_factory=set)
 
     def add(self, entry: Entry) -> None:
         """Take in a version."""
+        self.again.discard(entry.interval)
         known = self.newest.get(entry.interval)
         if known is None or known.number < entry.number:
             self.newest[entry.interval] = entry
@@ -115,6 +125,7 @@ class VersionLedger:
 
     def equal(self, interval: Interval | None, number: int | None, fingerprint: str) -> None:
         """Take in that a later computation gave the same rows as version ``number``."""
+        self.again.discard(interval)
         entry = self.newest.get(interval)
         if entry is not None and entry.number == number:
             self.same[interval] = fingerprint

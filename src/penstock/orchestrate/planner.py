@@ -138,6 +138,8 @@ def due(transform: TransformSpec, interval: Interval | None, ledger: Ledger, cod
     standing = known.fingerprint(interval)
     if transform.interval is None and known.head is not None and known.head.interval is not None:
         standing = ""
+    if interval in known.again:
+        return Due(why="asked to compute it again", fingerprint=expected, inputs=inputs)
     if standing == expected and not transform.volatile:
         return Due(fingerprint=expected, inputs=inputs)
     if not standing:

@@ -15,6 +15,7 @@ from penstock.orchestrate import indexing
 from penstock.orchestrate.workspace import Workspace, folder_exists
 from penstock.stores.lake import DeltaLake
 from penstock.stores.releases import ReleaseFolder
+from penstock.stores.remaking import ENDING
 
 _RECORD = re.compile(r"_(decisions|runs|candidates)/[^/.][^/]*\.json")
 _LOG = re.compile(
@@ -70,7 +71,7 @@ def places(workspace: Workspace) -> Iterator[Path]:
 
 def strays(workspace: Workspace) -> Iterator[Path]:
     """Yield what a crash may leave beside the staging warehouse: a file that was being made."""
-    for ending in (".new", ".new.wal"):
+    for ending in (".new", ".new.wal", ENDING, f"{ENDING}.lock", f"{ENDING}.wal"):
         path = Path(workspace.staging.warehouse + ending)
         if path.exists():
             yield path

@@ -8,10 +8,12 @@ transforms of whole tables, (7) keep the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
+from penstock.catalog.port import Lease
 from penstock.errors import ConflictError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
@@ -36,7 +38,7 @@ class Asked:
     """What the user asked a run for.
 
     Attributes:
-        command: ``run``, ``backfill``, ``retry`` or ``ingest``, as it stands in the run's receipt.
+        command: ``run``, ``backfill``, ``retry``, ``ingest``, ``rebuild``, ``replay``, as in the run's receipt.
         interval: The time to cover; None: everything due.
         again: Read intervals again that are done.
         expected: A plan made before, which must still be true.
@@ -123,26 +125,70 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
                 f"Pipeline {spec.name!r} has moved since the plan was made", remedy="Make the plan again: penstock plan"
             )
         waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
-        context = RunContext(
-            workspace=workspace, spec=prepared.spec, run=new_id(started), lease=lease, ledger=prepared.ledger
+        return _conduct(
+            _Conduct(workspace, prepared, asked, lease, started), lambda it: _carry_out(waves, prepared, asked, it)
         )
-        begun = RunReceipt(
-            id=context.run,
-            pipeline=spec.name,
-            command=asked.command,
-            started=started,
-            finished=None,
-            state=State.RUNNING,
-        )
-        workspace.catalog.put_run(begun)
-        try:
-            _carry_out(waves, prepared, asked, context)
-        except PenstockError as error:
-            context.errors.append(error)
-        except BaseException:
-            _keep(begun, context, interrupted=True)
-            raise
-        return _keep(begun, context)
+
+
+def below(
+    workspace: Workspace, spec: PipelineSpec, asked: Asked, lease: Lease, first: Callable[[RunContext], None]
+) -> RunReceipt:
+    """Do something with what has landed, then go on below it; no source is asked for anything.
+
+    Args:
+        workspace: The places.
+        spec: The pipeline; its index is up to date.
+        asked: The command, and the interval if not all.
+        lease: The pipeline's.
+        first: What is done before loads are judged and transforms are computed; what it raises ends the run.
+    """
+    indexing.end_interrupted(workspace, spec.name)
+    prepared = _prepare(workspace, spec)
+
+    def work(context: RunContext) -> None:
+        first(context)
+        _carry_out(_Waves(), prepared, asked, context)
+
+    return _conduct(_Conduct(workspace, prepared, asked, lease, now()), work)
+
+
+@dataclass(frozen=True, slots=True)
+class _Conduct:
+    """What a run is made with."""
+
+    workspace: Workspace
+    prepared: _Prepared
+    asked: Asked
+    lease: Lease
+    started: datetime
+
+
+def _conduct(given: _Conduct, work: Callable[[RunContext], None]) -> RunReceipt:
+    """Do the work of a run and keep what came of it."""
+    context = RunContext(
+        workspace=given.workspace,
+        spec=given.prepared.spec,
+        run=new_id(given.started),
+        lease=given.lease,
+        ledger=given.prepared.ledger,
+    )
+    begun = RunReceipt(
+        id=context.run,
+        pipeline=context.spec.name,
+        command=given.asked.command,
+        started=given.started,
+        finished=None,
+        state=State.RUNNING,
+    )
+    given.workspace.catalog.put_run(begun)
+    try:
+        work(context)
+    except PenstockError as error:
+        context.errors.append(error)
+    except BaseException:
+        _keep(begun, context, interrupted=True)
+        raise
+    return _keep(begun, context)
 
 
 def _prepare(workspace: Workspace, spec: PipelineSpec) -> _Prepared:

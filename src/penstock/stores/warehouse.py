@@ -61,7 +61,7 @@ class DuckDBWarehouse:
             ConfigurationError: It cannot be written there; the memory does not suffice.
         """
         _make_folder(self.path)
-        with locked(self._lock_path, self._wait()):
+        with locked(self.lock_path, self.wait()):
             self._create()
             with self._opened("") as transaction:
                 yield transaction
@@ -77,14 +77,16 @@ class DuckDBWarehouse:
             with self._opened("READ_ONLY") as transaction:
                 yield transaction
         else:
-            with locked(self._lock_path, self._wait()), self._opened("READ_ONLY") as transaction:
+            with locked(self.lock_path, self.wait()), self._opened("READ_ONLY") as transaction:
                 yield transaction
 
     @property
-    def _lock_path(self) -> str:
+    def lock_path(self) -> str:
+        """Return the path of the lock file that every opening holds."""
         return f"{self.path}.lock"
 
-    def _wait(self) -> Wait:
+    def wait(self) -> Wait:
+        """Return a bounded wait for the file."""
         return Wait(f"The warehouse {self.path}", self._patience, self._on_wait)
 
     def _missing(self) -> str:
@@ -133,7 +135,7 @@ class DuckDBWarehouse:
 
     def _attach(self, connection: duckdb.DuckDBPyConnection, alias: str, option: str, path: str) -> None:
         options = f" (TYPE duckdb, {option})" if option else " (TYPE duckdb)" if path != ":memory:" else ""
-        wait = self._wait()
+        wait = self.wait()
         while True:
             try:
                 connection.execute(f"ATTACH {literal(path)} AS {alias}{options}")
@@ -163,6 +165,11 @@ class DuckDBTransaction:
     def __init__(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
         self.connection = connection
         self._alias = alias
+
+    @property
+    def database(self) -> str:
+        """Return the quoted name under which the engine knows the file as long as the transaction is open."""
+        return self._alias
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement with bound values and return its rows (of a change: how many rows)."""
@@ -254,6 +261,7 @@ _ABOUT_THE_STATEMENT = (
     duckdb.OutOfRangeException,
     duckdb.ParserException,
 )
+_REMADE = "penstock rebuild makes a project's staging warehouse anew from the lake"
 _SENTENCES = (
     (
         r"no space left|file too large|disk quota",
@@ -282,13 +290,13 @@ _SENTENCES = (
     (
         r"not a valid DuckDB database",
         lambda where, text: DataError(
-            f"{where} is not a DuckDB file", value=text, remedy="Name another file, or move this one away"
+            f"{where} is not a DuckDB file", value=text, remedy=f"Name another file, or move this one away; {_REMADE}"
         ),
     ),
     (
-        r"corrupt|checksum|write-ahead|\.wal\b",
+        r"corrupt|checksum|write-ahead|\.wal\b|could not read enough bytes",
         lambda where, text: DataError(
-            f"{where} is damaged", value=text, remedy="Move it away; the next run makes it anew from the lake"
+            f"{where} is damaged", value=text, remedy=f"Move it away if it is not a project's; {_REMADE}"
         ),
     ),
 )

@@ -20,6 +20,7 @@ _ONE = {
     "Plan": "plans:plan",
     "ProjectStatus": "places:status",
     "QuarantineRows": "tables:quarantine_rows",
+    "RebuildReceipt": "places:rebuilt",
     "Release": "releases:release",
     "RunReceipt": "runs:run",
     "TemplateReceipt": "places:template",

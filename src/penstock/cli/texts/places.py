@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from penstock.cli.blocks import Block, Line, table
-from penstock.cli.figures import count, moment, plural, size
-from penstock.cli.texts.runs import STATE_STYLE
-from penstock.model.answers import DoctorReport, PipelineStatus, ProjectStatus
+from penstock.cli.figures import count, duration, moment, plural, size
+from penstock.cli.texts.runs import STATE_STYLE, failures
+from penstock.model.answers import DoctorReport, PipelineStatus, ProjectStatus, RebuildReceipt
 
 _MOST_ORPHANS = 20
 
@@ -31,6 +31,27 @@ def status(found: ProjectStatus) -> list[Block]:
         blocks.append(Line("Nothing waits for you.", "good"))
     if found.places:
         blocks.append(table(("place", "path"), [(name, near(path)) for name, path in found.places.items()]))
+    return blocks
+
+
+def rebuilt(receipt: RebuildReceipt) -> list[Block]:
+    """Word what a rebuild of the staging warehouse made."""
+    blocks: list[Block] = []
+    if receipt.tables:
+        rows = [(each.table, each.kind, count(each.rows), count(each.entries)) for each in receipt.tables]
+        blocks.append(table(("table", "kind", ">rows", ">loads or versions"), rows))
+    for run in receipt.runs:
+        blocks += failures(run.steps)
+    if receipt.carried:
+        blocks.append(Line(f"Carried over as they were: {', '.join(receipt.carried)}.", "faint"))
+    blocks += [Line(note, "warn") for note in receipt.notes]
+    if receipt.replaced:
+        took = duration(receipt.seconds)
+        blocks.append(
+            Line(f"{near(receipt.warehouse)}: {plural(len(receipt.tables), 'table')} made anew in {took}.", "good")
+        )
+    else:
+        blocks.append(Line(f"{near(receipt.warehouse)} was not replaced.", "bad"))
     return blocks
 
 
