@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 
 from penstock.errors import ConfigurationError
 from penstock.extract import cursor_values, cursors, scoping
+from penstock.extract.progress import Clock, Progress
+from penstock.model.specs import SourceSpec
 
 _NOW = datetime(2026, 11, 21, tzinfo=UTC)
 _MOMENTS = st.datetimes(datetime(1970, 1, 5), datetime(2200, 1, 1))  # noqa: DTZ001
@@ -90,10 +92,57 @@ def test_a_lag_on_what_is_no_time_is_refused() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [("2099-01-01", True), ("2026-11-21T20:00:00", False), (4102444800, True), (4102444800000, True), (5, False)],
+    [
+        ("2099-01-01", True),
+        ("2026-11-21T10:00:00", False),
+        ("2026-11-21T12:00:01", True),
+        ("2026-11-21T10:00:00Z", True),
+        ("2026-11-21T13:59:59+14:00", False),
+        ("N14228", False),
+    ],
 )
-def test_moments_far_ahead_are_told(value: Any, expected: bool) -> None:
-    assert cursors.ahead(value, _NOW) is expected
+def test_moments_ahead_of_the_clock_are_told(value: str, expected: bool) -> None:
+    assert Clock(_NOW, timedelta(hours=12)).ahead(value) is expected
+
+
+def followed(*columns: Any, now: datetime = _NOW, zones: bool = False) -> Progress:
+    progress = Progress(SourceSpec(table="t", kind="sql", cursor="c"), "t", Clock(now), zones=zones)
+    for column in columns:
+        progress.add(column if isinstance(column, pa.Array) else pa.array(column))
+    return progress
+
+
+@pytest.mark.parametrize(
+    ("values", "greatest", "told"),
+    [
+        (["2026-11-20T10:00:00Z", "2026-11-21T05:00:00Z", None], "2026-11-20T10:00:00Z", "no c"),
+        (["2026-11-20", "2099-01-01", "unknown", "2026-11-19"], "2026-11-20", "that is no time"),
+        ([1_795_300_000, 4_000_000_000, 1_790_000_000], 1_790_000_000, "over a day in the future"),
+        ([1_000, 4_000_000_000, 2_000], 4_000_000_000, ""),
+        (["10", "9"], "9", ""),
+        ([datetime(2026, 11, 20), datetime(2099, 1, 1)], datetime(2026, 11, 20), "over a day in the future"),  # noqa: DTZ001
+        (
+            [datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, 1, tzinfo=UTC)],
+            datetime(2026, 11, 20, tzinfo=UTC),
+            "",
+        ),
+    ],
+)
+def test_a_position_never_passes_the_clock_of_its_source(values: list[Any], greatest: Any, told: str) -> None:
+    progress = followed(values)
+    assert progress.value is not None
+    assert progress.value.as_py() == greatest
+    assert told in " ".join(progress.notes())
+    assert bool(told) == bool(progress.notes())
+
+
+def test_texts_of_times_with_several_offsets_are_refused_or_compared_as_moments() -> None:
+    values = ["2026-01-05T10:00:00+00:00", "2026-01-05T09:30:00-05:00"]
+    with pytest.raises(ConfigurationError, match="several offsets from UTC"):
+        followed(values[:1], values[1:])
+    progress = followed(values, zones=True)
+    assert progress.value is not None
+    assert progress.value.as_py() == values[1]
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])

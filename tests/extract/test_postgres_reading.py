@@ -155,9 +155,9 @@ def test_a_cursor_of_every_useful_type_resumes_at_its_last_value_and_no_other(
     assert len(first.rows or []) == 4
     assert {name: first.position[name] for name in position} == position
     again = take(database, cursor="c", position=first.position)
-    assert [row["id"] for row in again.rows or []] == [2]
+    assert [row["id"] for row in again.rows or []] == [2, 9]
     assert again.position == first.position
-    assert again.notes == ("1 rows of t have no c; such rows are read only by the first load",)
+    assert "1 rows of t have no c; such rows are read by each load" in again.notes[-1]
     assert len(take(database, cursor="c", write=WriteMode.REPLACE, position=first.position).rows or []) == 4
 
 

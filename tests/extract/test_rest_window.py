@@ -128,7 +128,7 @@ def test_the_first_reading_asks_for_everything_and_keeps_the_greatest_value() ->
     assert found.asked == {}
     assert found.ids == [0, 1, 2, 3]
     assert found.position == {"column": "at", "cursor": "2013-01-05T03:00:00+00:00", "cursor_type": "timestamptz"}
-    assert found.notes == ("1 rows of 'things' have no 'at'",)
+    assert found.notes[0].startswith("1 rows of 'things' have no at; such rows are read by each load")
 
 
 def test_the_next_reading_begins_at_the_boundary_again() -> None:
@@ -186,7 +186,7 @@ def test_a_value_in_the_far_future_does_not_move_the_position() -> None:
         found = since(at(known, far))
         assert found.position is not None
         assert found.position["cursor"][:10] == "2013-01-05"
-        assert "1 rows of 'things' have a 'at' more than a day in the future" in found.notes[0]
+        assert "1 rows of 'things' have a at over a day in the future" in found.notes[0]
 
 
 def test_numbers_as_text_are_refused_because_they_sort_wrongly() -> None:

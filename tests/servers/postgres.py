@@ -43,6 +43,7 @@ max_connections = 40
 timezone = 'America/New_York'
 jit = off
 logging_collector = off
+max_prepared_transactions = 4
 """
 _ACCESS = f"""
 host all {GUARDED} 127.0.0.1/32 scram-sha-256

@@ -18,7 +18,7 @@ from penstock.extract.port import Request
 from penstock.model.specs import WriteMode
 
 AHEAD = timedelta(days=1)
-"""A cursor value further than this in the future does not move the position: it would hide all rows to come."""
+"""A row that is dated further than this in the future is told of."""
 
 _ISO = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)"
@@ -82,6 +82,12 @@ def form_of(sample: Sequence[Any]) -> Form | None:
     return Form("iso", separator=min(separators, key="T ".index), zone=zone) if len(separators) == 1 else None
 
 
+def steers(request: Request) -> bool:
+    """Say whether a reading goes by its cursor: not one by interval, nor of a table that is replaced."""
+    source = request.source
+    return request.interval is None and source.cursor is not None and source.write is not WriteMode.REPLACE
+
+
 def resume(request: Request) -> Mapping[str, Any] | None:
     """Return the position to resume from; None where everything, or just an interval, is to be read.
 
@@ -89,7 +95,7 @@ def resume(request: Request) -> Mapping[str, Any] | None:
         ConfigurationError: If the position belongs to another cursor column.
     """
     source, position = request.source, request.position
-    if request.interval is not None or source.cursor is None or source.write is WriteMode.REPLACE or not position:
+    if not steers(request) or not position:
         return None
     if position.get("cursor") is None:
         return None
@@ -114,9 +120,12 @@ def behind(value: Any, cursor_type: str, lag: timedelta, table: str) -> Any:
     if not lag and (form is None or form.zone != "Z"):
         return value
     if isinstance(value, str):
-        at = _moment(value)
+        at = moment(value)
         if form is not None and at is not None:
-            moved = at - lag
+            try:
+                moved = at - lag
+            except OverflowError:
+                return ""
             if form.kind == "date":
                 return moved.date().isoformat()
             if cursor_type in ("timestamp", "timestamptz"):
@@ -131,14 +140,6 @@ def behind(value: Any, cursor_type: str, lag: timedelta, table: str) -> Any:
     raise ConfigurationError(
         f"The lag of {table} cannot be taken from its cursor: its values are no times", value=value, valid="no lag"
     )
-
-
-def ahead(value: Any, now: datetime) -> bool:
-    """Say whether a cursor value is a moment more than a day after ``now``."""
-    at = _moment(value)
-    if at is None:
-        return False
-    return (at if at.tzinfo else at.replace(tzinfo=UTC)) > now + AHEAD
 
 
 def greatest(values: Sequence[Any], column: str, table: str) -> Any:
@@ -156,7 +157,8 @@ def greatest(values: Sequence[Any], column: str, table: str) -> Any:
         ) from None
 
 
-def _moment(value: Any) -> datetime | None:
+def moment(value: Any) -> datetime | None:
+    """Return the moment that an ISO text or a count of seconds since 1970 stands for; None for all else."""
     if isinstance(value, str) and _ISO.fullmatch(value):
         try:
             return datetime.fromisoformat(value)

@@ -9,19 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursor_values, cursors, postgres_catalog
 from penstock.extract.port import ArrowBatch, Request, TableDescription
 from penstock.extract.postgres_connection import BEGIN, SETTINGS, address, snapshot, translated
+from penstock.extract.postgres_horizon import Horizon
+from penstock.extract.postgres_horizon import horizon as horizon_of
 from penstock.extract.postgres_types import Column, bound, columns, convert
-from penstock.model.specs import WriteMode
+from penstock.extract.progress import Clock, Progress, null_excluded, null_refused
+from penstock.model.specs import OnNullCursor
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
 
@@ -33,6 +35,11 @@ _CURSOR_KINDS = {
     "text": "text", "varchar": "text", "bpchar": "text", "name": "text", "uuid": "uuid",
 }  # fmt: skip
 _TIMES = ("date", "timestamp", "timestamptz")
+_CLOCK = """
+SELECT extract(epoch FROM now())::float8,
+       extract(epoch FROM (now() AT TIME ZONE reset_val) - (now() AT TIME ZONE 'UTC'))::float8
+FROM pg_settings WHERE name = 'TimeZone'
+"""
 
 
 class PostgresSource:
@@ -50,12 +57,13 @@ class PostgresSource:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is read: a relation for FROM, its columns, the condition (empty for none) and the source's clock."""
+    """What is read: a relation for FROM, its columns, the condition (empty for none), the clock and the horizon."""
 
     relation: str
     columns: tuple[Column, ...]
     where: str
-    now: datetime
+    clock: Clock
+    horizon: Horizon | None = None
 
     @property
     def statement(self) -> str:
@@ -69,8 +77,7 @@ class PostgresExtraction:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._notes: list[str] = []
-        self._greatest: pa.Scalar | None = None
-        self._held_back = 0
+        self._rows = 0
         self._open = ExitStack()
         try:
             with snapshot(request) as connection:
@@ -81,6 +88,7 @@ class PostgresExtraction:
         except BaseException:
             self.close()
             raise
+        self._progress = Progress(request.source, _named(request), self._plan.clock)
         self._schema = pa.schema(
             [
                 pa.field(column.name, column.target or field.type)
@@ -101,28 +109,24 @@ class PostgresExtraction:
             for raw in self._reader:
                 arrays = [convert(array, column) for array, column in zip(raw.columns, self._plan.columns, strict=True)]
                 batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
+                self._rows += batch.num_rows
                 self._advance(batch)
                 yield ArrowBatch(batch, origin)
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value read; see the port."""
-        if self._greatest is None:
+        column, top = str(self._request.source.cursor), self._progress.value
+        if not self._rows or (top is None and self._plan.horizon is None):
             return None
-        column = str(self._request.source.cursor)
         kind = _CURSOR_KINDS[next(item.base for item in self._plan.columns if item.name == column)]
         # A UUID was compared by its bytes, as PostgreSQL does.
-        value = str(UUID(bytes=self._greatest.as_py())) if kind == "uuid" else cursor_values.encode(self._greatest)
-        return {"column": column, "cursor": value, "cursor_type": kind}
+        value = None if top is None else str(UUID(bytes=top.as_py())) if kind == "uuid" else cursor_values.encode(top)
+        found = {"column": column, "cursor": value, "cursor_type": kind}
+        return found if self._plan.horizon is None else {**found, "horizon": self._plan.horizon.position()}
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        if not self._held_back:
-            return tuple(self._notes)
-        late = (
-            f"{self._held_back} rows of {_named(self._request)} have a {self._request.source.cursor} over a day in the "
-            "future; they were read, and will be read again, but do not move the cursor"
-        )
-        return (*self._notes, late)
+        return (*self._notes, *self._progress.notes())
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
@@ -156,17 +160,7 @@ class PostgresExtraction:
         column = batch.column(batch.schema.get_field_index(name))
         if isinstance(column, pa.ExtensionArray):
             column = column.storage.cast(pa.binary())
-        top = cursor_values.greatest(column)
-        if top is None:
-            return
-        if pa.types.is_temporal(column.type):
-            limit = cursor_values.decode((self._plan.now + cursors.AHEAD).isoformat(), column.type)
-            if pc.greater(top, limit).as_py():
-                kept = column.filter(pc.less_equal(column, limit))
-                self._held_back += len(column) - column.null_count - len(kept)
-                top = cursor_values.greatest(kept)
-        if top is not None and (self._greatest is None or pc.greater(top, self._greatest).as_py()):
-            self._greatest = top
+        self._progress.add(column)
 
 
 class _Planner:
@@ -185,13 +179,18 @@ class _Planner:
         for column in (source.cursor, source.interval, *source.key):
             if column is not None and column not in names:
                 raise unknown("column", column, names, where=_named(self._request))
-        where = self._condition(relation, {column.name: column for column in planned})
+        horizon = horizon_of(self._connection, relation, _named(self._request)) if source.horizon else None
+        where = self._condition(relation, {column.name: column for column in planned}, horizon)
         guarded = self._guarded(relation, planned, where)
         self._notes += [column.note for column in guarded if column.note]
-        (now,) = self._connection.execute("SELECT extract(epoch FROM now())::float8").fetchone()
-        return _Plan(relation, tuple(guarded), where, datetime.fromtimestamp(now, UTC))
+        return _Plan(relation, tuple(guarded), where, self._clock(), horizon)
 
-    def _condition(self, relation: str, planned: Mapping[str, Column]) -> str:
+    def _clock(self) -> Clock:
+        """Return the server's clock; times without a zone may be written in the zone that it gives to sessions."""
+        (seconds, ahead) = self._connection.execute(_CLOCK).fetchone()
+        return Clock(datetime.fromtimestamp(seconds, UTC), timedelta(seconds=ahead))
+
+    def _condition(self, relation: str, planned: Mapping[str, Column], horizon: Horizon | None) -> str:
         source, interval = self._request.source, self._request.interval
         if interval is not None:
             if source.interval is None:
@@ -202,7 +201,7 @@ class _Planner:
             quoted = identifier(source.interval)
             start, end = (self._moment(relation, planned[source.interval], at) for at in (interval.start, interval.end))
             return f" WHERE {quoted} >= {start} AND {quoted} < {end}"
-        if source.cursor is None or source.write is WriteMode.REPLACE:
+        if source.cursor is None or not cursors.steers(self._request):
             return ""
         column = planned[source.cursor]
         kind = _CURSOR_KINDS.get(column.base)
@@ -212,35 +211,63 @@ class _Planner:
                 value=column.spelt,
                 valid="a column of numbers, dates, times, texts or UUIDs",
             )
-        position = cursors.resume(self._request)
-        return "" if position is None else self._since(relation, column, kind, position)
+        quoted = identifier(column.name)
+        found = self._new(quoted, kind, horizon) if horizon is not None else self._since(column, kind)
+        without = self._without(relation, quoted)
+        both = " AND ".join(part for part in (found, without) if part)
+        return f" WHERE {both}" if both else ""
 
-    def _since(self, relation: str, column: Column, kind: str, position: Mapping[str, Any]) -> str:
-        source = self._request.source
+    def _new(self, quoted: str, kind: str, horizon: Horizon) -> str:
+        """Return the condition of rows that the last reading did not see; with a lag, of those not older than that."""
+        source, position = self._request.source, self._request.position
+        if not position:
+            return ""
+        unseen = horizon.since(position.get("horizon"))
+        if unseen.why:
+            self._notes.append(f"{_named(self._request)} is compared with what was landed: {unseen.why}")
+        found = unseen.recent
+        same = position.get("column") == source.cursor and position.get("cursor_type") == kind
+        if found and source.lag and same and position.get("cursor") is not None:
+            found = f"{self._bounded(quoted, kind, position['cursor'])} AND {found}"
+        return f"(({found}) OR {unseen.whole})" if unseen.whole else found
+
+    def _since(self, column: Column, kind: str) -> str:
+        source, position = self._request.source, cursors.resume(self._request)
+        if position is None:
+            return ""
         if position.get("cursor_type") != kind:
             raise ConfigurationError(
                 f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
                 value=column.spelt,
                 valid=f"{position.get('cursor_type')}, or a new table name, which is read from the start",
             )
-        quoted = identifier(column.name)
-        self._count_without_cursor(relation, quoted)
+        return self._bounded(identifier(column.name), kind, position["cursor"])
+
+    def _bounded(self, quoted: str, kind: str, value: Any) -> str:
+        """Return the condition of rows from a cursor value on, less the lag, and of rows that have none."""
+        source = self._request.source
         if kind in _TIMES:
             lag = f" - interval '{source.lag.total_seconds():.6f} seconds'" if source.lag else ""
-            return f" WHERE {quoted} >= {bound(position['cursor'], kind)}{lag}"
-        value = cursors.behind(position["cursor"], kind, source.lag, source.table)
-        compared = f'{quoted} COLLATE "C"' if kind == "text" else quoted
-        return f" WHERE {compared} >= {bound(value, kind)}"
+            since = f"{quoted} >= {bound(value, kind)}{lag}"
+        else:
+            value = cursors.behind(value, kind, source.lag, source.table)
+            compared = f'{quoted} COLLATE "C"' if kind == "text" else quoted
+            since = f"{compared} >= {bound(value, kind)}"
+        return f"({since} OR {quoted} IS NULL)" if source.on_null_cursor is OnNullCursor.INCLUDE else since
 
-    def _count_without_cursor(self, relation: str, quoted: str) -> None:
+    def _without(self, relation: str, quoted: str) -> str:
+        """Return the condition that leaves out rows without a cursor value, where the source says so."""
+        source = self._request.source
+        if source.on_null_cursor is OnNullCursor.INCLUDE:
+            return ""
         (without,) = self._connection.execute(
             f"SELECT count(*) FROM {relation} WHERE {quoted} IS NULL".encode()
         ).fetchone()
+        if without and source.on_null_cursor is OnNullCursor.RAISE:
+            raise null_refused(without, str(source.cursor), _named(self._request))
         if without:
-            self._notes.append(
-                f"{without} rows of {_named(self._request)} have no {self._request.source.cursor}; "
-                "such rows are read only by the first load"
-            )
+            self._notes.append(null_excluded(without, str(source.cursor), _named(self._request)))
+        return f"{quoted} IS NOT NULL"
 
     def _moment(self, relation: str, column: Column, at: datetime) -> str:
         naive = at.astimezone(UTC).replace(tzinfo=None).isoformat(sep=" ")

@@ -9,11 +9,11 @@ from itertools import chain, islice
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract import cursor_values, cursors, scoping
 from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.progress import Gate, Progress, encoded, local_clock
 from penstock.extract.python_rows import Columns
 from penstock.names import unknown
 
@@ -74,7 +74,8 @@ class PythonExtraction:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._notes: list[str] = []
-        self._greatest: pa.Scalar | None = None
+        self._progress = Progress(request.source, request.source.table, local_clock())
+        self._gate = Gate(request.source, request.source.table)
         data = request.source.data
         self._name = getattr(data, "__qualname__", type(data).__name__)
         self._handed = data
@@ -110,17 +111,11 @@ class PythonExtraction:
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value met; see the port."""
-        if self._greatest is None:
-            return None
-        return {
-            "column": self._request.source.cursor,
-            "cursor": cursor_values.encode(self._greatest),
-            "cursor_type": cursor_values.kind(self._greatest.type),
-        }
+        return encoded(self._progress, str(self._request.source.cursor))
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        return tuple(dict.fromkeys(self._notes))
+        return tuple(dict.fromkeys([*self._notes, *self._gate.notes(), *self._progress.notes()]))
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
@@ -151,18 +146,23 @@ class PythonExtraction:
                 )
             column = batch.column(self._place(batch, source.interval))
             return batch.filter(cursor_values.within(column, interval, source.table))
-        position = cursors.resume(self._request)
-        if position is None or "position" in self._takes or source.cursor is None:
+        if source.cursor is None or not cursors.steers(self._request):
             return batch
         column = batch.column(self._place(batch, source.cursor))
+        return batch.filter(self._gate.wanted(column, self._since(column)))
+
+    def _since(self, column: pa.Array) -> pa.Scalar | None:
+        """Return the least cursor value that is wanted; None for all, or where the function chose by itself."""
+        source, position = self._request.source, cursors.resume(self._request)
+        if position is None or "position" in self._takes or column.null_count == len(column):
+            return None
         if cursor_values.kind(column.type) != position.get("cursor_type"):
             raise ConfigurationError(
                 f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
                 value=str(column.type),
                 valid=str(position.get("cursor_type")),
             )
-        bound = cursor_values.earlier(cursor_values.decode(position["cursor"], column.type), source.lag, source.table)
-        return batch.filter(pc.greater_equal(column, bound))
+        return cursor_values.earlier(cursor_values.decode(position["cursor"], column.type), source.lag, source.table)
 
     def _place(self, batch: pa.RecordBatch, column: str) -> int:
         if column not in batch.schema.names:
@@ -170,20 +170,12 @@ class PythonExtraction:
         return int(batch.schema.get_field_index(column))
 
     def _advance(self, column: pa.Array) -> None:
-        if column.null_count == len(column):
-            return
-        if cursor_values.kind(column.type) is None:
+        if column.null_count < len(column) and cursor_values.kind(column.type) is None:
             raise ConfigurationError(
                 f"The cursor {self._request.source.cursor!r} of {self._request.source.table} has no useful order",
                 value=str(column.type),
             )
-        top = cursor_values.greatest(column)
-        if top is not None and (self._greatest is None or _exceeds(top, self._greatest)):
-            self._greatest = top
-
-
-def _exceeds(one: pa.Scalar, other: pa.Scalar) -> bool:
-    return bool(one.as_py() > other.as_py())
+        self._progress.add(column)
 
 
 def _is_function(data: Any) -> bool:

@@ -14,8 +14,9 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract import cursor_values, cursors, sqlite_files
+from penstock.extract import cursors, sqlite_files
 from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.progress import Progress, encoded, local_clock
 from penstock.extract.sqlite_plan import Planner, named
 from penstock.extract.sqlite_survey import CHUNK_ROWS, Chunk, held, survey
 from penstock.extract.sqlite_types import Declared, MisfitError, Rung, build, finish
@@ -59,8 +60,6 @@ class SqliteExtraction:
         self._request = request
         self._path = path
         self._notes: list[str] = []
-        self._greatest: Any = None
-        self._held_back = 0
         self._fetched = 0
         self._connection = sqlite_files.connect(path)
         try:
@@ -95,24 +94,11 @@ class SqliteExtraction:
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value read; see the port."""
-        if self._greatest is None:
-            return None
-        kinds = {str: "text", int: "integer", float: "real"}
-        return {
-            "column": self._request.source.cursor,
-            "cursor": self._greatest,
-            "cursor_type": kinds[type(self._greatest)],
-        }
+        return encoded(self._progress, str(self._request.source.cursor))
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        if not self._held_back:
-            return tuple(self._notes)
-        late = (
-            f"{self._held_back} rows of {named(self._request)} have a {self._request.source.cursor} over a day in the "
-            "future; they were read, and will be read again, but do not move the cursor"
-        )
-        return (*self._notes, late)
+        return (*self._notes, *self._progress.notes())
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
@@ -124,7 +110,8 @@ class SqliteExtraction:
     def _begin(self) -> None:
         self._connection.execute("BEGIN")
         self._query = Planner(self._request, self._connection, self._path, self._notes).plan()
-        self._now = sqlite_files.now(self._connection)
+        clock = local_clock(sqlite_files.now(self._connection))
+        self._progress = Progress(self._request.source, named(self._request), clock, zones=self._query.zones)
         columns = self._query.columns
         self._most_rows = max(1, _MOST_CELLS // max(1, len(columns)))
         self._rows_per_fetch = _FIRST_ROWS
@@ -188,7 +175,7 @@ class SqliteExtraction:
         except MisfitError as error:
             raise DataError(f"A value of {named(self._request)} changed its type while it was read") from error
         if self._cursor is not None:
-            self._advance(arrays[self._cursor], chunk[self._cursor])
+            self._advance(chunk[self._cursor])
         self._adapt(sum(array.nbytes for array in arrays) // len(chunk[0]))
         return arrays
 
@@ -197,23 +184,19 @@ class SqliteExtraction:
         arrays = [finish(array, rung) for array, rung in zip(whole, self._rungs, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
-    def _advance(self, array: pa.Array, values: Sequence[Any]) -> None:
+    def _advance(self, values: Sequence[Any]) -> None:
         """Keep the greatest cursor value, as SQLite holds it."""
         column, where = str(self._request.source.cursor), named(self._request)
-        plain = pa.types.is_string(array.type) or pa.types.is_int64(array.type) or pa.types.is_float64(array.type)
-        mixed = isinstance(self._rungs[self._cursor or 0], str)
-        if plain and not mixed:
-            found = cursor_values.greatest(array)
-            top = None if found is None else found.as_py()
-        else:
-            top = cursors.greatest(values, column, where)
-        if top is not None and cursors.ahead(top, self._now):
-            kept = [value for value in values if value is not None and not cursors.ahead(value, self._now)]
-            self._held_back += sum(value is not None for value in values) - len(kept)
-            top = cursors.greatest(kept, column, where)
-        if isinstance(top, bytes):
+        try:
+            array = pa.array(values)
+        except (pa.ArrowInvalid, pa.ArrowTypeError):
+            cursors.greatest(values, column, where)
+            raise
+        if pa.types.is_binary(array.type):
             raise ConfigurationError(f"The cursor {column!r} of {where} has no useful order", value="BLOB")
-        self._greatest = cursors.greatest((self._greatest, top), column, where)
+        if self._progress.value is not None and array.null_count < len(array):
+            cursors.greatest((self._progress.value.as_py(), next(v for v in values if v is not None)), column, where)
+        self._progress.add(array)
 
     def _note_surprises(self) -> None:
         for column, rung in zip(self._query.columns, self._rungs, strict=True):

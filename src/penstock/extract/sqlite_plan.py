@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract import cursors, sqlite_files
 from penstock.extract.port import Request
+from penstock.extract.progress import null_excluded, null_refused
 from penstock.extract.sqlite_types import Declared
-from penstock.model.specs import WriteMode
+from penstock.model.specs import OnNullCursor
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers
 
@@ -28,12 +30,14 @@ class Query:
         columns: Its columns.
         where: The condition; empty for none.
         values: The values bound in it.
+        zones: The cursor holds texts of times with offsets from UTC, compared as moments.
     """
 
     relation: str
     columns: tuple[Declared, ...]
     where: str
     values: tuple[Any, ...]
+    zones: bool = False
 
     def select(self, columns: Sequence[str] | None = None) -> str:
         """Return the statement for all columns or some."""
@@ -102,33 +106,55 @@ class Planner:
 
     def _since(self, query: Query) -> Query:
         source = self._request.source
-        if source.cursor is None or source.write is WriteMode.REPLACE:
+        if source.horizon:
+            raise ConfigurationError(
+                f"Source {source.table!r} has a horizon, and only tables of PostgreSQL have one",
+                value=str(self._path),
+                remedy="Drop horizon, and give it a lag as long as its longest transaction",
+            )
+        if source.cursor is None or not cursors.steers(self._request):
             return query
         sample = self._sample(query, source.cursor)
         self._warn_about_cursor(sample)
+        # A few texts that are no times do not make the others none.
+        times = [value for value in sample if isinstance(value, str) and cursors.moment(value) is not None]
+        form = cursors.form_of(times if 2 * len(times) > len(sample) else sample)
+        query = replace(query, zones=form is not None and form.zone == "offset")
         position = cursors.resume(self._request)
-        if position is None:
-            return query
-        value = position["cursor"]
+        wanted, values = ("", ()) if position is None else self._after(query, position, sample)
+        return replace(query, where=self._with_nulls(query, wanted), values=values)
+
+    def _after(self, query: Query, position: Mapping[str, Any], sample: Sequence[Any]) -> tuple[str, tuple[Any, ...]]:
+        source = self._request.source
+        value, quoted = position["cursor"], identifier(str(source.cursor))
         if sample and isinstance(value, str) != isinstance(next(iter(sample)), str):
             raise ConfigurationError(
                 f"The cursor {source.cursor!r} of {source.table} changed its type since it was last read",
                 value=value,
                 valid="values as before, or a new table name, which is read from the start",
             )
+        at = cursors.moment(value) if query.zones else None
+        if at is not None:
+            at = at if at.tzinfo else at.replace(tzinfo=UTC)
+            seconds = f"CAST(strftime('%s', {quoted}) AS INTEGER)"
+            # What is no time has no order among times, and is never passed.
+            wanted = f"({seconds} >= ? OR ({seconds} IS NULL AND {quoted} IS NOT NULL))"
+            return wanted, (int((at.timestamp() - source.lag.total_seconds()) // 1),)
         bound = cursors.behind(value, str(position.get("cursor_type", "text")), source.lag, source.table)
-        quoted = identifier(source.cursor)
-        self._count_without_cursor(query, quoted)
-        return replace(query, where=f" WHERE {quoted} >= ? COLLATE BINARY", values=(bound,))
+        return f"{quoted} >= ? COLLATE BINARY", (bound,)
 
-    def _count_without_cursor(self, query: Query, quoted: str) -> None:
+    def _with_nulls(self, query: Query, wanted: str) -> str:
+        """Return the condition with what the source says of rows without a cursor value."""
+        policy, quoted = self._request.source.on_null_cursor, identifier(str(self._request.source.cursor))
+        if policy is OnNullCursor.INCLUDE:
+            return f" WHERE ({wanted} OR {quoted} IS NULL)" if wanted else ""
         counted = self._connection.execute(f"SELECT count(*) FROM {query.relation} WHERE {quoted} IS NULL")
         (without,) = counted.fetchone()
+        if without and policy is OnNullCursor.RAISE:
+            raise null_refused(without, str(self._request.source.cursor), self._named)
         if without:
-            self._notes.append(
-                f"{without} rows of {self._named} have no {self._request.source.cursor}; "
-                "such rows are read only by the first load"
-            )
+            self._notes.append(null_excluded(without, str(self._request.source.cursor), self._named))
+        return f" WHERE {quoted} IS NOT NULL" + (f" AND {wanted}" if wanted else "")
 
     def _warn_about_cursor(self, sample: Sequence[Any]) -> None:
         texts = [value for value in sample if isinstance(value, str)]

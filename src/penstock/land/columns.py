@@ -104,6 +104,11 @@ class Columns:
         """Return the columns of the table after the load."""
         return (*self._prior.values(), *(_typed(column) for column in self._new.values()))
 
+    @property
+    def met(self) -> frozenset[str]:
+        """The columns that the source gave, by their names there; the others of the table are null in the new rows."""
+        return frozenset(self._met)
+
     def notes(self) -> tuple[str, ...]:
         """Return sentences about columns that appeared, vanished or were converted."""
         vanished = [name for name in self._prior if name not in self._met]

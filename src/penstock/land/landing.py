@@ -133,10 +133,11 @@ class _Attempt:
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source
-        known = tuple(self._table.reading(load.files) for load in self._spec.boundary if load.files)
-        if not parts or not known or source.cursor is None:
+        loads = tuple(load for load in self._spec.boundary if load.files)
+        if not parts or not loads or source.cursor is None:
             return parts
-        boundary = Boundary(known, self._columns.schema(), source.cursor, bool(source.key))
+        given = None if source.write is WriteMode.MERGE else self._columns.met
+        boundary = Boundary(loads, self._table.reading, self._columns.schema(), source.cursor, source.key, given)
         return without_known(self._connection, parts, boundary, self._folder)
 
     def _draft(self, parts: list[Part], extracted: int) -> Entry | None:

@@ -81,6 +81,8 @@ def _shape(spec: Loading) -> dict[str, Any]:
     shape: dict[str, Any] = {"write": spec.source.write.value, "prepare": spec.prepare}
     if spec.source.write is WriteMode.MERGE:
         shape |= {"key": spec.source.key, "cursor": spec.source.cursor}
+        if spec.source.horizon:
+            shape["landed"] = True
     return shape
 
 

@@ -1,7 +1,8 @@
 """Merging by key: the table is a function of the loads, whatever the order and grouping in which they are applied.
 
-Of all versions of a key in the live loads the one with the greatest order wins: (cursor, load, position); an unknown
-cursor (null, NaN) is the lowest. Its row was created when the earliest live load with the key was. Keys compare
+Of all versions of a key in the live loads the one with the greatest order wins: (cursor, load, position), or (load,
+cursor, position) where each load is known to show a later state of the source; an unknown cursor (null, NaN) is the
+lowest. Its row was created when the earliest live load with the key was. Keys compare
 null-safe; 0.0 and -0.0 are one key, NaN equals NaN, texts compare byte by byte.
 
 Rows are deleted and inserted: ``MERGE INTO`` and key indexes take over ten times as long on large tables.
@@ -38,6 +39,7 @@ class Merging:
         key: Its key columns.
         cursor: The cursor column; None where the order of landing decides.
         cursor_type: Its type.
+        landed: The order of landing goes before the cursor.
         nulls: True where a key of the new rows may be null (a null-safe join is slower).
     """
 
@@ -46,6 +48,7 @@ class Merging:
     key: tuple[str, ...]
     cursor: str | None = None
     cursor_type: str = ""
+    landed: bool = False
     nulls: bool = True
 
     def same_key(self, left: str, right: str) -> str:
@@ -62,10 +65,10 @@ class Merging:
         """Return what two values of ``_order`` are compared by: a known cursor is greater than an unknown one."""
         if self.cursor is None:
             return order
-        return (
-            f"{{'known': {order}.\"cursor\" IS NOT NULL, 'cursor': {order}.\"cursor\", "
-            f"'load': {order}.\"load\", 'position': {order}.\"position\"}}"
-        )
+        cursor = f"'known': {order}.\"cursor\" IS NOT NULL, 'cursor': {order}.\"cursor\""
+        load = f"'load': {order}.\"load\""
+        first = f"{load}, {cursor}" if self.landed else f"{cursor}, {load}"
+        return f"{{{first}, 'position': {order}.\"position\"}}"
 
     def _cursor(self, row: str) -> str:
         column = f"{row}.{identifier(self.cursor or '')}"

@@ -140,6 +140,7 @@ def _merging(change: Change, found: Sequence[Part], types: Mapping[str, str]) ->
         tuple(served(column) for column in source.key),
         cursor,
         "" if cursor is None else types[cursor.lower()],
+        source.horizon,
     )
 
 

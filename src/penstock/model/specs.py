@@ -36,6 +36,14 @@ class OnEmpty(StrEnum):
     REFUSE = "refuse"
 
 
+class OnNullCursor(StrEnum):
+    """What becomes of rows without a cursor value: read by each load, left out, or an error."""
+
+    INCLUDE = "include"
+    EXCLUDE = "exclude"
+    RAISE = "raise"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
     """One table to read.
@@ -49,6 +57,8 @@ class SourceSpec:
         key: The columns that name a row; needed for merge.
         cursor: The column that says how far was read; it also orders rows with an equal key.
         lag: How far behind the cursor reading starts again, for late rows.
+        on_null_cursor: What becomes of rows without a cursor value.
+        horizon: Read what was committed since the last reading by the transactions of the source, not by time.
         interval: The column by which the source is read interval by interval.
         on_empty: What an empty extraction does in write mode replace.
         personal: Column, or dotted path to a field within one, to how its values are protected before they reach a
@@ -64,6 +74,8 @@ class SourceSpec:
     key: tuple[str, ...] = ()
     cursor: str | None = None
     lag: timedelta = timedelta(0)
+    on_null_cursor: OnNullCursor = OnNullCursor.INCLUDE
+    horizon: bool = False
     interval: str | None = None
     on_empty: OnEmpty = OnEmpty.EMPTY
     personal: Mapping[str, str] = field(default_factory=dict)

@@ -71,6 +71,14 @@ class SourceLedger:
             return standing
         return [record for record in standing if _covers(record.entry, interval)]
 
+    def known(self) -> list[LoadRecord]:
+        """Return the loads whose rows do not land again when they are read again: live ones and discarded ones.
+
+        A person has said of a discarded load that its rows are not wanted; its last ones are read again all the same.
+        """
+        discarded = [record for record in self.records if record.verdict is Verdict.DISCARDED]
+        return sorted((*self.live(), *discarded), key=lambda record: record.entry.number)
+
     def position(self) -> Mapping[str, Any] | None:
         """Return where extraction resumes: the position of the newest accepted load that has one.
 

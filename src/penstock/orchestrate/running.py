@@ -21,7 +21,7 @@ from penstock.model.graph import graph, upstream
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
-from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
+from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
 from penstock.orchestrate import compacting, indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
@@ -315,12 +315,18 @@ def _begin(
             interval=task.interval,
             position=None if task.interval else known.position(),
             supersedes=task.supersedes,
-            boundary=tuple(record.entry for record in live) if task.source.cursor and not task.interval else (),
+            boundary=_boundary(task, known),
             current=live[-1].entry if live else None,
             tables=tables,
         )
         begun.append((task, pool.submit(bring, asked, context)))
     return begun
+
+
+def _boundary(task: _Task, known: SourceLedger) -> tuple[Entry, ...]:
+    if task.source.cursor is None or task.interval is not None or task.source.write is WriteMode.REPLACE:
+        return ()
+    return tuple(record.entry for record in known.known())
 
 
 def _harvest(running: Sequence[tuple[_Task, Future[Brought]]], context: RunContext) -> None:

@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract import cursor_values, cursors
+from penstock.extract import cursors
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
 from penstock.extract.port import ArrowBatch, Request, TableDescription
-from penstock.model.specs import WriteMode
+from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
+from penstock.model.specs import OnNullCursor
 from penstock.names import unknown
 
 _SAMPLE = 200
@@ -64,14 +64,13 @@ class DatabaseExtraction:
         self._request = request
         self._database = database
         self._notes: list[str] = []
-        self._greatest: pa.Scalar | None = None
-        self._held_back = 0
         try:
             with database.translated():
                 self._plan = _Planner(request, database, self._notes).plan()
         except BaseException:
             self.close()
             raise
+        self._progress = Progress(request.source, self._plan.relation.name, local_clock(self._plan.now))
         self._schema = pa.schema([pa.field(column.name, column.target) for column in self._plan.columns])
 
     @property
@@ -99,21 +98,13 @@ class DatabaseExtraction:
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value read; see the port."""
-        if self._greatest is None:
-            return None
         name = str(self._request.source.cursor)
-        kind = next(column.cursor for column in self._plan.columns if column.name == name)
-        return {"column": name, "cursor": cursor_values.encode(self._greatest), "cursor_type": kind}
+        kind = next((column.cursor for column in self._plan.columns if column.name == name), None)
+        return encoded(self._progress, name, kind)
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        if not self._held_back:
-            return tuple(self._notes)
-        late = (
-            f"{self._held_back} rows of {self._plan.relation.name} have a {self._request.source.cursor} over a day in "
-            "the future; they were read, and will be read again, but do not move the cursor"
-        )
-        return (*self._notes, late)
+        return (*self._notes, *self._progress.notes())
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
@@ -127,18 +118,7 @@ class DatabaseExtraction:
         name = self._request.source.cursor
         if name is None or self._request.interval is not None:
             return
-        column = batch.column(batch.schema.get_field_index(name))
-        top = cursor_values.greatest(column)
-        if top is None:
-            return
-        if pa.types.is_temporal(column.type):
-            limit = cursor_values.decode((self._plan.now + cursors.AHEAD).isoformat(), column.type)
-            if pc.greater(top, limit).as_py():
-                kept = column.filter(pc.less_equal(column, limit))
-                self._held_back += len(column) - column.null_count - len(kept)
-                top = cursor_values.greatest(kept)
-        if top is not None and (self._greatest is None or pc.greater(top, self._greatest).as_py()):
-            self._greatest = top
+        self._progress.add(batch.column(batch.schema.get_field_index(name)))
 
 
 class _Planner:
@@ -173,7 +153,13 @@ class _Planner:
             if column.cursor in _TIMES:
                 return f" WHERE {self._database.between(column, interval.start, interval.end)}"
             return self._written_moments(relation, column)
-        if source.cursor is None or source.write is WriteMode.REPLACE:
+        if source.horizon:
+            raise ConfigurationError(
+                f"Source {source.table!r} has a horizon, and only tables of PostgreSQL have one",
+                value=relation.name,
+                remedy="Drop horizon, and give it a lag as long as its longest transaction",
+            )
+        if source.cursor is None or not cursors.steers(self._request):
             return ""
         column = known[source.cursor]
         if column.cursor is None:
@@ -183,9 +169,9 @@ class _Planner:
                 valid="a column of numbers, dates, times or texts",
             )
         position = cursors.resume(self._request)
-        return "" if position is None else self._since(relation, column, position)
+        return self._with_nulls(relation, column, "" if position is None else self._since(column, position))
 
-    def _since(self, relation: Relation, column: DatabaseColumn, position: Mapping[str, Any]) -> str:
+    def _since(self, column: DatabaseColumn, position: Mapping[str, Any]) -> str:
         source = self._request.source
         if position.get("cursor_type") != column.cursor:
             raise ConfigurationError(
@@ -193,16 +179,22 @@ class _Planner:
                 value=column.spelt,
                 valid=f"{position.get('cursor_type')}, or a new table name, which is read from the start",
             )
-        quoted = self._database.identifier(column.name)
-        ((without,),) = self._database.ask(f"SELECT count(*) FROM {relation.sql} WHERE {quoted} IS NULL")
-        if without:
-            self._notes.append(
-                f"{without} rows of {relation.name} have no {source.cursor}; such rows are read only by the first load"
-            )
         value, lag = position["cursor"], source.lag
         if column.cursor not in _TIMES:
             value = cursors.behind(value, str(column.cursor), lag, source.table)
-        return f" WHERE {self._database.since(column, value, lag)}"
+        return self._database.since(column, value, lag)
+
+    def _with_nulls(self, relation: Relation, column: DatabaseColumn, wanted: str) -> str:
+        """Return the condition with what the source says of rows without a cursor value."""
+        policy, quoted = self._request.source.on_null_cursor, self._database.identifier(column.name)
+        if policy is OnNullCursor.INCLUDE:
+            return f" WHERE ({wanted} OR {quoted} IS NULL)" if wanted else ""
+        ((without,),) = self._database.ask(f"SELECT count(*) FROM {relation.sql} WHERE {quoted} IS NULL")
+        if without and policy is OnNullCursor.RAISE:
+            raise null_refused(int(without), column.name, relation.name)
+        if without:
+            self._notes.append(null_excluded(int(without), column.name, relation.name))
+        return f" WHERE {quoted} IS NOT NULL" + (f" AND {wanted}" if wanted else "")
 
     def _written_moments(self, relation: Relation, column: DatabaseColumn) -> str:
         """Return the condition of an interval for moments written as texts or numbers."""

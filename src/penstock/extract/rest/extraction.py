@@ -45,7 +45,7 @@ class RestExtraction:
         self._columns = Columns(options.types, options.times, self._tell)
         unit = options.interval.format if options.interval else options.since.format if options.since else "epoch"
         self._filter = RowFilter(request, unit)
-        self._greatest = Greatest(None if request.interval is not None else request.source.cursor, now)
+        self._greatest = Greatest(request, now)
         self._records = options.records
         self._threads: ThreadPoolExecutor | None = None
         self._read = 0
@@ -83,7 +83,7 @@ class RestExtraction:
                 f"{self._overlap.twice} keys of {table!r} came on two pages in a row: rows were added or moved "
                 "while it was read"
             )
-        return (*said, *self._greatest.notes(table))
+        return (*said, *self._greatest.notes())
 
     def commit(self) -> None:
         """Do nothing: a server is not told how far it was read."""

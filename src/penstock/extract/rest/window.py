@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursor_values, cursors
 from penstock.extract.port import Request
+from penstock.extract.progress import Gate, Progress, encoded, local_clock
 from penstock.extract.rest.options import RestOptions, TimeParameters
 from penstock.model.interval import Interval
 from penstock.names import unknown
@@ -80,6 +81,7 @@ class RowFilter:
         outside: Rows outside the interval.
         before: Rows before the cursor's position.
         undated: Rows without a value in the interval column.
+        gate: Chooses by the cursor.
     """
 
     request: Request
@@ -87,6 +89,10 @@ class RowFilter:
     outside: int = 0
     before: int = 0
     undated: int = 0
+    gate: Gate = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.gate = Gate(self.request.source, repr(self.request.source.table))
 
     def keep(self, table: pa.Table, *, where: str) -> pa.Table:
         """Return the rows that were asked for."""
@@ -94,7 +100,7 @@ class RowFilter:
         if interval is not None and column is not None:
             table = self._inside(table, column, interval, where)
         position, cursor = cursors.resume(self.request), self.request.source.cursor
-        if position is not None and cursor is not None:
+        if cursor is not None and cursors.steers(self.request):
             table = self._after(table, cursor, position, where)
         return table
 
@@ -108,7 +114,7 @@ class RowFilter:
             said.append(f"{self.undated} rows of {table!r} have no {self.request.source.interval!r}; left out")
         if self.before:
             said.append(f"{self.before} rows of {table!r} lay before the position that was asked for; left out")
-        return said
+        return [*said, *self.gate.notes()]
 
     def _inside(self, table: pa.Table, name: str, interval: Interval, where: str) -> pa.Table:
         column = _column(table, name, where)
@@ -123,10 +129,16 @@ class RowFilter:
         self.outside += len(table) - len(kept) - column.null_count
         return kept
 
-    def _after(self, table: pa.Table, name: str, position: Mapping[str, Any], where: str) -> pa.Table:
+    def _after(self, table: pa.Table, name: str, position: Mapping[str, Any] | None, where: str) -> pa.Table:
         column = _column(table, name, where)
-        if pa.types.is_null(column.type):
-            return table
+        begin = None if position is None or pa.types.is_null(column.type) else self._begin(column, position, where)
+        without = self.gate.without
+        kept = table.filter(self.gate.wanted(column, begin))
+        self.before += len(table) - len(kept) - (self.gate.without - without)
+        return kept
+
+    def _begin(self, column: Any, position: Mapping[str, Any], where: str) -> pa.Scalar:
+        name = self.request.source.cursor
         kinds = (cursor_values.kind(column.type), position.get("cursor_type"))
         if kinds[0] != kinds[1] and not all(kind in _NUMBERS for kind in kinds):
             raise ConfigurationError(
@@ -136,12 +148,9 @@ class RowFilter:
                 remedy=f"Declare it in types of source {self.request.source.table!r}",
             )
         try:
-            begin = _begin(self.request, position, column.type)
+            return _begin(self.request, position, column.type)
         except (pa.ArrowInvalid, pa.ArrowTypeError):
-            begin = _begin(self.request, position, pa.float64())
-        kept = table.filter(pc.fill_null(pc.greater_equal(column, begin), True))
-        self.before += len(table) - len(kept)
-        return kept
+            return _begin(self.request, position, pa.float64())
 
     def _bound(self, type_: pa.DataType, moment: datetime, name: str, where: str) -> Any:
         """Return a moment as a scalar comparable to a column; a date counts as its midnight."""
@@ -159,19 +168,16 @@ class RowFilter:
 
 
 class Greatest:
-    """The greatest value of the cursor so far; one that lies more than a day ahead does not count.
+    """The greatest value of the cursor so far, as far as it may move the position.
 
     Args:
-        name: The cursor column; None: there is none.
+        request: What is asked for; a reading by interval has no position.
         now: The present moment.
     """
 
-    def __init__(self, name: str | None, now: datetime) -> None:
-        self._name = name
-        self._now = now
-        self._value: pa.Scalar | None = None
-        self.missing = 0
-        self.ahead = 0
+    def __init__(self, request: Request, now: datetime) -> None:
+        self._name = None if request.interval is not None else request.source.cursor
+        self._progress = Progress(request.source, repr(request.source.table), local_clock(now))
 
     def add(self, table: pa.Table, *, where: str) -> None:
         """Look at further rows.
@@ -182,8 +188,8 @@ class Greatest:
         if self._name is None or len(table) == 0:
             return
         column = _column(table, self._name, where).combine_chunks()
-        self.missing += column.null_count
         if column.null_count == len(column):
+            self._progress.nulls += len(column)
             return
         if cursor_values.kind(column.type) is None:
             raise ConfigurationError(
@@ -194,48 +200,15 @@ class Greatest:
                 f"The cursor {self._name!r} of {where} holds numbers as text, which sort wrongly ('10' before '9')",
                 remedy=f'Declare its type: types = {{"{self._name}": "BIGINT"}}',
             )
-        self._raise(cursor_values.greatest(self._past(column)))
+        self._progress.add(column)
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the position; None where no row had a value."""
-        if self._name is None or self._value is None:
-            return None
-        return {
-            "column": self._name,
-            "cursor": cursor_values.encode(self._value),
-            "cursor_type": cursor_values.kind(self._value.type),
-        }
+        return None if self._name is None else encoded(self._progress, self._name)
 
-    def notes(self, table: str) -> list[str]:
+    def notes(self) -> list[str]:
         """Return what was met, as sentences."""
-        said = []
-        if self.missing:
-            said.append(f"{self.missing} rows of {table!r} have no {self._name!r}")
-        if self.ahead:
-            said.append(
-                f"{self.ahead} rows of {table!r} have a {self._name!r} more than a day in the future; "
-                "the position stays before it"
-            )
-        return said
-
-    def _past(self, column: pa.Array) -> pa.Array:
-        """Return the values that may move the position."""
-        if not (pa.types.is_timestamp(column.type) or pa.types.is_date(column.type)):
-            return column
-        horizon = self._now + cursors.AHEAD
-        if pa.types.is_date(column.type):
-            bound = pa.scalar(horizon.date(), column.type)
-        else:
-            bound = pa.scalar(horizon if column.type.tz else horizon.replace(tzinfo=None), column.type)
-        kept = column.filter(pc.less_equal(column, bound))
-        self.ahead += len(column) - column.null_count - len(kept)
-        return kept
-
-    def _raise(self, value: pa.Scalar | None) -> None:
-        if value is None:
-            return
-        if self._value is None or value.as_py() > self._value.as_py():
-            self._value = value
+        return self._progress.notes()
 
 
 def _interval(interval: Interval, how: TimeParameters) -> dict[str, Any]:
