@@ -18,6 +18,7 @@ from penstock.model.releases import Release
 from penstock.orchestrate import doctor
 from penstock.orchestrate.workspace import open_workspace
 from penstock.promote.versions import freeze
+from penstock.queries.relations import accepted
 from penstock.stores.lake import DeltaLake
 
 OWN = ("_load", "_created_at", "_updated_at", "_order")
@@ -97,13 +98,15 @@ def _lake(connection, root: Path) -> dict[str, Counter]:
         table = lake.table(name)
         if name.startswith("raw_"):
             loads, aside = _standing(table)
-            paths = [table.uri(file.path) for load in loads for file in load.files]
+            sets = [table.reading(load.files) for load in loads if load.files]
+            paths = [uri for part in sets for uri in (*part.uris, *(piece.uri for piece in part.moved))]
             found[f"{name} set aside"] = _rows(connection, _parquet([str(root / path) for path in aside]), aside=True)
             found[f"{name} seen by Delta"] = set(paths) <= {table.uri(f.path) for f in table.live()}
+            found[name] = _rows(connection, accepted(sets) if sets else None)
         else:
             paths = [table.uri(file.path) for file in freeze(table).version.files]
             assert paths == [table.uri(file.path) for file in table.live()]
-        found[name] = _rows(connection, _parquet(paths))
+            found[name] = _rows(connection, _parquet(paths))
     return found
 
 

@@ -53,6 +53,16 @@ def rollback(project, shop):
         project.rollback(reason="the prices were wrong")
 
 
+def small_files(project, shop):
+    """The day's files are written together, before the day is over."""
+    project.compact(open_too=True)
+
+
+def vacuum(project, shop):
+    """What the compaction and the releases have left over is deleted at once."""
+    project.vacuum("0s")
+
+
 def another_day(project, shop):
     shop.reach(6)
     return project.run(None, days("2026-01-06"))
@@ -74,6 +84,8 @@ CHAPTERS = (
     new_prices,
     third_release,
     rollback,
+    small_files,
+    vacuum,
     another_day,
     last_release,
     training_set,
