@@ -145,5 +145,6 @@ def test_landing_goes_on_beside_compaction_and_reading(tmp_path: Path) -> None:
     assert all(files[file].number == load for _, load, file, _ in rows)
     assert Counter(DeltaTable(root / "raw_t").to_pyarrow_table()["n"].to_pylist()) == produced
     assert len(table.live()) < 5
-    log = [json.loads(line) for path in (root / "raw_t/_delta_log").glob("*.json") for line in path.open()]
+    texts = [path.read_text() for path in (root / "raw_t/_delta_log").glob("*.json")]
+    log = [json.loads(line) for text in texts for line in text.splitlines()]
     assert all(not line["remove"]["dataChange"] for line in log if "remove" in line)
