@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from penstock.errors import PenstockError
+from penstock.model.figures import Figures
 from penstock.model.interval import Interval
 from penstock.model.specs import ConnectionSpec, SourceSpec
 
@@ -106,6 +107,32 @@ class Extraction(Protocol):
 
     def close(self) -> None:
         """Release connections and temporary files. Called always, also after a failure."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class SourceFigures:
+    """What a source says, by its own engine, of the rows it was asked for.
+
+    Attributes:
+        figures: The figures, by the names of the columns at the source.
+        snapshot: True where they are of the very moment that the rows were read at, and the rows are the same however
+            often they are asked for; a difference is then a fault, and the load is rejected.
+    """
+
+    figures: Figures
+    snapshot: bool
+
+
+@runtime_checkable
+class Figured(Protocol):
+    """What an ``Extraction`` is besides, whose source can count and sum by itself. Others need not have it."""
+
+    def figures(self) -> SourceFigures | None:
+        """Return the figures that ``source.reconcile`` asks for, or None; called once, when the rows are drained.
+
+        What goes wrong in it must not end the load: it is told by ``notes``.
+        """
         ...
 
 

@@ -17,13 +17,14 @@ import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursor_values, cursors, postgres_catalog
-from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.port import ArrowBatch, Request, SourceFigures, TableDescription
 from penstock.extract.postgres_connection import BEGIN, SETTINGS, address, snapshot, translated
+from penstock.extract.postgres_figures import Asked
 from penstock.extract.postgres_horizon import Horizon
 from penstock.extract.postgres_horizon import horizon as horizon_of
 from penstock.extract.postgres_types import Column, bound, columns, convert
 from penstock.extract.progress import Clock, Progress, null_excluded, null_refused
-from penstock.model.specs import OnNullCursor
+from penstock.model.specs import OnNullCursor, Reconcile
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
 
@@ -79,12 +80,17 @@ class PostgresExtraction:
         self._notes: list[str] = []
         self._rows = 0
         self._open = ExitStack()
+        self._asked: Asked | None = None
         try:
-            with snapshot(request) as connection:
+            with ExitStack() as planning:
+                connection = planning.enter_context(snapshot(request))
                 self._plan = _Planner(request, connection, self._notes).plan()
                 shared = connection.execute("SELECT pg_export_snapshot()").fetchone()
                 with translated(request):
                     self._reader = self._stream(str(shared[0]) if shared else "")
+                if request.source.reconcile is not Reconcile.OFF:
+                    read = (self._plan.relation, self._plan.where)
+                    self._asked = Asked(request, connection, self._plan.columns, read, planning.pop_all())
         except BaseException:
             self.close()
             raise
@@ -124,15 +130,22 @@ class PostgresExtraction:
         found = {"column": column, "cursor": value, "cursor_type": kind}
         return found if self._plan.horizon is None else {**found, "horizon": self._plan.horizon.position()}
 
+    def figures(self) -> SourceFigures | None:
+        """Return what the server says of the rows, which it counted while they came; see the port."""
+        return None if self._asked is None else self._asked.figures()
+
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        return (*self._notes, *self._progress.notes())
+        unanswered = () if self._asked is None else self._asked.notes()
+        return (*self._notes, *self._progress.notes(), *unanswered)
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
 
     def close(self) -> None:
-        """End the transaction and close the connection."""
+        """End the transactions and close the connections."""
+        if self._asked is not None:
+            self._asked.close()
         with suppress(Exception):
             self._open.close()
 

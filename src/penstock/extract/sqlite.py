@@ -14,12 +14,13 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract import cursors, sqlite_files
-from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract import cursors, sqlite_figures, sqlite_files
+from penstock.extract.port import ArrowBatch, Request, SourceFigures, TableDescription
 from penstock.extract.progress import Progress, encoded, local_clock
 from penstock.extract.sqlite_plan import Planner, named
 from penstock.extract.sqlite_survey import CHUNK_ROWS, Chunk, held, survey
 from penstock.extract.sqlite_types import Declared, MisfitError, Rung, build, finish
+from penstock.model.specs import Reconcile
 from penstock.names import unknown
 
 _FIRST_ROWS = 16
@@ -32,6 +33,7 @@ class SqliteSource:
     def open(self, request: Request) -> SqliteExtraction:
         """Begin a read transaction and settle the types; see the port."""
         path = sqlite_files.find(request)
+        sqlite_figures.refuse_hashes(request)
         with sqlite_files.translated(path, named(request)):
             try:
                 return SqliteExtraction(request, path)
@@ -95,6 +97,18 @@ class SqliteExtraction:
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value read; see the port."""
         return encoded(self._progress, str(self._request.source.cursor))
+
+    def figures(self) -> SourceFigures | None:
+        """Return what SQLite says of the rows, in the same transaction; see the port."""
+        if self._request.source.reconcile is Reconcile.OFF:
+            return None
+        plain = self._connection.text_factory is str
+        try:
+            return sqlite_figures.ask(self._connection, self._request, self._query, self._rungs, plain=plain)
+        except sqlite3.Error as error:
+            why = sqlite_files.explain(error, self._path, named(self._request))
+            self._notes.append(f"{self._request.source.table} could not be compared with its source: {why.what}")
+            return None
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""

@@ -19,8 +19,10 @@ from penstock.land.columns import Columns
 from penstock.land.content import content_of
 from penstock.land.intake import Intake
 from penstock.land.parts import Folder, Part, merged, renumber, settle
+from penstock.land.reconciling import Landed, kept, reconcile, wanted
 from penstock.model.entries import Column, Entry, EntryKind, Work
 from penstock.model.events import Advance
+from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
 from penstock.stores.parquet import without_values
@@ -109,7 +111,7 @@ class _Attempt:
 
     def run(self) -> LandReceipt:
         """Land; the files are kept only if the entry is committed."""
-        kept: Sequence[Part] = ()
+        committed: Sequence[Part] = ()
         entry = None
         try:
             intake = Intake(self._connection, self._folder, self._columns, self._number, self._ports.advance)
@@ -117,19 +119,35 @@ class _Attempt:
             if taken.rows:
                 self._columns.verify(self._spec.source)
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
+            landed = Landed(self._connection, self._spec.source, self._columns.schema())
+            compared = reconcile(landed, parts, self._ports.extraction, taken.rows) if wanted(landed.source) else None
             parts = self._new_rows(parts)
+            compared = kept(landed, parts, compared) if compared is not None else None
             notes = [*taken.notes, *self._columns.notes()]
             known = taken.rows - sum(part.written.rows for part in parts)
             if known:
                 notes.append(f"{self._table.name}: {known} rows were landed before and were left out")
+            if compared is not None and compared.differences and not compared.rejects:
+                notes.append(compared.sentence(self._table.name))
             draft = self._draft(parts, taken.rows)
             if draft is not None:
-                entry, kept = self._commit(draft, parts)
+                entry, committed = self._commit(replace(draft, reconciliation=compared), parts)
+            elif compared is not None:
+                self._refuse(compared)
         finally:
-            self._folder.clear(kept)
+            self._folder.clear(committed)
         notes += [*self._ports.extraction.notes(), *self._acknowledge()]
-        written = sum(part.written.bytes for part in kept)
+        written = sum(part.written.bytes for part in committed)
         return LandReceipt(table=self._table.name, entry=entry, rows=taken.rows, bytes=written, notes=tuple(notes))
+
+    def _refuse(self, compared: Reconciliation) -> None:
+        """Refuse a reading that brought nothing new and does not hold what its source says: it may have lost that."""
+        current = self._spec.current.reconciliation if self._spec.current else None
+        if compared.rejects and (current is None or current.differences != compared.differences):
+            raise DataError(
+                compared.sentence(self._table.name),
+                remedy="Run again; if it stays so, mend the source, or set reconcile to 'off' if that is meant",
+            )
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source

@@ -10,6 +10,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.load.failures import sentences
 from penstock.load.ledger import LoadLedger, text
 from penstock.load.modes import Change, append, merge_by_key, replace_all
+from penstock.load.reconciling import reconcile
 from penstock.load.session import clean, count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.model.receipts import LoadReceipt
@@ -42,13 +43,18 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
         settle = _newest if source.write is WriteMode.REPLACE else _settle
         new, dead = settle(ledger, loads)
         inserted = deleted = 0
+        reconciled = ""
         if new or dead:
-            inserted, deleted = _MODES[source.write](Change(spec, ports, ledger, new, dead))
+            change = Change(spec, ports, ledger, new, dead)
+            inserted, deleted = _MODES[source.write](change)
+            reconciled = reconcile(change)
             clean(ports.transaction)
             ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
             ports.advance(inserted, _bytes(new))
         rows = count(ports.transaction, spec.table)
-        return LoadReceipt(table=spec.table, loads=_of(new), inserted=inserted, deleted=deleted, rows=rows)
+        return LoadReceipt(
+            table=spec.table, loads=_of(new), inserted=inserted, deleted=deleted, rows=rows, reconciled=reconciled
+        )
 
 
 def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[AcceptedLoad, ...]:

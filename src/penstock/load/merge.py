@@ -129,6 +129,23 @@ def merge(merging: Merging) -> tuple[int, int]:
     return int(inserted[0][0]), int(deleted[0][0])
 
 
+def winning() -> str:
+    """Return a relation with the rows that the last merge had to insert; it lasts until the session is cleaned."""
+    return (
+        f"(SELECT w.* FROM {_WINNERS} w LEFT JOIN {_MET} m ON m.load_number = w.{LOAD} AND m.place = w.{POSITION} "
+        "WHERE m.newer IS NOT false)"
+    )
+
+
+def tally(transaction: WarehouseTransaction) -> tuple[int, int, int]:
+    """Return what the last merge met: keys that its rows repeat, rows that lost, keys that the table has twice."""
+    ((repeated, lost, doubled),) = transaction.execute(
+        f"SELECT (SELECT count(*) FROM {_REPEATED}), count(*) FILTER (WHERE NOT newer), "
+        f"count(*) - count(DISTINCT {{'load': load_number, 'place': place}}) FROM {_MET}"
+    )
+    return int(repeated), int(lost), int(doubled)
+
+
 def _find_winners(merging: Merging) -> None:
     """Define ``_WINNERS``: one row per key, ``_order`` and ``_updated_at`` added."""
     execute = merging.transaction.execute

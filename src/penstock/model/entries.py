@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from penstock.model.figures import Reconciliation
 from penstock.model.interval import Interval
 
 
@@ -208,6 +209,7 @@ class Entry:
         content: Order-free hash of the rows, where it was taken.
         slices: Of a compaction: where the rows of each removed file stand now.
         compaction: The newest compaction before it, whatever its kind; None if there is none. Filled in by the commit.
+        reconciliation: Of a load, and of the verdict that the checks gave: the comparison with its source.
     """
 
     table: str
@@ -236,3 +238,4 @@ class Entry:
     content: str = ""
     slices: tuple[Slice, ...] = ()
     compaction: int | None = None
+    reconciliation: Reconciliation | None = None

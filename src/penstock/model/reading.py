@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
-from penstock.model.specs import OnEmpty, OnNullCursor, SourceSpec, WriteMode
+from penstock.model.specs import OnEmpty, OnNullCursor, Reconcile, SourceSpec, WriteMode
 from penstock.names import unknown
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -30,6 +30,8 @@ class Reading(TypedDict, total=False):
             row that was committed late is found whatever its cursor value. A lag bounds how far back is looked.
         interval: The column by which the source is read interval by interval of the pipeline's schedule.
         on_empty: For replace: ``empty`` the table when nothing comes, or ``refuse``.
+        reconcile: What is compared between source, raw zone and warehouse after every load: ``counts``, ``sums``,
+            ``hashes`` or ``off``.
     """
 
     write: str
@@ -40,6 +42,7 @@ class Reading(TypedDict, total=False):
     horizon: bool
     interval: str | None
     on_empty: str
+    reconcile: str
 
 
 def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpec:
@@ -64,6 +67,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         horizon=bool(reading.get("horizon", False)),
         interval=reading.get("interval"),
         on_empty=_choice(OnEmpty, reading.get("on_empty", "empty"), f"on_empty of source {spec.table!r}"),
+        reconcile=_choice(Reconcile, reading.get("reconcile", "counts"), f"reconcile of source {spec.table!r}"),
     )
     if found.write is WriteMode.MERGE and not found.key:
         raise ConfigurationError(

@@ -58,6 +58,7 @@ class LoadReceipt:
         inserted: Rows written.
         deleted: Rows taken out (replaced rows count in both).
         rows: Rows of the table afterwards.
+        reconciled: ``reconciled`` where the rows were compared with those of the raw zone; empty where they were not.
     """
 
     table: str
@@ -65,6 +66,7 @@ class LoadReceipt:
     inserted: int
     deleted: int
     rows: int
+    reconciled: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,6 +114,8 @@ class StepReceipt:
         fingerprint: Of a transform: code, parameters and inputs.
         notes: Sentences for the user.
         report: The checks, if it checked.
+        reconciled: How the comparison of source, raw zone and warehouse ended, in a word: ``reconciled``; ``counted``
+            where the source says nothing by itself; ``source changed``; ``differs``; empty where nothing was compared.
     """
 
     step: str
@@ -126,6 +130,7 @@ class StepReceipt:
     fingerprint: str = ""
     notes: tuple[str, ...] = ()
     report: CheckReport | None = None
+    reconciled: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

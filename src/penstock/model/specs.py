@@ -29,6 +29,15 @@ class Severity(StrEnum):
     ERROR = "error"
 
 
+class Reconcile(StrEnum):
+    """What is compared between source, raw zone and warehouse after every load."""
+
+    OFF = "off"
+    COUNTS = "counts"
+    SUMS = "sums"
+    HASHES = "hashes"
+
+
 class OnEmpty(StrEnum):
     """What an empty extraction does to a table in write mode replace."""
 
@@ -63,6 +72,7 @@ class SourceSpec:
         on_empty: What an empty extraction does in write mode replace.
         personal: Column, or dotted path to a field within one, to how its values are protected before they reach a
             disk: ``tokenise``, ``encrypt``, ``mask`` or ``null``; see ``privacy/``.
+        reconcile: What is compared between source, raw zone and warehouse.
         data: The object or callable of kind ``python``.
     """
 
@@ -79,7 +89,17 @@ class SourceSpec:
     interval: str | None = None
     on_empty: OnEmpty = OnEmpty.EMPTY
     personal: Mapping[str, str] = field(default_factory=dict)
+    reconcile: Reconcile = Reconcile.COUNTS
     data: Any = field(default=None, compare=False)
+
+    @property
+    def ends(self) -> tuple[str, ...]:
+        """Return the columns whose least and greatest value tell which rows were read: the key, or the cursor."""
+        return self.key or ((self.cursor,) if self.cursor else ())
+
+    def is_personal(self, column: str) -> bool:
+        """Say whether a column, or a field within it, was said to be personal."""
+        return any(path == column or path.startswith(f"{column}.") for path in self.personal)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

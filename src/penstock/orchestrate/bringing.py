@@ -141,8 +141,11 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
             ),
         )
-    verdict = Verdict.REJECTED if found.report.rejects else Verdict.ACCEPTED
-    return judge(load, verdict, context, found=found)
+    compared = load.reconciliation
+    lost = compared is not None and compared.rejects
+    verdict = Verdict.REJECTED if found.report.rejects or lost else Verdict.ACCEPTED
+    reason = compared.sentence(load.table) if compared is not None and lost else ""
+    return judge(load, verdict, context, found=found, reason=reason)
 
 
 def judge(
@@ -166,6 +169,7 @@ def judge(
             quarantine=found.quarantine if found else None,
             profile=found.profile if found else {},
             schema=load.schema,
+            reconciliation=load.reconciliation,
         )
         try:
             committed = table.commit(entry)
@@ -195,6 +199,7 @@ def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceip
         quarantined=report.quarantined if report else 0,
         seconds=seconds,
         number=load.number,
-        notes=tuple(reasons),
+        notes=tuple([verdict.reason, *reasons] if rejected and verdict.reason else reasons),
         report=report,
+        reconciled=load.reconciliation.word if load.reconciliation else "",
     )

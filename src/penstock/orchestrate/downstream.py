@@ -174,6 +174,7 @@ def _apply_source(
                 rows=receipt.inserted,
                 seconds=time.monotonic() - begun,
                 number=max(receipt.loads),
+                reconciled=receipt.reconciled,
             )
         )
 

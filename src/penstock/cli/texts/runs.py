@@ -169,6 +169,11 @@ def _states(steps: Sequence[StepReceipt]) -> list[str]:
 def _checks(steps: Sequence[StepReceipt]) -> str:
     passed = sum(len(step.report.passed) for step in steps if step.report)
     failed = sum(len(step.report.failures) for step in steps if step.report)
-    if not passed and not failed:
-        return ""
-    return f"{passed} passed" + (f", {failed} failed" if failed else "")
+    parts = [f"{passed} passed"] if passed or failed else []
+    parts += [f"{failed} failed"] if failed else []
+    words: dict[str, int] = {}
+    for step in steps:
+        if step.reconciled:
+            words[step.reconciled] = words.get(step.reconciled, 0) + 1
+    parts += list(words) if len(words) == 1 else [f"{number} {word}" for word, number in words.items()]
+    return ", ".join(parts)

@@ -37,10 +37,11 @@ def entries(listed: Sequence[Entry]) -> list[Block]:
                 size(sum(file.bytes for file in each.files)) if each.files else "",
                 _verdict(each),
                 _checks(each.report),
+                each.reconciliation.word if each.reconciliation and each.kind is EntryKind.LOAD else "",
                 each.run or "",
             )
         )
-    columns = (">number", "kind", "made (UTC)", "interval", ">rows", ">bytes", "verdict", "checks", "run")
+    columns = (">number", "kind", "made (UTC)", "interval", ">rows", ">bytes", "verdict", "checks", "reconciled", "run")
     return [table(columns, rows)]
 
 
