@@ -108,6 +108,10 @@ def test_a_warehouse_made_anew_from_compacted_and_vacuumed_files_is_the_same(fol
     assert done.freed == sum(size for _, size in done.removed) > 0
     assert len(parquet(folder, "data/staging/lake/raw_orders")) == 1
     assert not [path for path in (folder / "data/staging/lake/raw_orders").iterdir() if not any(path.iterdir())]
+    shop.rebuild()
+    again = warehouse(folder)
+    assert (again["raw_log"], again["totals"]) == (before["raw_log"], before["totals"])
+    assert [row[:4] for row in again["raw_orders"]] == [row[:4] for row in before["raw_orders"]]
     (folder / "data/staging/warehouse.duckdb").unlink()
     order(folder, 9)
     assert shop.run().state is State.DONE
