@@ -9,8 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+
+
+SOURCE_TYPE = "penstock.source_type"
+"""The key under which the metadata of Arrow and Delta fields name the type that a column has at its source."""
+TYPE = "penstock.type"
+"""The key under which the metadata of a Delta field names the DuckDB type that its stored form stands for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +55,7 @@ _STORAGE = {
     "TIMESTAMP_S": _cast("TIMESTAMP", "TIMESTAMP_S"),
     "TIMESTAMP_MS": _cast("TIMESTAMP", "TIMESTAMP_MS"),
     "TIMESTAMP_NS": Storage("BIGINT", "epoch_ns({})", "make_timestamp_ns({})"),
+    "TIMESTAMPTZ_NS": Storage("BIGINT", "epoch_ns({})", "timezone('UTC', make_timestamp_ns({}))"),
     "INTERVAL": Storage(
         "STRUCT(months INTEGER, days INTEGER, micros BIGINT)",
         "CASE WHEN {} IS NOT NULL THEN struct_pack("
@@ -82,16 +89,37 @@ NATIVE = frozenset(
 )
 """The plain types that Delta has, without the arguments of DECIMAL."""
 
-_CAST_ONLY = frozenset({"TIME", "TIMESTAMP_NS", "INTERVAL"})
+_CAST_ONLY = frozenset({"TIME", "TIMESTAMP_NS", "TIMESTAMPTZ_NS", "INTERVAL"})
 """Types whose stored form is reached by a function, which cannot be applied inside a nested value."""
+
+
+def landed(type_: str) -> str:
+    """Return the type that a DuckDB type is landed as: its own, but for those that no text could be restored to.
+
+    Enumerations are texts, wherever they stand. A type whose text loses what it is (VARIANT, UNION), or that cannot be
+    taken apart, is JSON as a whole.
+    """
+    try:
+        found = parse(type_)
+        made = _landed(found)
+    except ValueError:
+        return "JSON"
+    return type_ if made == found else spell(made)
+
+
+def _landed(type_: Type) -> Type:
+    if type_.name == "ENUM":
+        return Type("VARCHAR")
+    if type_.name == "VARIANT":
+        raise ValueError(type_.name)
+    return replace(type_, members=tuple((label, _landed(member)) for label, member in type_.members))
 
 
 @lru_cache(maxsize=1024)
 def storage(type_: str) -> Storage | None:
     """Return how a DuckDB type is stored, or None where Delta has it.
 
-    A nested type is stored with its members in stored form; a type that cannot be taken apart (UNION, VARIANT, a
-    struct without names) as text.
+    A nested type is stored with its members in stored form; a type that cannot be taken apart as text.
     """
     if type_.startswith("ENUM(") and type_.endswith(")"):
         return _cast("VARCHAR", "VARCHAR")
@@ -124,7 +152,8 @@ class Type:
 
     Attributes:
         name: ``LIST``, ``ARRAY``, ``STRUCT``, ``MAP``, or the plain name as ``DECIMAL``.
-        arguments: What stands in brackets after a plain name, as ``10,2``; the length of an ARRAY.
+        arguments: What stands in brackets after a plain name, as ``10,2``; the labels of an ENUM; the length of an
+            ARRAY.
         members: Of a STRUCT: name and type of each field; of a MAP: key and value; of a LIST or ARRAY: the element.
     """
 
@@ -157,6 +186,7 @@ def spell(type_: Type) -> str:
     return f"{type_.name}({type_.arguments})" if type_.arguments else type_.name
 
 
+_LABELS = re.compile(r"\(((?:\s*'(?:[^']|'')*'\s*,?)*)\)")
 _WORD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _PLAIN = re.compile(r'"NULL"|(?:TIMESTAMP|TIME) WITH TIME ZONE|[A-Za-z_][A-Za-z0-9_]*')
 _QUOTED = re.compile(r'"((?:[^"]|"")*)"')
@@ -202,12 +232,21 @@ def _head(text: str) -> tuple[Type, str]:
         if len(found.members) != 2:
             raise ValueError(text)
         return found, rest
-    if name in ("UNION", "ENUM"):
+    if name == "UNION":
         raise ValueError(text)
+    if name == "ENUM":
+        return _labels(rest)
     inside, closed, rest = rest[1:].partition(")")
     if not closed:
         raise ValueError(text)
     return Type(name, inside.replace(" ", "")), rest
+
+
+def _labels(rest: str) -> tuple[Type, str]:
+    match = _LABELS.match(rest)
+    if match is None:
+        raise ValueError(rest)
+    return Type("ENUM", match[1]), rest[match.end() :]
 
 
 def _members(rest: str, name: str, read: Callable[[str], tuple[str, Type, str]]) -> tuple[Type, str]:

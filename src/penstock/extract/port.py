@@ -81,6 +81,14 @@ class Scan:
 Batch = ArrowBatch | Scan
 
 
+def byte_size(data: pa.RecordBatch | pa.Table) -> int:
+    """Return about how many bytes rows hold in memory; of types that Arrow cannot measure, all that they refer to."""
+    try:
+        return int(data.nbytes)
+    except NotImplementedError:
+        return int(data.get_total_buffer_size())
+
+
 class Extraction(Protocol):
     """One reading of one table. Drain ``batches`` first, then ask for ``position``."""
 

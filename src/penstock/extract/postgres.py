@@ -27,6 +27,7 @@ from penstock.extract.progress import Clock, Progress, null_excluded, null_refus
 from penstock.model.specs import OnNullCursor, Reconcile
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
+from penstock.schema import SOURCE_TYPE
 
 _SAMPLE = 200
 _CURSOR_KINDS = {
@@ -97,7 +98,7 @@ class PostgresExtraction:
         self._progress = Progress(request.source, _named(request), self._plan.clock)
         self._schema = pa.schema(
             [
-                pa.field(column.name, column.target or field.type)
+                pa.field(column.name, column.target or field.type, metadata={SOURCE_TYPE: column.spelt})
                 for column, field in zip(self._plan.columns, self._reader.schema, strict=True)
             ]
         )

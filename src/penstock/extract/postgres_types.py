@@ -20,10 +20,13 @@ FREE = pa.decimal128(38, 9)
 _WHOLE_DIGITS = 18
 
 _DIRECT = {
-    "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "name", "char", "bytea", "uuid",
+    "bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "name", "bytea", "uuid", "jsonb",
 }  # fmt: skip
-_TEXT_WITHOUT_NOTE = {"json", "jsonb", "xml", "citext"}
-_LISTS = {"bool", "int2", "int4", "int8", "float4", "float8", "text", "varchar", "bpchar", "uuid"}
+_TEXT_WITHOUT_NOTE = {"xml", "citext", "char"}
+_HALF = r"\\u[dD][89a-fA-F][0-9a-fA-F]{2}"
+_PAIR = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+_LONE_SURROGATE = f"({{0}}::text ~ '{_HALF}' AND regexp_replace({{0}}::text, '{_PAIR}', '', 'g') ~ '{_HALF}')"
+"""Half of a pair of escapes, which ``json`` admits, and ``jsonb`` and readers of JSON do not."""
 _TIMES = {"date", "timestamp", "timestamptz"}
 _FAR = "290000-01-01"
 """Beyond this, microseconds since 1970 leave 64 bits."""
@@ -39,9 +42,16 @@ WITH RECURSIVE wanted AS (
     SELECT c.place, t.typbasetype, t.typtypmod, c.spelt
     FROM chain c JOIN pg_type t ON t.oid = c.type WHERE t.typtype = 'd'
 )
-SELECT c.place, c.spelt, t.typname, t.typtype::text, c.typmod, e.typname, e.typtype::text
+SELECT c.place, c.spelt, t.typname, t.typtype::text, c.typmod, e.typname, e.typtype, e.typmod
 FROM chain c JOIN pg_type t ON t.oid = c.type
-LEFT JOIN pg_type e ON e.oid = t.typelem AND t.typcategory = 'A' AND t.typelem <> 0
+LEFT JOIN LATERAL (
+    WITH RECURSIVE down AS (
+        SELECT t.typelem AS type, c.typmod WHERE t.typcategory = 'A' AND t.typelem <> 0
+        UNION ALL
+        SELECT d.typbasetype, d.typtypmod FROM down JOIN pg_type d ON d.oid = down.type WHERE d.typtype = 'd'
+    )
+    SELECT p.typname, p.typtype::text, down.typmod FROM down JOIN pg_type p ON p.oid = down.type WHERE p.typtype <> 'd'
+) e ON true
 WHERE t.typtype <> 'd' ORDER BY c.place
 """
 
@@ -74,15 +84,10 @@ class Column:
         """Return the column read as PostgreSQL's text, for a load with a value that its type cannot hold."""
         quoted = identifier(self.name)
         text = f"to_json({quoted})::text" if self.base.startswith("_") else f"{quoted}::text"
-        odd = _ODD.get(self.base, "values without an equal")
-        return replace(
-            self,
-            expression=text,
-            target=pa.string(),
-            scale=None,
-            guard="",
-            note=f"{self.name} ({self.spelt}) holds {odd}; it is read as text",
-        )
+        odd = _ODD.get(self.base, _ODD_LIST)
+        form = "JSON text" if self.base.startswith("_") else "text"
+        note = f"{self.name} ({self.spelt}) holds {odd}; it is read as {form}"
+        return replace(self, expression=text, target=pa.string(), scale=None, guard="", note=note)
 
 
 _ODD = {
@@ -92,7 +97,9 @@ _ODD = {
     "timestamptz": "infinity or a year past 290000",
     "time": "24:00",
     "interval": "a time of more than 285 years",
+    "json": "half of a surrogate pair",
 }
+_ODD_LIST = "several dimensions, subscripts that do not begin at 1, or values without an equal"
 
 
 def columns(connection: Any, found: list[tuple[str, int, int]]) -> list[Column]:
@@ -105,10 +112,11 @@ def columns(connection: Any, found: list[tuple[str, int, int]]) -> list[Column]:
     places = list(range(len(found)))
     rows = connection.execute(_LOOKUP, (places, [oid for _, oid, _ in found], [mod for _, _, mod in found])).fetchall()
     planned = []
-    for place, spelt, base, kind, typmod, element, element_kind in rows:
+    for place, spelt, base, kind, typmod, element, element_kind, element_modifier in rows:
         name = found[place][0]
         if element is not None and base.startswith("_"):
-            planned.append(_array(name, spelt, element, element_kind))
+            plain = Column(name, spelt, "_" + element, identifier(name))
+            planned.append(_array(plain, element_kind, element_modifier, cast=base != "_" + element))
         else:
             planned.append(_scalar(name, spelt, base, kind, typmod))
     return planned
@@ -143,6 +151,8 @@ def _scalar(name: str, spelt: str, base: str, kind: str, typmod: int) -> Column:
         return replace(plain, guard=f"abs(extract(hour FROM {quoted})) > {_FAR_HOURS}")
     if base == "oid":
         return replace(plain, expression=f"{quoted}::int8")
+    if base == "json":
+        return replace(plain, guard=_LONE_SURROGATE.replace("{0}", quoted))
     if base == "money":
         # Its text depends on the server's locale.
         return replace(plain, expression=f"{quoted}::numeric::text", target=FREE)
@@ -177,18 +187,59 @@ def _numeric(column: Column, typmod: int) -> Column:
     return replace(column, expression=f"{quoted}::text", target=target, guard=guard)
 
 
-def _array(name: str, spelt: str, element: str, kind: str) -> Column:
-    quoted = identifier(name)
+def _array(column: Column, kind: str, typmod: int, *, cast: bool) -> Column:
+    """Plan an array: a list of what its elements are read as, where the driver or a cast gives just that.
+
+    Args:
+        column: The array, named by its element's type beneath domains.
+        kind: The kind of the element's type.
+        typmod: The element's modifier.
+        cast: Whether the elements are of a domain.
+    """
+    quoted, element = column.expression, column.base[1:]
     shape = f"array_ndims({quoted}) > 1 OR array_lower({quoted}, 1) <> 1"
-    plain = Column(name, spelt, "_" + element, quoted, guard=f"({shape})")
-    if element in _LISTS:
+    plain = replace(column, guard=f"({shape})", expression=f"{quoted}::{element}[]" if cast else quoted)
+    if element in _DIRECT:
         return plain
-    if element in _TIMES:
-        far = "" if element == "date" else f" OR '{_FAR}' <= ANY ({quoted})"
-        times = f"'infinity' = ANY ({quoted}) OR '-infinity' = ANY ({quoted}){far}"
-        return replace(plain, guard=f"({shape} OR {times})")
-    note = "" if kind == "e" else f"{name} ({spelt}) is kept as a list of PostgreSQL's texts"
+    if element == "oid":
+        return replace(plain, expression=f"{quoted}::int8[]")
+    if element in ("numeric", "money"):
+        return _numbers(plain, shape, typmod)
+    odd = _ODD_ELEMENT.get(element)
+    if odd is not None:
+        found = f"EXISTS (SELECT FROM unnest({quoted}) AS e(e) WHERE {odd})"
+        return replace(plain, guard=f"({shape} OR {found})")
+    note = "" if kind == "e" else f"{column.name} ({column.spelt}) is kept as a list of PostgreSQL's texts"
     return replace(plain, expression=f"{quoted}::text[]", note=note)
+
+
+_ODD_ELEMENT = {
+    "date": "e IN ('infinity', '-infinity')",
+    "timestamp": f"e >= '{_FAR}' OR e = '-infinity'",
+    "timestamptz": f"e >= '{_FAR}' OR e = '-infinity'",
+    "time": "e = '24:00'",
+    "interval": f"abs(extract(hour FROM e)) > {_FAR_HOURS}",
+    "json": _LONE_SURROGATE.replace("{0}", "e"),
+}
+"""Conditions of an element ``e`` that no Arrow type holds."""
+
+
+def _numbers(column: Column, shape: str, typmod: int) -> Column:
+    """Plan an array of decimals; their texts are converted, since the driver gives no decimals."""
+    whole = identifier(column.name)
+    numbers = f"{whole}::numeric[]" if column.base == "_money" else whole
+    single = _numeric(replace(column, name="e", guard=""), typmod if column.base == "_numeric" else -1)
+    if single.target == pa.string():
+        return replace(column, expression=f"{numbers}::text[]", note=single.note.replace("e ", f"{column.name} ", 1))
+    odd = single.guard.replace('"e"', "e")
+    note = single.note.replace("e is", f"{column.name} is", 1) if column.base == "_numeric" else ""
+    return replace(
+        column,
+        expression=f"{numbers}::text[]",
+        target=pa.list_(single.target),
+        guard=f"({shape} OR EXISTS (SELECT FROM unnest({numbers}) AS e(e) WHERE {odd}))",
+        note=note,
+    )
 
 
 def _modifier(typmod: int) -> tuple[int, int]:

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract import cursor_values, cursors, scoping
-from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.port import ArrowBatch, Request, TableDescription, byte_size
 from penstock.extract.progress import Gate, Progress, encoded, local_clock
 from penstock.extract.python_rows import Columns
 from penstock.names import unknown
@@ -227,7 +227,7 @@ def _batches_of(data: Any, request: Request, notes: list[str]) -> Iterator[pa.Re
 
 
 def _sliced(table: pa.Table, request: Request) -> Iterator[pa.RecordBatch]:
-    width = max(1, table.nbytes // max(1, table.num_rows))
+    width = max(1, byte_size(table) // max(1, table.num_rows))
     yield from table.to_batches(max_chunksize=max(1, request.batch_bytes // width))
 
 
@@ -290,7 +290,7 @@ def _from_items(data: Iterable[Any], request: Request, notes: list[str]) -> Iter
             stranger = next(place for place, row in enumerate(rows) if not isinstance(row, Mapping))
             raise _no_row(request, rows[stranger], items.row - len(rows) + stranger + 1)
         batch = columns.batch(rows)
-        width = max(1, batch.nbytes // batch.num_rows)
+        width = max(1, byte_size(batch) // batch.num_rows)
         size = max(1, min(_MOST_ROWS, size * 4, request.batch_bytes // width))
         for note in columns.notes():
             if note not in notes:

@@ -22,6 +22,7 @@ from penstock.extract.sqlite_survey import CHUNK_ROWS, Chunk, held, survey
 from penstock.extract.sqlite_types import Declared, MisfitError, Rung, build, finish
 from penstock.model.specs import Reconcile
 from penstock.names import unknown
+from penstock.schema import SOURCE_TYPE
 
 _FIRST_ROWS = 16
 _MOST_CELLS = 1_048_576
@@ -134,7 +135,12 @@ class SqliteExtraction:
         self._rungs = held(columns, self._first) if exhausted else survey(self._connection, self._query)
         self._note_surprises()
         types = [pa.string() if isinstance(rung, str) else rung for rung in self._rungs]
-        self._schema = pa.schema([pa.field(column.name, type_) for column, type_ in zip(columns, types, strict=True)])
+        self._schema = pa.schema(
+            [
+                pa.field(column.name, type_, metadata={SOURCE_TYPE: column.type} if column.type else None)
+                for column, type_ in zip(columns, types, strict=True)
+            ]
+        )
         cursor = self._request.source.cursor if self._request.interval is None else None
         self._cursor = None if cursor is None else self._schema.get_field_index(cursor)
 

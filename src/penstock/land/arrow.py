@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import pyarrow as pa
 
 from penstock.errors import DataError
+from penstock.land.arrow_values import fitted, simple
+from penstock.schema import SOURCE_TYPE
 
 
 def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
@@ -16,13 +18,15 @@ def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
         DataError: A column's type, or a value of it, has no equal.
     """
     names = _distinct(batch.schema.names)
-    wanted = [_readable(field.type) for field in batch.schema]
-    if names == batch.schema.names and all(new is field.type for new, field in zip(wanted, batch.schema, strict=True)):
+    if names == batch.schema.names and all(simple(field.type) for field in batch.schema):
         return batch
-    columns = [
-        _cast(column, type_, name, table) for column, type_, name in zip(batch.columns, wanted, names, strict=True)
-    ]
+    columns = [_fitted(column, name, table) for column, name in zip(batch.columns, names, strict=True)]
     return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def empty(schema: pa.Schema) -> pa.RecordBatch:
+    """Return a batch of no rows; unlike Arrow's own way, also of nested extension types and unions."""
+    return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], names=schema.names)
 
 
 def united(schema: pa.Schema | None, other: pa.Schema, table: str) -> pa.Schema:
@@ -56,6 +60,30 @@ def chunk(batches: Sequence[pa.RecordBatch], schema: pa.Schema, table: str) -> p
         ]
         parts.append(pa.RecordBatch.from_arrays(columns, schema=schema))
     return pa.Table.from_batches(parts, schema)
+
+
+def source_types(schema: pa.Schema) -> dict[str, str]:
+    """Return each column's type at its source, where it is another than the one landed: as told, or Arrow's."""
+    found = {}
+    for field in schema:
+        told = (field.metadata or {}).get(SOURCE_TYPE.encode())
+        zoned = pa.types.is_timestamp(field.type) and field.type.tz not in (None, "UTC")
+        if told is not None:
+            found[field.name] = told.decode()
+        elif zoned or not (lasting(field.type) or pa.types.is_null(field.type)):
+            found[field.name] = str(field.type)
+    return found
+
+
+def undecided(schema: pa.Schema) -> frozenset[str]:
+    """Return the columns whose type in DuckDB only their values decide."""
+    return frozenset(field.name for field in schema if not simple(field.type))
+
+
+def decided(schema: pa.Schema, names: frozenset[str], first: pa.Schema) -> pa.Schema:
+    """Return a schema in which the named columns have the type of the first batch that came."""
+    came = {field.name: field for field in first}
+    return pa.schema([came.get(field.name, field) if field.name in names else field for field in schema])
 
 
 def lasting(type_: pa.DataType) -> bool:
@@ -101,16 +129,14 @@ def _distinct(names: list[str]) -> list[str]:
     return distinct
 
 
-def _readable(type_: pa.DataType) -> pa.DataType:
-    if pa.types.is_dictionary(type_) or pa.types.is_run_end_encoded(type_):
-        return _readable(type_.value_type)
-    if pa.types.is_float16(type_):
-        return pa.float32()
-    if pa.types.is_decimal256(type_):
-        return pa.decimal128(type_.precision, type_.scale) if type_.precision <= 38 else pa.string()
-    if pa.types.is_timestamp(type_) and type_.unit == "ns" and type_.tz is not None:
-        return pa.timestamp("us", type_.tz)
-    return type_
+def _fitted(column: pa.Array, name: str, table: str) -> pa.Array:
+    try:
+        return fitted(column)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError) as error:
+        raise DataError(
+            f"The column {name!r} of {table} holds a value that cannot be kept: it comes as {column.type}",
+            remedy="Cast it in the source's query, or round it there on purpose",
+        ) from error
 
 
 def _wider(known: pa.Field, field: pa.Field, table: str) -> pa.DataType:
@@ -118,7 +144,8 @@ def _wider(known: pa.Field, field: pa.Field, table: str) -> pa.DataType:
     if one.equals(other):
         return one
     if pa.types.is_timestamp(one) and pa.types.is_timestamp(other) and one.tz and other.tz:
-        return one if one.unit == other.unit else pa.timestamp("us", one.tz)
+        finest = "ns" if "ns" in (one.unit, other.unit) else "us"
+        return one if one.unit == other.unit else pa.timestamp(finest, one.tz)
     # Arrow would take texts for bytes, and round decimals to floats.
     clash = (_is_text(one) and _is_bytes(other)) or (_is_bytes(one) and _is_text(other))
     clash = clash or (pa.types.is_decimal(one) and pa.types.is_floating(other))

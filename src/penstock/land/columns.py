@@ -16,17 +16,18 @@ from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import LOAD, stored_names, unknown
 from penstock.queries.text import identifier, literal
-from penstock.schema import Type, parse, spell, storage, store
+from penstock.schema import Type, landed, parse, spell, storage, store
 from penstock.stores.parquet import LOSSY
 
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A column as it comes: its name at the source, its DuckDB type, and the SQL that gives it."""
+    """A column as it comes: its name at the source, its DuckDB type, the SQL that gives it, its type at the source."""
 
     name: str
     type: str
     expression: str
+    source_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,8 +166,9 @@ class Columns:
                 continue
             if name in fresh:
                 named = stored[name]
+                source = None if named == name else name
                 self._new[name] = _stored(
-                    Column(name=named, type=came.type, source_name=None if named == name else name)
+                    Column(name=named, type=came.type, source_name=source, source_type=came.source_type)
                 )
                 continue
             known = self._new[name]
@@ -185,6 +187,14 @@ class Columns:
             zeros = "; leading zeros may be lost where the source guessed its type" if came.type in NUMBERS else ""
             self._notes[said + zeros] = None
         return store(convert(came.expression, came.type, wanted, column.name, self._table), wanted)
+
+
+def incoming(name: str, type_: str, expression: str, source_type: str | None = None) -> Incoming:
+    """Return a column as it comes, in the type that it is landed as."""
+    kept = landed(type_)
+    if kept == type_:
+        return Incoming(name, type_, expression, source_type)
+    return Incoming(name, kept, f"CAST({expression} AS {kept})", source_type or type_)
 
 
 def convert(expression: str, type_: str, wanted: str, column: str, table: str) -> str:
@@ -243,8 +253,6 @@ def _unchanged(came: Incoming | None, column: Column) -> str | None:
 
 def _stored(column: Column) -> Column:
     how = storage(column.type)
-    if column.type.startswith("ENUM("):
-        return replace(column, type="VARCHAR", stored=None)
     return replace(column, stored=how.stored if how else None)
 
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import DataError, PenstockError
-from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan
+from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
-from penstock.land.columns import Columns, Incoming, Plan, sentences
+from penstock.land.columns import Columns, Plan, incoming, sentences
 from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
 from penstock.model.events import Advance
 from penstock.names import LOAD
@@ -62,13 +62,17 @@ class Intake:
         self._held_bytes = 0
         self._schema: pa.Schema | None = None
         self._plans: dict[pa.Schema, Plan] = {}
+        self._source_types: dict[str, str] = {}
+        self._open: frozenset[str] = frozenset()
         self._rows = 0
         self._notes: list[str] = []
 
     def drain(self, extraction: Extraction) -> Taken:
         """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller."""
         if extraction.schema is not None:
-            empty = pa.RecordBatch.from_pylist([], schema=extraction.schema)
+            self._source_types = arrow.source_types(extraction.schema)
+            self._open = arrow.undecided(extraction.schema)
+            empty = arrow.empty(extraction.schema)
             self._schema = arrow.plain(empty, self._folder.table.name).schema
         try:
             for batch in self._batches(extraction):
@@ -109,9 +113,10 @@ class Intake:
         uri, detail = batch.origin
         self._held.append((data, (uri, detail, rows)))
         self._held_rows += rows
-        self._held_bytes += data.nbytes
+        size = byte_size(data)
+        self._held_bytes += size
         self._rows += rows
-        self._advance(rows, data.nbytes)
+        self._advance(rows, size)
         if self._held_rows >= ROW_GROUP or self._held_bytes >= CHUNK_BYTES:
             self._flush()
 
@@ -120,6 +125,8 @@ class Intake:
             return
         table = self._folder.table.name
         schema = self._schema
+        if schema is not None and self._open:
+            schema, self._open = arrow.decided(schema, self._open, self._held[0][0].schema), frozenset()
         for batch, _ in self._held:
             schema = arrow.united(schema, batch.schema, table)
         whole = arrow.chunk([batch for batch, _ in self._held], schema, table)
@@ -144,14 +151,15 @@ class Intake:
         """Plan a schema; columns are known to DuckDB by their place, because it takes ``Id`` and ``ID`` for one."""
         found = self._plans.get(schema)
         if found is None:
-            empty = _placed(schema.empty_table())
+            empty = _placed(pa.Table.from_batches([arrow.empty(schema)]))
             with self._registered(empty):
                 described = self._described("SELECT * FROM penstock_chunk")
-            incoming = [
-                Incoming(name, type_, identifier(place))
-                for name, (place, type_) in zip(schema.names, described, strict=True)
-            ]
-            found = self._columns.plan(incoming)
+            found = self._columns.plan(
+                [
+                    incoming(name, type_, identifier(place), self._source_types.get(name))
+                    for name, (place, type_) in zip(schema.names, described, strict=True)
+                ]
+            )
             self._plans = {schema: found}
         return found
 
@@ -191,8 +199,9 @@ class Intake:
 
     def _scan(self, scan: Scan) -> None:
         described = self._described(scan.sql, scan.values, scan.explain)
-        incoming = [Incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
-        plan = self._columns.plan(incoming)
+        plan = self._columns.plan(
+            [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
+        )
         if scan.file_column is not None and len(scan.origins) != 1:
             self._stream(scan, plan)
         else:

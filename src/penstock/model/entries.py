@@ -47,6 +47,7 @@ class Column:
         personal: How the personal values in it were protected before they reached a disk: ``tokenise``, ``encrypt``,
             ``mask`` or ``null``; of single fields, as ``address.street: mask, email: tokenise``. None: nothing in it
             was said to be personal. No statistic and no value of a column with this mark is shown anywhere.
+        source_type: The type in the source, as the source spells it, where that says more than ``type``.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Column:
     stored: str | None = None
     source_name: str | None = None
     personal: str | None = None
+    source_type: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 
 from penstock.errors import DataError
 from penstock.model.entries import Column
-from penstock.schema import Type, parse
+from penstock.schema import SOURCE_TYPE, TYPE, Type, parse
 
 DeltaType = PrimitiveType | ArrayType | MapType | StructType
 
@@ -45,7 +45,9 @@ def delta_field(column: Column) -> Field:
         raise DataError(
             f"The column {column.name!r} has a stored type that a Delta table cannot hold", value=stored
         ) from None
-    metadata = {"penstock.type": column.type} if column.stored else {}
+    metadata = {TYPE: column.type} if column.stored else {}
+    if column.source_type is not None:
+        metadata[SOURCE_TYPE] = column.source_type
     if column.personal:
         metadata["penstock.personal"] = column.personal
     return Field(column.name, type_, metadata=metadata or None)

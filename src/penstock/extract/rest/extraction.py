@@ -12,7 +12,7 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract.http.address import below, parse_url, with_parameters
 from penstock.extract.http.client import HttpClient
-from penstock.extract.port import ArrowBatch, Request
+from penstock.extract.port import ArrowBatch, Request, byte_size
 from penstock.extract.rest.columns import Columns
 from penstock.extract.rest.document import Page, find_records, records_at
 from penstock.extract.rest.guards import LoopGuard, Overlap
@@ -189,7 +189,7 @@ class RestExtraction:
                     yield ArrowBatch(batch, (where, detail))
 
     def _rows_of_a_batch(self, table: pa.Table) -> int:
-        size: int = max(table.nbytes, 1)
+        size: int = max(byte_size(table), 1)
         return max(1, len(table) * self._request.batch_bytes // size)
 
     def _tell(self, sentence: str) -> None:
