@@ -12,7 +12,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-
 SOURCE_TYPE = "penstock.source_type"
 """The key under which the metadata of Arrow and Delta fields name the type that a column has at its source."""
 TYPE = "penstock.type"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from postgres_cases import BEFORE, CASES
 from types_way import Arrived, bring, declared, rows

@@ -179,7 +179,8 @@ def _as_duckdb(stored: str) -> str:
     if text.startswith(("struct<", "map<")):
         kind, _, inside = text.removesuffix(">").partition("<")
         parts = [part.partition(": ") if kind == "struct" else ("", "", part) for part in inside.split(", ")]
-        return f"{kind.upper()}({', '.join(f'{name} {_as_duckdb(type_)}'.strip() for name, _, type_ in parts)})"
+        members = (f"{name} {_as_duckdb(type_)}".strip() for name, _, type_ in parts)
+        return f"{kind.upper()}({', '.join(members)}){dimensions}"
     return (text.upper() if text.startswith("decimal") else _NATIVE[text]) + dimensions
 
 

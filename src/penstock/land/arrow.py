@@ -70,7 +70,7 @@ def source_types(schema: pa.Schema) -> dict[str, str]:
         zoned = pa.types.is_timestamp(field.type) and field.type.tz not in (None, "UTC")
         if told is not None:
             found[field.name] = told.decode()
-        elif zoned or not (lasting(field.type) or pa.types.is_null(field.type)):
+        elif zoned or not (simple(field.type) and (lasting(field.type) or pa.types.is_null(field.type))):
             found[field.name] = str(field.type)
     return found
 
