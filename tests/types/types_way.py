@@ -200,5 +200,6 @@ def page_table(cases: Sequence[Case]) -> str:
     for key, group in groupby(cases, key=lambda case: (case.arrow, case.stored, case.warehouse, case.lost)):
         named = list(dict.fromkeys(f"`{case.type}`" + (f" ({case.label})" if case.label else "") for case in group))
         arrow, stored, warehouse, lost = key
-        lines.append(f"| {', '.join(named)} | `{arrow}` | `{stored}` | `{warehouse}` | {lost or 'nothing'} |")
+        told = f"`{arrow}`" if arrow else "—"
+        lines.append(f"| {', '.join(named)} | {told} | `{stored}` | `{warehouse}` | {lost or 'nothing'} |")
     return "\n".join(lines)

@@ -13,9 +13,11 @@ import duckdb
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
 from penstock.extract import file_csv, file_documents
 from penstock.extract.file_listing import Content, File
+from penstock.extract.file_parquet import ArrowFiles, needs_arrow
 from penstock.extract.port import Request, Scan
 from penstock.stores.engine import LocalEngine
 
+_BY_ARROW = ("parquet", "by Arrow")
 FILE_COLUMN = "_penstock_source_file"
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _EXPECTED = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
@@ -30,7 +32,7 @@ _JSON_PLACE = re.compile(
 
 def plan(
     request: Request, files: Sequence[tuple[File, Content]], engine: LocalEngine, notes: list[str]
-) -> list[tuple[list[File], Scan]]:
+) -> list[tuple[list[File], Scan | ArrowFiles]]:
     """Return the scans, each with its files in order; files without content are left out with a note.
 
     Raises:
@@ -44,10 +46,14 @@ def plan(
             notes.append(f"{file.key} is empty")
         else:
             alike.append((how, (file, content)))
-    scans = []
+    scans: list[tuple[list[File], Scan | ArrowFiles]] = []
     with engine.session() as session:
         for how, group in groupby(alike, key=lambda pair: pair[0]):
             members = [pair for _, pair in group]
+            details = [(file, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in members]
+            if how == _BY_ARROW:
+                scans.append(([file for file, _ in members], ArrowFiles(tuple(details))))
+                continue
             explain = partial(_explain, {file.path: file for file, _ in members})
             try:
                 sql = _query(session, members, how, request, notes)
@@ -55,7 +61,7 @@ def plan(
                 raise explain(error) from error
             if sql is None:
                 continue
-            origins = tuple((file.key, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in members)
+            origins = tuple((file.key, detail) for file, detail in details)
             scan = Scan(sql, origins=origins, file_column=FILE_COLUMN, explain=explain)
             scans.append(([file for file, _ in members], scan))
     return scans
@@ -66,7 +72,7 @@ def _likeness(file: File, content: Content, request: Request, notes: list[str]) 
     if file.format in ("csv", "tsv"):
         return file_csv.dialect(file, content, _csv_options(request), notes)
     if file.format == "parquet":
-        return ("parquet",)
+        return _BY_ARROW if needs_arrow(file) else ("parquet",)
     return None if content.bytes == 0 else (file.format, content.compression, file_documents.layout(file, content))
 
 

@@ -12,7 +12,7 @@ from penstock.errors import ConfigurationError
 from penstock.extract import file_csv
 from penstock.extract.file_listing import File, find, inspect, unchanged, verify
 from penstock.extract.file_plan import plan
-from penstock.extract.port import Request, Scan, TableDescription
+from penstock.extract.port import Batch, Request, Scan, TableDescription
 from penstock.model.specs import WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
@@ -91,10 +91,13 @@ class FilesExtraction:
                     f"{len(again)} files changed since they were read and are appended whole, as {again[0]}"
                 )
 
-    def batches(self) -> Iterator[Scan]:
-        """Yield a scan for each group of files; see the port."""
+    def batches(self) -> Iterator[Batch]:
+        """Yield a scan for each group of files, or the rows of those that DuckDB does not read; see the port."""
         for files, scan in self._scans:
-            yield scan
+            if isinstance(scan, Scan):
+                yield scan
+            else:
+                yield from scan.batches(self._request.batch_bytes)
             for file in files:
                 verify(file)
 

@@ -70,9 +70,16 @@ def source_types(schema: pa.Schema) -> dict[str, str]:
         zoned = pa.types.is_timestamp(field.type) and field.type.tz not in (None, "UTC")
         if told is not None:
             found[field.name] = told.decode()
-        elif zoned or not (simple(field.type) and (lasting(field.type) or pa.types.is_null(field.type))):
+        elif zoned or not (simple(field.type) and (lasting(field.type) or _open(field.type))):
             found[field.name] = str(field.type)
     return found
+
+
+def _open(type_: pa.DataType) -> bool:
+    """Say whether a type is still to come, because only nulls did."""
+    if pa.types.is_nested(type_):
+        return any(_open(type_.field(place).type) for place in range(type_.num_fields))
+    return bool(pa.types.is_null(type_))
 
 
 def undecided(schema: pa.Schema) -> frozenset[str]:

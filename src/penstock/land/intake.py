@@ -62,7 +62,7 @@ class Intake:
         self._held_bytes = 0
         self._schema: pa.Schema | None = None
         self._plans: dict[pa.Schema, Plan] = {}
-        self._source_types: dict[str, str] = {}
+        self._source_types: dict[str, str] | None = None
         self._open: frozenset[str] = frozenset()
         self._rows = 0
         self._notes: list[str] = []
@@ -104,6 +104,8 @@ class Intake:
 
     def _hold(self, batch: ArrowBatch) -> None:
         rows = batch.data.num_rows
+        if self._source_types is None:
+            self._source_types = arrow.source_types(batch.data.schema)
         if not rows:
             self._schema = arrow.united(
                 self._schema, arrow.plain(batch.data, self._folder.table.name).schema, self._folder.table.name
@@ -151,12 +153,13 @@ class Intake:
         """Plan a schema; columns are known to DuckDB by their place, because it takes ``Id`` and ``ID`` for one."""
         found = self._plans.get(schema)
         if found is None:
+            told = self._source_types or {}
             empty = _placed(pa.Table.from_batches([arrow.empty(schema)]))
             with self._registered(empty):
                 described = self._described("SELECT * FROM penstock_chunk")
             found = self._columns.plan(
                 [
-                    incoming(name, type_, identifier(place), self._source_types.get(name))
+                    incoming(name, type_, identifier(place), told.get(name))
                     for name, (place, type_) in zip(schema.names, described, strict=True)
                 ]
             )
