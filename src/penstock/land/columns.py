@@ -194,7 +194,9 @@ def incoming(name: str, type_: str, expression: str, source_type: str | None = N
     kept = landed(type_)
     if kept == type_:
         return Incoming(name, type_, expression, source_type)
-    return Incoming(name, kept, f"CAST({expression} AS {kept})", source_type or type_)
+    # The labels of an enumeration are data, and may be personal.
+    told = "ENUM" if "ENUM(" in type_ else type_
+    return Incoming(name, kept, f"CAST({expression} AS {kept})", source_type or told)
 
 
 def convert(expression: str, type_: str, wanted: str, column: str, table: str) -> str:
