@@ -338,7 +338,7 @@ def ingest(
         table: The table; the default is the name in the URI.
         raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.
         observer: Gets the events, for progress displays.
-        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``on_empty`` as in ``penstock.sources``.
+        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``horizon`` … as in ``penstock.sources``.
     """
     from penstock.orchestrate import ingesting
 

@@ -12,7 +12,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-PAGES = ["tutorial.md", "how-to.md", "how-to/keep-the-lake-small.md", "how-to/rebuild.md", "how-to/reconciliation.md"]
+PAGES = [
+    "tutorial.md",
+    "how-to.md",
+    "how-to/incremental.md",
+    "how-to/keep-the-lake-small.md",
+    "how-to/rebuild.md",
+    "how-to/reconciliation.md",
+]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
 

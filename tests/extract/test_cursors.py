@@ -119,7 +119,7 @@ def followed(*columns: Any, now: datetime = _NOW, zones: bool = False) -> Progre
         (["2026-11-20", "2099-01-01", "unknown", "2026-11-19"], "2026-11-20", "that is no time"),
         ([1_795_300_000, 4_000_000_000, 1_790_000_000], 1_790_000_000, "over a day in the future"),
         ([1_000, 4_000_000_000, 2_000], 4_000_000_000, ""),
-        (["10", "9"], "9", ""),
+        (["10", "9"], "9", "letter by letter"),
         ([datetime(2026, 11, 20), datetime(2099, 1, 1)], datetime(2026, 11, 20), "over a day in the future"),  # noqa: DTZ001
         (
             [datetime(2026, 11, 20, tzinfo=UTC), datetime(2026, 11, 21, 1, tzinfo=UTC)],

@@ -55,6 +55,12 @@ def scope(session: Session, uri: str, table: str | None) -> None:
 @click.option("--key", multiple=True, metavar="COLUMN", help="A column of the key; may be repeated.")
 @click.option("--cursor", metavar="COLUMN", help="The column that says how far was read.")
 @click.option("--lag", metavar="TIME", help="How far behind the cursor reading starts again, as 2h.")
+@click.option(
+    "--on-null-cursor",
+    type=click.Choice(["include", "exclude", "raise"]),
+    help="What becomes of rows without a cursor value.",
+)
+@click.option("--horizon", is_flag=True, help="PostgreSQL: find late commits by transactions instead of a lag.")
 @click.option("--on-empty", type=click.Choice(["empty", "refuse"]), help="What an empty source does to the table.")
 @click.option("--no-raw", is_flag=True, help="Keep no raw zone beside the warehouse.")
 def ingest(session: Session, uri: str, to: str, table: str | None, no_raw: bool, **reading: Any) -> int:

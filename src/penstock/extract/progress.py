@@ -73,6 +73,7 @@ class Progress:
         self._far = 0
         self._dated = False
         self._odd = 0
+        self._lengths: set[int] | None = set()
         self.value: pa.Scalar | None = None
         self.nulls = 0
 
@@ -102,6 +103,11 @@ class Progress:
             said.append(
                 f"{self._far} rows of {self._where} have a {self._column} over a day in the future; "
                 "they were read, and will be read again, but do not move the cursor"
+            )
+        if self._lengths is not None and len(self._lengths) > 1:
+            said.append(
+                f"The cursor {self._column} of {self._where} holds numbers as text, "
+                "compared letter by letter: '9' comes after '10'"
             )
         if self._odd:
             said.append(
@@ -145,6 +151,7 @@ class Progress:
         column = self._of_times(column.cast(pa.large_string()).drop_null())
         top = cursor_values.greatest(column)
         if top is None or not self._dated:
+            self._look_at_digits(column)
             return top
         self._look_at_zones(column)
         if not self._compare_moments and not self._clock.ahead(top.as_py()):
@@ -166,6 +173,11 @@ class Progress:
             return column
         self._odd += len(column) - found
         return column.filter(times)
+
+    def _look_at_digits(self, column: pa.Array) -> None:
+        if len(column) and self._lengths is not None:
+            numbers = pc.all(pc.match_substring_regex(column, r"^\d+$")).as_py()
+            self._lengths = self._lengths | set(pc.unique(pc.utf8_length(column)).to_pylist()) if numbers else None
 
     def _look_at_zones(self, column: pa.Array) -> None:
         if self._compare_moments:

@@ -115,7 +115,6 @@ class Planner:
         if source.cursor is None or not cursors.steers(self._request):
             return query
         sample = self._sample(query, source.cursor)
-        self._warn_about_cursor(sample)
         # A few texts that are no times do not make the others none.
         times = [value for value in sample if isinstance(value, str) and cursors.moment(value) is not None]
         form = cursors.form_of(times if 2 * len(times) > len(sample) else sample)
@@ -155,14 +154,6 @@ class Planner:
         if without:
             self._notes.append(null_excluded(without, str(self._request.source.cursor), self._named))
         return f" WHERE {quoted} IS NOT NULL" + (f" AND {wanted}" if wanted else "")
-
-    def _warn_about_cursor(self, sample: Sequence[Any]) -> None:
-        texts = [value for value in sample if isinstance(value, str)]
-        if texts and all(text.isdigit() for text in texts) and len({len(text) for text in texts}) > 1:
-            self._notes.append(
-                f"The cursor {self._request.source.cursor} of {self._named} holds numbers as text, "
-                "compared letter by letter: '9' comes after '10'"
-            )
 
     def _sample(self, query: Query, column: str) -> list[Any]:
         quoted = identifier(column)
