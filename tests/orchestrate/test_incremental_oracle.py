@@ -69,7 +69,8 @@ class History:
         self._number += 1
         # Values repeat, go back, lie ahead of the clock, and are missing.
         hours = self._chance.choice([None, *(-self._chance.randrange(0, 400) for _ in range(6)), 5])
-        with writer.transaction():  # a subtransaction once the first statement has begun the outer one
+        writer.execute("SELECT 1")  # begins the transaction that a later step ends; what follows is a subtransaction
+        with writer.transaction():
             if keys and self._chance.random() < 0.6:
                 key = self._chance.choice(keys)
                 writer.execute(
