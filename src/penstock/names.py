@@ -17,6 +17,8 @@ LOAD = "_load"
 ORDER = "_order"
 CREATED = "_created_at"
 UPDATED = "_updated_at"
+VALID_FROM = "_valid_from"
+VALID_TO = "_valid_to"
 INTERVAL = "_interval"
 """The partition column of a table that is rebuilt interval by interval."""
 RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL})

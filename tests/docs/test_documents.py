@@ -19,6 +19,7 @@ PAGES = [
     "how-to/keep-the-lake-small.md",
     "how-to/rebuild.md",
     "how-to/reconciliation.md",
+    "how-to/history-and-deletes.md",
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -11,9 +11,9 @@ import duckdb
 
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
-from penstock.model.entries import Column, DataFile, Entry, EntryKind
+from penstock.model.entries import Column, DataFile, Entry, EntryKind, Work
 from penstock.model.receipts import LoadReceipt
-from penstock.model.specs import SourceSpec, WriteMode
+from penstock.model.specs import Deletes, SourceSpec, WriteMode
 from penstock.names import stored_names
 from penstock.queries.relations import FileSet
 from penstock.queries.text import identifier
@@ -37,6 +37,7 @@ class FolderTable:
         self.root = root / name
         self.root.mkdir(parents=True, exist_ok=True)
         self.files: list[DataFile] = []
+        self.entries: dict[int, Entry] = {}
 
     def uri(self, path: str) -> str:
         found = self.root / path
@@ -52,6 +53,9 @@ class FolderTable:
     def live(self) -> tuple[DataFile, ...]:
         return tuple(self.files)
 
+    def entry(self, number: int) -> Entry:
+        return self.entries[number]
+
     def load(
         self,
         number: int,
@@ -60,9 +64,11 @@ class FolderTable:
         supersedes: Sequence[int] = (),
         quarantined: Sequence[tuple[int, int]] = (),
         values: Sequence[object] = (),
+        at: datetime | None = None,
+        snapshot: bool = False,
     ) -> AcceptedLoad:
         """Land one query per file; ``quarantined`` are (file, row)."""
-        at = START + timedelta(hours=number)
+        at = at or START + timedelta(hours=number)
         connection = landing()
         files, schema = [], ()
         for index, query in enumerate([queries] if isinstance(queries, str) else queries):
@@ -94,33 +100,51 @@ class FolderTable:
             connection.execute(
                 f"COPY (SELECT * FROM (VALUES {rows}) q(_file, _row)) TO '{quarantine}' (FORMAT parquet)"
             )
-        return AcceptedLoad(
-            Entry(
-                table=self.name,
-                number=number,
-                previous=None,
-                kind=EntryKind.LOAD,
-                created_at=at,
-                files=tuple(file for file in files if file.rows),
-                schema=schema,
-                rows=sum(file.rows for file in files),
-                supersedes=tuple(supersedes),
-            ),
-            quarantine,
+        self.entries[number] = Entry(
+            table=self.name,
+            number=number,
+            previous=None,
+            kind=EntryKind.LOAD,
+            created_at=at,
+            files=tuple(file for file in files if file.rows),
+            schema=schema,
+            rows=sum(file.rows for file in files),
+            supersedes=tuple(supersedes),
+            work=Work(snapshot=snapshot),
         )
+        return AcceptedLoad(self.entries[number], quarantine)
 
 
-def source(write: WriteMode, key: tuple[str, ...] = (), cursor: str | None = None) -> SourceSpec:
-    return SourceSpec(table="t", kind="python", write=write, key=key, cursor=cursor)
+def source(
+    write: WriteMode,
+    key: tuple[str, ...] = (),
+    cursor: str | None = None,
+    deletes: Deletes | None = None,
+    forget_after: timedelta | None = None,
+) -> SourceSpec:
+    return SourceSpec(
+        table="t", kind="python", write=write, key=key, cursor=cursor, deletes=deletes, forget_after=forget_after
+    )
 
 
 def apply(
     transaction: WarehouseTransaction,
     lake: FolderTable,
-    spec: SourceSpec,
+    source_spec: SourceSpec,
     loads: Sequence[AcceptedLoad],
     live: Sequence[AcceptedLoad] | None = None,
     prepare: str | None = None,
+    *,
+    settled: bool = False,
+    superseded: frozenset[int] = frozenset(),
 ) -> LoadReceipt:
     ports = LoadPorts(transaction=transaction, lake_table=lake, live=None if live is None else lambda: live)
-    return apply_loads(Loading(source=spec, table=lake.name, loads=tuple(loads), prepare=prepare), ports)
+    spec = Loading(
+        source=source_spec,
+        table=lake.name,
+        loads=tuple(loads),
+        prepare=prepare,
+        settled=settled,
+        superseded=superseded,
+    )
+    return apply_loads(spec, ports)

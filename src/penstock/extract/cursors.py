@@ -15,7 +15,6 @@ from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.port import Request
-from penstock.model.specs import WriteMode
 
 AHEAD = timedelta(days=1)
 """A row that is dated further than this in the future is told of."""
@@ -83,9 +82,9 @@ def form_of(sample: Sequence[Any]) -> Form | None:
 
 
 def steers(request: Request) -> bool:
-    """Say whether a reading goes by its cursor: not one by interval, nor of a table that is replaced."""
+    """Say whether a reading goes by its cursor: not one by interval, nor of a source that is read whole."""
     source = request.source
-    return request.interval is None and source.cursor is not None and source.write is not WriteMode.REPLACE
+    return request.interval is None and source.cursor is not None and not source.whole
 
 
 def resume(request: Request) -> Mapping[str, Any] | None:

@@ -45,7 +45,7 @@ class FilesSource:
         by_content = source.options.get("compare") == "content"
         fresh = [file for file in files if not unchanged(file, former.get(file.key), by_content=by_content)]
         gone = sorted(set(former) - {file.key for file in files})
-        if source.write is WriteMode.REPLACE:
+        if source.whole:
             wanted = files if fresh or gone or not former else []
             if not fresh and not gone and former:
                 return None

@@ -129,6 +129,8 @@ class Columns:
         """
         met = {name.lower() for name in self._met}
         uses = [*((name, "key") for name in source.key), *([(source.cursor, "cursor")] if source.cursor else [])]
+        if source.deletes is not None and source.deletes.column is not None:
+            uses.append((source.deletes.column, "deletes"))
         for name, use in uses if met else ():
             if name.lower() in met:
                 continue

@@ -154,7 +154,7 @@ class _Attempt:
         loads = tuple(load for load in self._spec.boundary if load.files)
         if not parts or not loads or source.cursor is None:
             return parts
-        given = None if source.write is WriteMode.MERGE else self._columns.met
+        given = None if source.write in (WriteMode.MERGE, WriteMode.SCD2) else self._columns.met
         boundary = Boundary(loads, self._table.reading, self._columns.schema(), source.cursor, source.key, given)
         return without_known(self._connection, parts, boundary, self._folder)
 
@@ -162,14 +162,14 @@ class _Attempt:
         """Return the entry to commit, or None where there is nothing new to say."""
         spec, work = self._spec, self._spec.work
         rows = sum(part.written.rows for part in parts)
-        if not extracted and spec.source.write is WriteMode.REPLACE and spec.source.on_empty is OnEmpty.REFUSE:
+        if not extracted and spec.source.whole and spec.source.on_empty is OnEmpty.REFUSE:
             raise DataError(
                 f"The source of {spec.source.table} is empty, and its table would be emptied",
                 remedy="Mend the source, or set on_empty to 'empty' if that is meant",
             )
         position = self._ports.extraction.position()
         schema = self._columns.schema()
-        whole = spec.source.write is WriteMode.REPLACE or work.interval is not None
+        whole = spec.source.whole or work.interval is not None
         content = content_of(self._connection, [part.place for part in parts], schema) if whole else ""
         if whole:
             if self._unchanged(content):
@@ -186,7 +186,7 @@ class _Attempt:
             fence=spec.fence,
             schema=schema,
             rows=rows,
-            work=replace(work, position=position),
+            work=replace(work, position=position, snapshot=spec.source.by_snapshot),
             supersedes=spec.supersedes,
             content=content,
         )
@@ -194,6 +194,8 @@ class _Attempt:
     def _unchanged(self, content: str) -> bool:
         current = self._spec.current
         if current is None or not current.content or current.content != content:
+            return False
+        if self._spec.source.by_snapshot and not (current.work and current.work.snapshot):
             return False
         # Two empty intervals are equal in content, and yet two pieces of work.
         before = current.work.interval if current.work else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -40,7 +40,7 @@ class ServedColumn:
     source_name: str
 
 
-def served_names(columns: Sequence[Column], reserved: Iterable[str]) -> dict[str, str]:
+def served_names(columns: Sequence[Column], reserved: Sequence[str]) -> dict[str, str]:
     """Return stored name to warehouse name.
 
     The name in the source is given back where the warehouse can have it: not where it is empty, the name of a column
@@ -52,9 +52,14 @@ def served_names(columns: Sequence[Column], reserved: Iterable[str]) -> dict[str
     """
     taken = {name.lower() for name in reserved}
     taken |= {column.name.lower() for column in columns if column.source_name is None}
+    own = {name.lower() for name in reserved}
     found = {}
     for column in columns:
         wanted = column.name if column.source_name is None else column.source_name
+        if column.source_name is None and wanted.lower() in own:
+            found[column.name] = clear_of(wanted, taken)
+            taken.add(found[column.name].lower())
+            continue
         if column.source_name is not None:
             wanted = column.name if not wanted or wanted.lower() in taken else wanted
             taken.add(wanted.lower())
@@ -62,10 +67,17 @@ def served_names(columns: Sequence[Column], reserved: Iterable[str]) -> dict[str
     return found
 
 
+def clear_of(name: str, taken: Collection[str]) -> str:
+    """Return the name with ``__source`` put behind it as often as makes it another one than those taken."""
+    while name.lower() in taken:
+        name += "__source"
+    return name
+
+
 def served(schema: Sequence[Column], reserved: Iterable[str]) -> tuple[ServedColumn, ...]:
     """Return how the warehouse serves the columns of an entry's files, original types restored."""
     columns = [column for column in schema if column.name.lower() not in RESERVED]
-    names = served_names(columns, reserved)
+    names = served_names(columns, tuple(reserved))
     return tuple(
         ServedColumn(
             names[column.name],

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 SCHEMA = "_penstock"
@@ -53,6 +54,12 @@ class LoadLedger:
 
     def begin(self, shape: Mapping[str, Any] | str) -> None:
         """Forget everything of the table and record how it is written from now on."""
+        for (kind,) in self._transaction.execute(
+            "SELECT table_name FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? "
+            "AND ends_with(table_name, ?)",
+            [SCHEMA, f" {self._table}"],
+        ):
+            self._transaction.execute(f"DROP TABLE {SCHEMA}.{identifier(kind)}")
         for owned in (_LOADS, _SHAPES):
             self._transaction.execute(f"DELETE FROM {owned} WHERE table_name = ?", [self._table])
         self._transaction.execute(f"INSERT INTO {_SHAPES} VALUES (?, ?)", [self._table, text(shape)])

@@ -7,24 +7,25 @@ from datetime import datetime
 from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
+from penstock.load.change import Change, Effect
 from penstock.load.failures import sentences
 from penstock.load.ledger import LoadLedger, text
-from penstock.load.modes import Change, append, merge_by_key, replace_all
+from penstock.load.modes import MODES
 from penstock.load.reconciling import reconcile
 from penstock.load.session import clean, count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
+from penstock.model.codec import plain
 from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import WriteMode
 from penstock.queries.text import identifier
-
-_MODES = {WriteMode.APPEND: append, WriteMode.REPLACE: replace_all, WriteMode.MERGE: merge_by_key}
 
 
 def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
     """Apply loads to their table within an open transaction; what was applied before is passed over.
 
     After it the table is what its applied, not superseded loads make of it, whatever their order: all their rows
-    (append), the rows of the newest (replace), or for each key the row with the greatest ``_order`` (merge).
+    (append), the rows of the newest (replace), for each key the row with the greatest ``_order`` unless it means
+    deletion (merge), or all the states that a key had (scd2).
 
     Raises:
         ConfigurationError: A merge without a key; a key or cursor that is no column; a preparation that fails.
@@ -32,28 +33,35 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
             and manifest disagree.
     """
     source = spec.source
-    if source.write is WriteMode.MERGE and not source.key:
+    if source.write in (WriteMode.MERGE, WriteMode.SCD2) and not source.key:
+        how = "merged" if source.write is WriteMode.MERGE else "kept as a history"
         raise ConfigurationError(
-            f"Source {source.table!r} is merged but has no key",
+            f"Source {source.table!r} is {how} but has no key",
             remedy="Give it key=…, the columns that name a row, or another write mode",
         )
     with sentences(spec.table):
         ledger = LoadLedger(ports.transaction, spec.table)
         loads = _to_apply(spec, ports, ledger)
-        settle = _newest if source.write is WriteMode.REPLACE else _settle
-        new, dead = settle(ledger, loads)
-        inserted = deleted = 0
-        reconciled = ""
+        replacing = source.write is WriteMode.REPLACE
+        new, dead = _newest(ledger, loads) if replacing else _settle(ledger, loads, spec.superseded)
+        effect, reconciled = Effect(), ""
         if new or dead:
             change = Change(spec, ports, ledger, new, dead)
-            inserted, deleted = _MODES[source.write](change)
+            effect = MODES[source.write](change)
             reconciled = reconcile(change)
             clean(ports.transaction)
             ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
-            ports.advance(inserted, _bytes(new))
+            ports.advance(effect.inserted, _bytes(new))
         rows = count(ports.transaction, spec.table)
         return LoadReceipt(
-            table=spec.table, loads=_of(new), inserted=inserted, deleted=deleted, rows=rows, reconciled=reconciled
+            table=spec.table,
+            loads=_of(new),
+            inserted=effect.inserted,
+            deleted=effect.deleted,
+            rows=rows,
+            deletions=effect.deletions,
+            notes=effect.notes,
+            reconciled=reconciled,
         )
 
 
@@ -85,10 +93,12 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
 def _shape(spec: Loading) -> dict[str, Any]:
     """Return what makes another table of the same loads."""
     shape: dict[str, Any] = {"write": spec.source.write.value, "prepare": spec.prepare}
-    if spec.source.write is WriteMode.MERGE:
+    if spec.source.write in (WriteMode.MERGE, WriteMode.SCD2):
         shape |= {"key": spec.source.key, "cursor": spec.source.cursor}
         if spec.source.horizon:
             shape["landed"] = True
+    if spec.source.deletes is not None:
+        shape["deletes"] = plain(spec.source.deletes)
     return shape
 
 
@@ -101,9 +111,11 @@ def _newest(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[Ac
     return tuple(load for load in unknown if load.entry.number > newest)[-1:], {}
 
 
-def _settle(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
+def _settle(
+    ledger: LoadLedger, loads: Sequence[AcceptedLoad], gone: frozenset[int]
+) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
     """Record the loads; return those to apply, and number and moment of applied ones that are superseded now."""
-    superseded = {number for load in loads for number in load.entry.supersedes}
+    superseded = {number for load in loads for number in load.entry.supersedes} | gone
     known = ledger.known({load.entry.number for load in loads} | superseded)
     new = tuple(load for load in loads if load.entry.number not in known and load.entry.number not in superseded)
     changed = {number for number in superseded if number not in known or not known[number].superseded}

@@ -11,7 +11,7 @@ Rows are deleted and inserted: ``MERGE INTO`` and key indexes take over ten time
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from penstock.load.rows import POSITION
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
@@ -50,6 +50,10 @@ class Merging:
     cursor_type: str = ""
     landed: bool = False
     nulls: bool = True
+
+    def with_nulls(self, nulls: bool) -> Merging:
+        """Return it, told whether a key of the new rows may be null."""
+        return replace(self, nulls=nulls)
 
     def same_key(self, left: str, right: str) -> str:
         """Return the SQL that two rows have one key."""

@@ -10,11 +10,12 @@ from collections.abc import Mapping, Sequence
 
 from penstock import names
 from penstock.errors import DataError
+from penstock.load.change import Change, prepare
 from penstock.load.columns import served_names
+from penstock.load.deletes import means_deletion
 from penstock.load.merge import tally, winning
-from penstock.load.modes import Change
-from penstock.load.rows import RESERVED, parts, union
-from penstock.load.spec import AcceptedLoad
+from penstock.load.rows import parts, union
+from penstock.load.spec import RESERVED, AcceptedLoad
 from penstock.model.figures import Figures, compare, figures
 from penstock.model.specs import Reconcile, WriteMode
 from penstock.names import LOAD
@@ -27,11 +28,18 @@ _REMEDY = "The load was undone. Run again; if it stays so, see penstock doctor"
 def reconcile(change: Change) -> str:
     """Compare the rows of the new loads with those of the raw zone; return ``reconciled``, or nothing if not asked to.
 
+    Snapshots are compared one by one, each when it is taken, before it removes what it lacks.
+
     Raises:
         DataError: A row was lost, doubled or changed; the transaction must be rolled back.
     """
     execute, source = change.ports.transaction.execute, change.spec.source
     there = change.ports.transaction.columns(change.spec.table)
+    if source.write is WriteMode.SCD2:
+        # A row that says nothing new makes no version: there is nothing to compare it with.
+        return ""
+    if source.by_snapshot and not change.last:
+        return "reconciled" if source.reconcile is not Reconcile.OFF else ""
     if source.reconcile is Reconcile.OFF or not there or all(column.name in RESERVED for column in there):
         return ""
     if change.dead:
@@ -89,6 +97,10 @@ def _expected(change: Change, columns: Sequence[Measured]) -> dict[int, Figures]
         repeated, lost, doubled = tally(transaction)
         if doubled:
             raise DataError(f"{doubled} keys stood more than once in {spec.table}", remedy=_REMEDY)
+        if spec.source.deletes is not None and spec.source.deletes.column is not None:
+            prepared = prepare(change, change.new)
+            gone = means_deletion(change, prepared, "x") if prepared else "false"
+            return _grouped(change, columns, f"(SELECT * FROM {winning()} x WHERE NOT {gone})")
         if changed or repeated or lost:
             return _grouped(change, columns, winning())
     elif spec.prepare is not None:

@@ -9,16 +9,14 @@ from datetime import UTC, datetime
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.load.columns import UNKNOWN, ServedColumn, served, wider
+from penstock.load.columns import UNKNOWN, ServedColumn, clear_of, served, wider
 from penstock.load.session import lookup
-from penstock.load.spec import AcceptedLoad, LoadPorts
+from penstock.load.spec import RESERVED, AcceptedLoad, LoadPorts
 from penstock.model.entries import Column
-from penstock.names import CREATED, LOAD, ORDER, UPDATED
-from penstock.queries.relations import FILE, ROW, accepted
+from penstock.names import CREATED, LOAD
+from penstock.queries.relations import FILE, ROW, accepted, set_aside
 from penstock.queries.text import identifier, literal
 
-RESERVED = (LOAD, CREATED, UPDATED, ORDER)
-"""The columns that a warehouse table of a source has beside the source's own."""
 POSITION = "_penstock_position"
 """A row's place in its load, from 0."""
 
@@ -64,7 +62,12 @@ class Part:
 
 
 def parts(
-    loads: Sequence[AcceptedLoad], prepare: str | None, ports: LoadPorts, *, located: bool = True
+    loads: Sequence[AcceptedLoad],
+    prepare: str | None,
+    ports: LoadPorts,
+    *,
+    located: bool = True,
+    reserved: tuple[str, ...] = RESERVED,
 ) -> tuple[Part, ...]:
     """Return how the rows of loads are read: one part per schema, or per load where they are prepared.
 
@@ -73,16 +76,17 @@ def parts(
         prepare: SQL over ``new_rows``, run once per load, so that its result does not depend on the grouping.
         ports: The transaction and the lake table.
         located: Whether the place of each row in its load is asked for; else it is null.
+        reserved: The columns that the table has beside the source's own.
 
     Raises:
         ConfigurationError: The preparation is not valid SQL over these rows.
     """
     if prepare is not None:
-        return tuple(_prepared(load, prepare, ports) for load in loads)
+        return tuple(_prepared(load, prepare, ports, reserved) for load in loads)
     groups: dict[tuple[Column, ...], list[AcceptedLoad]] = {}
     for load in loads:
         groups.setdefault(load.entry.schema, []).append(load)
-    return tuple(_part(tuple(group), ports, located=located) for group in groups.values())
+    return tuple(_part(tuple(group), ports, reserved, located=located) for group in groups.values())
 
 
 def wanted(found: Sequence[Part], ports: LoadPorts) -> list[tuple[str, str]]:
@@ -143,9 +147,19 @@ def moment_literal(at: datetime) -> str:
     return f"TIMESTAMPTZ {literal(at.astimezone(UTC).isoformat())}"
 
 
-def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, *, located: bool) -> Part:
+def left_out(load: AcceptedLoad, ports: LoadPorts, reserved: tuple[str, ...]) -> Part | None:
+    """Return how the rows of a load are read that were set aside; None where there are none."""
+    if load.quarantine is None or not load.entry.files:
+        return None
+    files = ports.lake_table.reading(load.entry.files, load.quarantine)
+    number, created = f"CAST({load.entry.number} AS BIGINT)", moment_literal(load.entry.created_at)
+    columns = served(load.entry.schema, reserved)
+    return Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", (load.entry.number,))
+
+
+def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str, ...], *, located: bool) -> Part:
     """Read loads of one schema in one scan."""
-    columns = served(loads[0].entry.schema, RESERVED)
+    columns = served(loads[0].entry.schema, reserved)
     numbers = tuple(load.entry.number for load in loads)
     sets = [ports.lake_table.reading(load.entry.files, load.quarantine) for load in loads if load.entry.files]
     if not sets:
@@ -183,9 +197,9 @@ def _firsts(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> list[tuple[str, 
     return found
 
 
-def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts) -> Part:
+def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts, reserved: tuple[str, ...]) -> Part:
     """Run the preparation over one load; a row keeps its position where the query passes ``POSITION`` on."""
-    plain = _part((load,), ports, located=True)
+    plain = _part((load,), ports, reserved, located=True)
     number = load.entry.number
     types = {column.name.lower(): "VARCHAR" if column.type == UNKNOWN else column.type for column in plain.columns}
     rows = union([plain], types)
@@ -207,13 +221,15 @@ def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts) -> Part:
             valid=f"one SELECT over {_NEW_ROWS}, whose columns are {', '.join(c.name for c in plain.columns)}",
         ) from error
     columns = [(str(row[0]), str(row[1])) for row in execute(f"DESCRIBE {name}")]
+    taken = {column.lower() for column, _ in columns} | set(reserved)
+    served_as = {column: clear_of(column, taken) if column.lower() in reserved else column for column, _ in columns}
     data = [(column, type_) for column, type_ in columns if column.lower() not in (*RESERVED, POSITION)]
     located = any(column == POSITION for column, _ in columns)
     # Without positions the order is made from the values, so that it is the same in every run.
     order = ", ".join(identifier(column) for column, _ in data)
     return Part(
         f"{name} r",
-        tuple(ServedColumn(column, type_, f"r.{identifier(column)}", column) for column, type_ in data),
+        tuple(ServedColumn(served_as[column], type_, f"r.{identifier(column)}", column) for column, type_ in data),
         f"CAST({number} AS BIGINT)",
         moment_literal(load.entry.created_at),
         f"r.{POSITION}" if located else f"row_number() OVER (ORDER BY {order}) - 1",

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from penstock.model.entries import DataFile, Entry
 from penstock.model.events import Advance
-from penstock.model.specs import SourceSpec
+from penstock.model.specs import SourceSpec, WriteMode
+from penstock.names import CREATED, LOAD, ORDER, UPDATED, VALID_FROM, VALID_TO
 from penstock.stores.port import LakeTable, WarehouseTransaction
 
 
@@ -33,12 +34,25 @@ class Loading:
         table: The warehouse table, ``raw_…``.
         loads: Accepted loads, in any order; those applied before are passed over.
         prepare: A SELECT over ``new_rows`` (the rows of one load) whose result is loaded instead.
+        superseded: Loads that were applied and no longer count, whether or not one of ``loads`` says so.
+        settled: Every load that landed is accepted, or ended for good; else an older one than those may follow.
     """
 
     source: SourceSpec
     table: str
     loads: tuple[AcceptedLoad, ...]
     prepare: str | None = None
+    settled: bool = False
+    superseded: frozenset[int] = frozenset()
+
+
+RESERVED = (LOAD, CREATED, UPDATED, ORDER)
+"""The columns that a warehouse table of a source has beside the source's own."""
+
+
+def reserved(source: SourceSpec) -> tuple[str, ...]:
+    """Return the columns that the warehouse table of this source has beside the source's own."""
+    return (*RESERVED, VALID_FROM, VALID_TO) if source.write is WriteMode.SCD2 else RESERVED
 
 
 def _nothing(rows: int, bytes_: int) -> None:

@@ -17,6 +17,7 @@ class TableStatus:
     Attributes:
         table: The lake's name.
         kind: ``source`` or ``transform``.
+        mode: Of a source: how loads change its table, as ``merge by id, deletes by deleted_at``.
         number: Newest entry; 0 for none.
         rows: Rows: of all accepted loads, or of the newest version.
         quarantined: Rows set aside in all.
@@ -35,6 +36,7 @@ class TableStatus:
     newest: datetime | None = None
     event_time: str | None = None
     production: int | None = None
+    mode: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

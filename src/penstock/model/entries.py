@@ -122,11 +122,13 @@ class Work:
         since: The cursor state reading began from.
         position: The state after it, from which the next extraction resumes (JSON: ``{"cursor": …}``,
             ``{"files": {…}}``, ``{"offsets": {…}}``). ``None`` leaves the former position standing.
+        snapshot: The source was read whole, and what the load lacks was deleted there.
     """
 
     interval: Interval | None = None
     since: Mapping[str, Any] | None = None
     position: Mapping[str, Any] | None = None
+    snapshot: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,18 +10,22 @@ from typing import Any, TypedDict, TypeVar
 
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
-from penstock.model.specs import OnEmpty, OnNullCursor, Reconcile, SourceSpec, WriteMode
+from penstock.model.specs import Deletes, OnEmpty, OnNullCursor, Reconcile, SourceSpec, WriteMode
 from penstock.names import unknown
 
 Choice = TypeVar("Choice", bound=StrEnum)
+
+SNAPSHOT = "snapshot"
+ANY = "any"
+_KEYED = (WriteMode.MERGE, WriteMode.SCD2)
 
 
 class Reading(TypedDict, total=False):
     """What every kind of source takes.
 
     Attributes:
-        write: ``append``, ``replace`` or ``merge``.
-        key: The column or columns that name a row; needed for merge.
+        write: ``append``, ``replace``, ``merge``, or ``scd2``: every state that a key had, with the time it was valid.
+        key: The column or columns that name a row; needed for merge and scd2.
         cursor: The column that says how far was read; it also decides which of two rows with one key is newer.
         lag: How far behind the cursor reading begins again, for late rows: ``"2h"`` or a timedelta.
         on_null_cursor: What becomes of rows without a cursor value: ``include`` (each load reads them, and lands what
@@ -29,9 +33,13 @@ class Reading(TypedDict, total=False):
         horizon: Tables of PostgreSQL: read what was committed since the last reading, told by transactions, so that a
             row that was committed late is found whatever its cursor value. A lag bounds how far back is looked.
         interval: The column by which the source is read interval by interval of the pipeline's schedule.
-        on_empty: For replace: ``empty`` the table when nothing comes, or ``refuse``.
         reconcile: What is compared between source, raw zone and warehouse after every load: ``counts``, ``sums``,
             ``hashes`` or ``off``.
+        on_empty: Where the source is read whole: ``empty`` the table when nothing comes, or ``refuse``.
+        deletes: How the source says that a row is deleted: ``"deleted_at"``, a column that is true or not null then;
+            ``{"column": "op", "values": ["D"]}``; ``{"column": "deleted_at", "values": "any"}`` for a number that is
+            not null then; or ``"snapshot"``: the source is read whole, and a key that it lacks is deleted.
+        forget_after: How long a deleted key is remembered, so that an older row that comes does not bring it back.
     """
 
     write: str
@@ -43,6 +51,8 @@ class Reading(TypedDict, total=False):
     interval: str | None
     on_empty: str
     reconcile: str
+    deletes: str | Mapping[str, Any] | None
+    forget_after: str | timedelta | None
 
 
 def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpec:
@@ -54,7 +64,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
     for name in reading:
         if name not in Reading.__annotations__:
             raise unknown("argument", name, Reading.__annotations__, where=f"source {spec.table!r}")
-    lag = reading.get("lag", timedelta(0))
+    lag, forget = reading.get("lag", timedelta(0)), reading.get("forget_after")
     found = replace(
         spec,
         write=_choice(WriteMode, reading.get("write", "append"), f"write mode of source {spec.table!r}"),
@@ -68,11 +78,15 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         interval=reading.get("interval"),
         on_empty=_choice(OnEmpty, reading.get("on_empty", "empty"), f"on_empty of source {spec.table!r}"),
         reconcile=_choice(Reconcile, reading.get("reconcile", "counts"), f"reconcile of source {spec.table!r}"),
+        deletes=_deletes(reading.get("deletes"), spec.table),
+        forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
     )
-    if found.write is WriteMode.MERGE and not found.key:
+    if found.write in _KEYED and not found.key:
+        does = "merges" if found.write is WriteMode.MERGE else "keeps a history"
         raise ConfigurationError(
-            f"Source {found.table!r} merges but has no key", remedy="Say which columns name a row: key=…"
+            f"Source {found.table!r} {does} but has no key", remedy="Say which columns name a row: key=…"
         )
+    _check_deletes(found)
     if found.lag and not found.cursor:
         raise ConfigurationError(f"Source {found.table!r} has a lag but no cursor", remedy="Add cursor=… or drop lag")
     _check_horizon(found)
@@ -107,3 +121,61 @@ def _choice(kind: type[Choice], value: str, what: str) -> Choice:
         return kind(value)
     except ValueError:
         raise ConfigurationError(f"The {what} is not known", value=value, valid=[item.value for item in kind]) from None
+
+
+def _deletes(value: str | Mapping[str, Any] | None, table: str) -> Deletes | None:
+    """Return what ``deletes=`` says."""
+    if value is None:
+        return None
+    if value == SNAPSHOT:
+        return Deletes()
+    if isinstance(value, str) and value:
+        return Deletes(column=value)
+    column = value.get("column") if isinstance(value, Mapping) else None
+    values = value.get("values", ()) if isinstance(value, Mapping) else ()
+    plain = values == ANY or (
+        isinstance(values, list | tuple) and all(isinstance(each, str | int | float) for each in values)
+    )
+    known = isinstance(value, Mapping) and set(value) <= {"column", "values"}
+    if not known or not isinstance(column, str) or not column or not plain:
+        raise ConfigurationError(
+            f"The deletes of source {table!r} are not understood",
+            value=repr(value),
+            valid='a column; {"column": "op", "values": ["D"]}; {"column": "deleted", "values": "any"}; or "snapshot"',
+        )
+    return (
+        Deletes(column=column)
+        if not values
+        else (Deletes(column=column, any_value=True) if values == ANY else Deletes(column=column, values=tuple(values)))
+    )
+
+
+def _check_deletes(source: SourceSpec) -> None:
+    """Refuse what does not go with deletes."""
+    deletes, name = source.deletes, f"Source {source.table!r}"
+    if deletes is None:
+        if source.forget_after is not None:
+            raise ConfigurationError(
+                f"{name} has forget_after but no deletes", remedy="Add deletes=… or drop forget_after"
+            )
+        return
+    if source.write not in _KEYED:
+        raise ConfigurationError(
+            f"{name} has deletes, which its write mode cannot carry out",
+            value=source.write.value,
+            valid=[mode.value for mode in _KEYED],
+            remedy="Rows of replace leave by themselves; for append, choose merge and a key",
+        )
+    if source.forget_after is not None and (deletes.by_snapshot or source.write is WriteMode.SCD2):
+        raise ConfigurationError(
+            f"{name} has forget_after, but nothing that it could forget",
+            remedy="Drop forget_after: snapshots and histories need no memory of deleted keys",
+        )
+    if deletes.column in source.key:
+        raise ConfigurationError(f"{name} has its deletes in a column of its key", value=deletes.column)
+    for argument, value in (("cursor", source.cursor), ("interval", source.interval)):
+        if deletes.by_snapshot and value:
+            raise ConfigurationError(
+                f"{name} compares snapshots, for which it is read whole, but has the {argument} {value!r}",
+                remedy=f"Drop {argument}, or say deletions by a column: deletes=…",
+            )

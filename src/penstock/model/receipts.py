@@ -59,6 +59,8 @@ class LoadReceipt:
         deleted: Rows taken out (replaced rows count in both).
         rows: Rows of the table afterwards.
         reconciled: ``reconciled`` where the rows were compared with those of the raw zone; empty where they were not.
+        deletions: Keys that were in the table and that the source has deleted.
+        notes: Sentences for the user.
     """
 
     table: str
@@ -67,6 +69,8 @@ class LoadReceipt:
     deleted: int
     rows: int
     reconciled: str = ""
+    deletions: int = 0
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,6 +113,7 @@ class StepReceipt:
         rows: Rows that passed.
         bytes: Bytes written.
         quarantined: Rows set aside.
+        deleted: Keys that left the table, or whose history ended, because the source deleted them.
         seconds: How long it took.
         number: The entry it committed; of an unchanged transform: the version that the result equals.
         fingerprint: Of a transform: code, parameters and inputs.
@@ -125,6 +130,7 @@ class StepReceipt:
     rows: int = 0
     bytes: int = 0
     quarantined: int = 0
+    deleted: int = 0
     seconds: float = 0.0
     number: int | None = None
     fingerprint: str = ""

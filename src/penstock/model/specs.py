@@ -19,6 +19,7 @@ class WriteMode(StrEnum):
     APPEND = "append"
     REPLACE = "replace"
     MERGE = "merge"
+    SCD2 = "scd2"
 
 
 class Severity(StrEnum):
@@ -54,6 +55,34 @@ class OnNullCursor(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Deletes:
+    """How a source says that a row is deleted there.
+
+    Attributes:
+        column: The column that says it; None: each load is the whole source, and a key that it lacks is deleted.
+        values: The values that mean it; empty: true, or any date, time or text.
+        any_value: Whatever stands in the column means it, numbers too; a null does not.
+    """
+
+    column: str | None = None
+    values: tuple[str | int | float | bool, ...] = ()
+    any_value: bool = False
+
+    @property
+    def by_snapshot(self) -> bool:
+        """Say whether snapshots are compared."""
+        return self.column is None
+
+    @property
+    def words(self) -> str:
+        """Return it in words: ``deletes by deleted_at``."""
+        if self.column is None:
+            return "deletes by snapshot"
+        listed = ", ".join(str(value) for value in self.values)
+        return f"deletes by {self.column}" + (f" in ({listed})" if listed else "")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceSpec:
     """One table to read.
 
@@ -69,10 +98,12 @@ class SourceSpec:
         on_null_cursor: What becomes of rows without a cursor value.
         horizon: Read what was committed since the last reading by the transactions of the source, not by time.
         interval: The column by which the source is read interval by interval.
-        on_empty: What an empty extraction does in write mode replace.
+        on_empty: What an empty extraction does where the source is read whole.
         personal: Column, or dotted path to a field within one, to how its values are protected before they reach a
             disk: ``tokenise``, ``encrypt``, ``mask`` or ``null``; see ``privacy/``.
         reconcile: What is compared between source, raw zone and warehouse.
+        deletes: How the source says that a row is deleted; None: it does not.
+        forget_after: After which time a deleted key may be forgotten; None: by default, see ``load/tombstones.py``.
         data: The object or callable of kind ``python``.
     """
 
@@ -90,6 +121,8 @@ class SourceSpec:
     on_empty: OnEmpty = OnEmpty.EMPTY
     personal: Mapping[str, str] = field(default_factory=dict)
     reconcile: Reconcile = Reconcile.COUNTS
+    deletes: Deletes | None = None
+    forget_after: timedelta | None = None
     data: Any = field(default=None, compare=False)
 
     @property
@@ -100,6 +133,22 @@ class SourceSpec:
     def is_personal(self, column: str) -> bool:
         """Say whether a column, or a field within it, was said to be personal."""
         return any(path == column or path.startswith(f"{column}.") for path in self.personal)
+
+    @property
+    def by_snapshot(self) -> bool:
+        """Say whether a load is a snapshot that is compared with the ones before."""
+        return self.deletes is not None and self.deletes.by_snapshot
+
+    @property
+    def whole(self) -> bool:
+        """Say whether the source is read whole each time, whatever was read before."""
+        return self.write is WriteMode.REPLACE or self.by_snapshot
+
+    @property
+    def mode(self) -> str:
+        """Return how loads change the table, in words: ``merge by id, deletes by deleted_at``."""
+        by = f" by {', '.join(self.key)}" if self.key and self.write in (WriteMode.MERGE, WriteMode.SCD2) else ""
+        return f"{self.write.value}{by}" + (f", {self.deletes.words}" if self.deletes else "")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

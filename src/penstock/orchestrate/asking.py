@@ -169,6 +169,7 @@ def _source(source: SourceSpec, known: SourceLedger) -> TableStatus:
         rejected=tuple(record.entry.number for record in known.rejected),
         newest=newest.created_at if newest else None,
         event_time=max(bounds, default=None),
+        mode=source.mode,
     )
 
 

@@ -156,6 +156,8 @@ def _apply_source(
             source=source,
             table=context.workspace.warehouse_table(source.table),
             loads=tuple(accepted(record, lake) for record in live if record.entry.number not in present),
+            superseded=frozenset(present - numbers),
+            settled=not (known.pending or known.rejected),
         ),
         LoadPorts(
             transaction=transaction,
@@ -172,6 +174,8 @@ def _apply_source(
                 state=State.DONE,
                 interval=interval if source.interval else None,
                 rows=receipt.inserted,
+                deleted=receipt.deletions,
+                notes=receipt.notes,
                 seconds=time.monotonic() - begun,
                 number=max(receipt.loads),
                 reconciled=receipt.reconciled,

@@ -103,7 +103,9 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
     for source in spec.sources:
         if wanted.only is None or source.table in wanted.only:
             steps += _extractions(source, ledger, covered, wanted.again, unchanged)
-    steps += [_load(step, ledger) for step in steps if step.action in (Action.EXTRACT, Action.CHECK)]
+    modes = {source.table: source.mode for source in spec.sources}
+    modes |= {names.raw(name): mode for name, mode in modes.items()}
+    steps += [_load(step, ledger, modes[step.table]) for step in steps if step.action in (Action.EXTRACT, Action.CHECK)]
     touched = {step.interval for step in steps if step.action is Action.EXTRACT}
     for transform in order:
         steps += _transforms(transform, spec, ledger, _Changes(wanted, covered, touched, steps), unchanged)
@@ -214,13 +216,13 @@ def _whole_extraction(source: SourceSpec, ledger: Ledger) -> Iterable[PlannedSte
         yield PlannedStep(action=Action.EXTRACT, table=source.table, why=why, rows=_usual_rows(known.live()))
 
 
-def _load(step: PlannedStep, ledger: Ledger) -> PlannedStep:
+def _load(step: PlannedStep, ledger: Ledger, mode: str) -> PlannedStep:
     table = ledger.sources[step.table].table if step.table in ledger.sources else step.table
     return PlannedStep(
         action=Action.LOAD,
         table=table,
         interval=step.interval,
-        why="what is accepted enters the warehouse",
+        why=f"what is accepted enters the warehouse: {mode}",
         if_new=step.interval is None,
         rows=step.rows,
     )

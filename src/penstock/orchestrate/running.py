@@ -21,7 +21,7 @@ from penstock.model.graph import graph, upstream
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
-from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
+from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
 from penstock.orchestrate import compacting, indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
@@ -324,7 +324,7 @@ def _begin(
 
 
 def _boundary(task: _Task, known: SourceLedger) -> tuple[Entry, ...]:
-    if task.source.cursor is None or task.interval is not None or task.source.write is WriteMode.REPLACE:
+    if task.source.cursor is None or task.interval is not None or task.source.whole:
         return ()
     return tuple(record.entry for record in known.known())
 

@@ -142,6 +142,15 @@ def _moved(moved: Sequence[Moved]) -> str:
     )
 
 
+def set_aside(part: FileSet) -> str:
+    """Return a relation over the excluded rows of a file set, which has some."""
+    everything = accepted([FileSet(part.uris, None, part.moved)], located=True)
+    return (
+        f"(SELECT r.* FROM {everything} r SEMI JOIN {_excluded([part.excluded or ''])} q "
+        f"ON r.{ROW} = q._row AND {_ending(f'r.{FILE}')} = {_ending('q._file')})"
+    )
+
+
 def restored(relation: str, columns: Sequence[tuple[str, str]]) -> str:
     """Return a relation with the types that were stored otherwise turned back into the originals.
 

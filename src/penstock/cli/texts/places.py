@@ -112,7 +112,7 @@ def _pipeline(pipeline: PipelineStatus) -> list[Block]:
     rows = [
         (
             each.table,
-            each.kind,
+            f"{each.kind}, {each.mode}" if each.mode else each.kind,
             str(each.number or ""),
             count(each.rows),
             count(each.quarantined) if each.quarantined else "",

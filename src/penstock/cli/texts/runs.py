@@ -123,6 +123,9 @@ def _headline(receipt: RunReceipt) -> str:
     aside = sum(step.quarantined for step in receipt.steps)
     if aside:
         parts.append(f"{count(aside)} set aside")
+    deleted = sum(step.deleted for step in receipt.steps)
+    if deleted:
+        parts.append(f"{count(deleted)} deleted")
     word = {
         State.DONE: "done",
         State.REJECTED: "a load was rejected",
@@ -149,12 +152,13 @@ def _steps(steps: Sequence[StepReceipt]) -> Block | None:
             count(sum(step.rows for step in several)),
             size(sum(step.bytes for step in several)) if any(step.bytes for step in several) else "",
             count(aside) if (aside := sum(step.quarantined for step in several)) else "",
+            count(deleted) if (deleted := sum(step.deleted for step in several)) else "",
             _checks(several),
             duration(sum(step.seconds for step in several)),
         )
         for name, several in groups.items()
     ]
-    return table(("step", "state", ">rows", ">bytes", ">set aside", "checks", ">time"), rows)
+    return table(("step", "state", ">rows", ">bytes", ">set aside", ">deleted", "checks", ">time"), rows)
 
 
 def _states(steps: Sequence[StepReceipt]) -> list[str]:

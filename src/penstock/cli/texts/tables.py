@@ -30,7 +30,7 @@ def entries(listed: Sequence[Entry]) -> list[Block]:
         rows.append(
             (
                 str(each.number),
-                each.kind.value,
+                each.kind.value + (", snapshot" if each.work and each.work.snapshot else ""),
                 moment(each.created_at),
                 interval.label if interval else "",
                 count(each.rows) if each.kind is not EntryKind.VERDICT else "",
