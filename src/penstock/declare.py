@@ -11,10 +11,19 @@ from typing import Any
 
 from penstock import checks as _checks
 from penstock.errors import ConfigurationError
+from penstock.model.declared import verify
 from penstock.model.durations import parse_duration
 from penstock.model.interval import SCHEDULES, midnight, parse_moment
-from penstock.model.specs import DatasetSpec, FeatureSpec, PipelineSpec, SourceSpec, SplitSpec, TransformSpec
-from penstock.names import RAW_PREFIX, check_table_name, unknown
+from penstock.model.specs import (
+    DatasetSpec,
+    FeatureSpec,
+    PipelineSpec,
+    SchemaSpec,
+    SourceSpec,
+    SplitSpec,
+    TransformSpec,
+)
+from penstock.names import check_table_name, unknown
 
 
 class Pipeline:
@@ -37,7 +46,7 @@ class Pipeline:
         self,
         name: str,
         *,
-        sources: Sequence[SourceSpec] = (),
+        sources: Sequence[SourceSpec | SchemaSpec] = (),
         checks: Mapping[str, Sequence[Any]] | None = None,
         transforms: Sequence[TransformSpec | Callable[..., Any]] = (),
         datasets: Sequence[DatasetSpec] = (),
@@ -57,7 +66,8 @@ class Pipeline:
         folder = _callers_folder()
         self.spec = PipelineSpec(
             name=name,
-            sources=tuple(sources),
+            sources=tuple(item for item in sources if isinstance(item, SourceSpec)),
+            schemas=tuple(item for item in sources if isinstance(item, SchemaSpec)),
             checks={
                 table: tuple(_checks.as_check(item) for item in listed) for table, listed in (checks or {}).items()
             },
@@ -69,7 +79,8 @@ class Pipeline:
             end=_moment(end),
             approve=approve,
         )
-        _verify(self.spec)
+        if not self.spec.schemas:
+            verify(self.spec)
 
     def __repr__(self) -> str:
         return f"Pipeline({self.spec.name!r})"
@@ -209,40 +220,3 @@ def _moment(value: str | date | None) -> datetime | None:
     if isinstance(value, datetime):
         return parse_moment(value.isoformat())
     return midnight(value) if isinstance(value, date) else parse_moment(value)
-
-
-def _verify(spec: PipelineSpec) -> None:
-    """Refuse what cannot be, before anything is opened."""
-    made = [source.table for source in spec.sources] + [item.table for item in spec.transforms]
-    for name in made:
-        if made.count(name) > 1:
-            raise ConfigurationError(
-                f"Pipeline {spec.name!r} makes the table {name!r} twice", remedy="Rename one of them"
-            )
-    _verify_checks(spec, made)
-    transformed = [item.table for item in spec.transforms]
-    for table in spec.promote:
-        if table not in transformed:
-            raise unknown("transformed table", table, transformed, where=f"promote of pipeline {spec.name!r}")
-    for source in spec.sources:
-        if source.interval and (spec.schedule is None or spec.start is None):
-            raise ConfigurationError(
-                f"Source {source.table!r} is read by interval, but pipeline {spec.name!r} lacks a schedule or a start",
-                remedy='Add schedule="@daily" and start="2013-01-01"',
-            )
-    for dataset in spec.datasets:
-        for table in (dataset.table, *(item.table for item in dataset.features)):
-            if table not in spec.promote:
-                raise unknown("promoted table", table, spec.promote, where=f"training set {dataset.name!r}")
-
-
-def _verify_checks(spec: PipelineSpec, made: Sequence[str]) -> None:
-    """Refuse checks of, and references to, tables that the pipeline does not make."""
-    known = {name.lower() for name in made}
-    for table, listed in spec.checks.items():
-        if table not in made:
-            raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
-        for check in listed:
-            wanted = str(check.parameters["table"]) if check.kind == "references" else table
-            if wanted.removeprefix(RAW_PREFIX).lower() not in known:
-                raise unknown("table", wanted, made, where=f"check {check.name!r} of {table}")

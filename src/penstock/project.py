@@ -75,12 +75,23 @@ class Project:
     def pipelines(self) -> dict[str, PipelineSpec]:
         """Return the pipelines by name; the project's code is imported once."""
         if self._pipelines is None:
-            self._pipelines = load_pipelines(self.config)
+            self._pipelines = {name: self._expanded(spec) for name, spec in load_pipelines(self.config).items()}
         return self._pipelines
 
     def pipeline(self, name: str | None = None) -> PipelineSpec:
         """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
         return choose_pipeline(self.pipelines(), name)
+
+    def _expanded(self, spec: PipelineSpec, *, afresh: bool = False) -> PipelineSpec:
+        if not spec.schemas:
+            return spec
+        from penstock.orchestrate.expanding import expand
+
+        return expand(self._workspace, spec, afresh=afresh)
+
+    def _asked_afresh(self, name: str | None) -> PipelineSpec:
+        """Return one pipeline, its databases asked which tables they have now."""
+        return self._expanded(choose_pipeline(load_pipelines(self.config), name), afresh=True)
 
     def status(self) -> ProjectStatus:
         """Return how things stand."""
@@ -112,7 +123,7 @@ class Project:
     # What runs do ------------------------------------------------------------------------------------------------
 
     def plan(self, pipeline: str | None = None, interval: Interval | None = None) -> Plan:
-        """Return what a run would do and why; nothing is written and no source is asked.
+        """Return what a run would do and why; nothing is written, and no source asked but once for its tables.
 
         Args:
             pipeline: Its name; None: the only one.
@@ -136,7 +147,7 @@ class Project:
         from penstock.orchestrate import running
 
         asked = running.Asked(interval=interval, expected=plan)
-        spec = self.pipeline(pipeline)
+        spec = self._asked_afresh(pipeline)
         return running.run(self._workspace, spec, asked)
 
     def backfill(self, pipeline: str | None, interval: Interval, *, again: bool = False) -> RunReceipt:
@@ -144,7 +155,7 @@ class Project:
         from penstock.orchestrate import running
 
         asked = running.Asked(command="backfill", interval=interval, again=again)
-        spec = self.pipeline(pipeline)
+        spec = self._asked_afresh(pipeline)
         return running.run(self._workspace, spec, asked)
 
     def retry(self, pipeline: str | None = None, table: str | None = None) -> RunReceipt:

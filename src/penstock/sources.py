@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Unpack
 
 from penstock.errors import ConfigurationError
 from penstock.model.reading import Reading, read_as
-from penstock.model.specs import SourceSpec
-from penstock.names import check_table_name
+from penstock.model.specs import SchemaSpec, SourceSpec
+from penstock.names import check_table_name, unknown
 
 
 def sql(
@@ -38,6 +38,42 @@ def sql(
         name = table.rpartition(".")[2]
     options = {"table": table} if table is not None else {"query": query}
     return _source(SourceSpec(table=name, kind="sql", connection=connection, options=options), reading)
+
+
+def database(
+    connection: str,
+    *,
+    tables: str | Sequence[str] = "*",
+    exclude: str | Sequence[str] = (),
+    prefix: str = "",
+    overrides: Mapping[str, Reading] | None = None,
+    **reading: Unpack[Reading],
+) -> SchemaSpec:
+    """Read many tables of a database; which, it is asked at each run.
+
+    A table with a primary key is merged by it, another is replaced at each run, unless ``write`` says otherwise. A
+    cursor is used where a table has the column. A table that is gone from the database fails until it is excluded.
+
+    Args:
+        connection: A connection of ``penstock.toml``.
+        tables: Names or patterns such as ``"*"``, ``"cust_*"``, ``["orders", "sales.*"]``.
+        exclude: Names or patterns of tables to leave out.
+        prefix: Put before the name of each in Penstock.
+        overrides: Table to arguments of its own, as ``{"orders": {"cursor": "changed_at"}}``.
+        **reading: See ``Reading``; for all the tables.
+    """
+    for name, own in (("", reading), *(overrides or {}).items()):
+        for argument in own:
+            if argument not in Reading.__annotations__:
+                raise unknown("argument", argument, Reading.__annotations__, where=f"sources.database {name}".strip())
+    return SchemaSpec(
+        connection=connection,
+        tables=_several(tables),
+        exclude=_several(exclude),
+        prefix=prefix,
+        reading=dict(reading),
+        overrides={name: dict(own) for name, own in (overrides or {}).items()},
+    )
 
 
 def files(
@@ -95,6 +131,10 @@ def python(data: Any, *, table: str, **reading: Unpack[Reading]) -> SourceSpec:
         **reading: See ``Reading``.
     """
     return _source(SourceSpec(table=table, kind="python", data=data), reading)
+
+
+def _several(value: str | Sequence[str]) -> tuple[str, ...]:
+    return (value,) if isinstance(value, str) else tuple(value)
 
 
 def _source(spec: SourceSpec, reading: Reading) -> SourceSpec:

@@ -89,7 +89,7 @@ def test_a_source_that_cannot_be_told_is_a_note(place):
 
     receipt = place.land([], extraction=Deaf([batch({"a": [1]})]))
     assert receipt.entry.number == 1
-    assert "The rows are safe, but the source could not be told so: the broker is gone." in receipt.notes
+    assert "The rows are safe, but the source could not be told so: the broker is gone" in receipt.notes
 
 
 def test_memory_stays_flat_over_a_million_rows(place):

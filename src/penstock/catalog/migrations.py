@@ -100,6 +100,11 @@ MIGRATIONS = (
             )""",
         ),
     ),
+    Migration(
+        2,
+        "tables that databases were found to have",
+        ("CREATE TABLE schemas (connection TEXT PRIMARY KEY, body {blob} NOT NULL)",),
+    ),
 )
 
 _VERSIONS = (

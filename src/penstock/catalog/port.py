@@ -14,6 +14,7 @@ from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
+from penstock.model.specs import SourceTable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,12 +94,20 @@ class CatalogReader(Protocol):
         """Return production's releases, newest first."""
         ...
 
+    def schema(self, connection: str) -> tuple[SourceTable, ...]:
+        """Return the tables that the database of a connection was last found to have; empty if it was never asked."""
+        ...
+
 
 class Catalog(CatalogReader, Protocol):
     """Questions and changes. Only ``orchestrate`` and ``project`` hold one."""
 
     def index(self, entries: Sequence[Entry]) -> None:
         """Add entries of staging tables; quiet about those it has."""
+        ...
+
+    def put_schema(self, connection: str, tables: Sequence[SourceTable]) -> None:
+        """Remember the tables that the database of a connection has; may be lost, for it can be asked again."""
         ...
 
     def put_run(self, run: RunReceipt) -> None:

@@ -6,6 +6,7 @@ Values stand as JSON in ``body``; the columns beside it are what questions are a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock.catalog import standing
@@ -20,6 +21,7 @@ from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
+from penstock.model.specs import SourceTable
 
 T = TypeVar("T")
 
@@ -46,6 +48,13 @@ _INTERVALS = (
     "SELECT DISTINCT interval_start, interval_end FROM entries WHERE table_name = ? AND kind <> 'verdict' "
     "AND verdict = 'accepted' AND superseded = 0 AND interval_start IS NOT NULL ORDER BY 1, 2"
 )
+
+
+@dataclass(frozen=True, slots=True)
+class _Schema:
+    """The tables of a database, as they are kept."""
+
+    tables: tuple[SourceTable, ...]
 
 
 class SqlCatalog:
@@ -190,6 +199,18 @@ class SqlCatalog:
         self._write(
             "INSERT INTO decisions VALUES (?, ?, ?, ?) ON CONFLICT DO NOTHING",
             (decision.id, to_micros(decision.at), decision.subject, encode(decision)),
+        )
+
+    def schema(self, connection: str) -> tuple[SourceTable, ...]:
+        """Return the tables that the database of a connection was last found to have; empty if it was never asked."""
+        rows = self._rows("SELECT body FROM schemas WHERE connection = ?", (connection,))
+        return decode(_Schema, bytes(rows[0][0]), where=f"the schema of {connection}").tables if rows else ()
+
+    def put_schema(self, connection: str, tables: Sequence[SourceTable]) -> None:
+        """Remember the tables that the database of a connection has; may be lost, for it can be asked again."""
+        self._write(
+            "INSERT INTO schemas VALUES (?, ?) ON CONFLICT (connection) DO UPDATE SET body = excluded.body",
+            (connection, encode(_Schema(tuple(tables)))),
         )
 
     def put_candidate(self, candidate: Candidate) -> None:

@@ -42,6 +42,9 @@ def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
 
 def _verify_connections(spec: PipelineSpec, config: ProjectConfig) -> None:
     """Refuse a source whose connection is not there or is of another kind, before anything is read."""
+    for schema in spec.schemas:
+        if schema.connection not in config.connections:
+            raise unknown("connection", schema.connection, config.connections, where=f"pipeline {spec.name!r}")
     for source in spec.sources:
         where = f"source {source.table!r} of pipeline {spec.name!r}"
         if source.connection is None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from penstock.errors import PenstockError
 from penstock.model.figures import Figures
 from penstock.model.interval import Interval
-from penstock.model.specs import ConnectionSpec, SourceSpec
+from penstock.model.specs import ConnectionSpec, SourceSpec, SourceTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -171,6 +171,14 @@ class TableDescription:
     reason: str = ""
     remarks: tuple[str, ...] = ()
     suggestion: str = ""
+
+
+class Schema(Protocol):
+    """A kind of source with many tables."""
+
+    def tables(self, request: Request) -> tuple[SourceTable, ...]:
+        """Return the tables and views that the user may read, sorted by name; nothing is counted or sampled."""
+        ...
 
 
 class Source(Protocol):

@@ -24,7 +24,7 @@ from penstock.extract.postgres_horizon import Horizon
 from penstock.extract.postgres_horizon import horizon as horizon_of
 from penstock.extract.postgres_types import Column, bound, columns, convert
 from penstock.extract.progress import Clock, Progress, null_excluded, null_refused
-from penstock.model.specs import OnNullCursor, Reconcile
+from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
 from penstock.schema import SOURCE_TYPE
@@ -50,6 +50,11 @@ class PostgresSource:
     def open(self, request: Request) -> PostgresExtraction:
         """Plan the columns and begin to stream; see the port."""
         return PostgresExtraction(request)
+
+    def tables(self, request: Request) -> tuple[SourceTable, ...]:
+        """List tables, views and foreign tables; see the port."""
+        with snapshot(request) as connection:
+            return postgres_catalog.tables(connection)
 
     def describe(self, request: Request) -> tuple[TableDescription, ...]:
         """Describe the tables that the user may see, or the one that ``request.source`` names; see the port."""

@@ -7,6 +7,7 @@ from typing import Any
 from penstock.errors import ConfigurationError
 from penstock.extract import scoping
 from penstock.extract.port import Request, TableDescription
+from penstock.model.specs import SourceTable
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers
 
@@ -34,6 +35,22 @@ WHERE i.indrelid = %s AND i.indisprimary ORDER BY k.place
 """
 
 
+_LISTED = """
+SELECT n.nspname, c.relname, pg_table_is_visible(c.oid),
+       ARRAY(SELECT a.attname::text FROM pg_attribute a
+             WHERE a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped ORDER BY a.attnum),
+       (SELECT array_agg(a.attname::text ORDER BY k.place)
+        FROM pg_index i CROSS JOIN LATERAL unnest(i.indkey) WITH ORDINALITY AS k(number, place)
+        JOIN pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.number
+        WHERE i.indrelid = c.oid AND i.indisprimary)
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND NOT c.relispartition
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
+  AND has_table_privilege(c.oid, 'SELECT') AND has_schema_privilege(n.oid, 'USAGE')
+ORDER BY 1, 2
+"""
+
+
 def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, int, int]]]:
     """Return what stands in FROM, and name, type id and type modifier of each column.
 
@@ -58,6 +75,15 @@ def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, in
     names = _distinct([name for name, _, _ in found])
     renamed = [(name, oid, modifier) for name, (_, oid, modifier) in zip(names, found, strict=True)]
     return f"{inner}({identifiers(names)})", renamed
+
+
+def tables(connection: Any) -> tuple[SourceTable, ...]:
+    """Return the tables that the user may read; one outside the search path is named with its schema."""
+    rows = connection.execute(_LISTED).fetchall()
+    return tuple(
+        SourceTable(name=name if visible else f"{schema}.{name}", columns=tuple(columns), key=tuple(key or ()))
+        for schema, name, visible, columns, key in rows
+    )
 
 
 def describe(connection: Any, request: Request) -> tuple[TableDescription, ...]:

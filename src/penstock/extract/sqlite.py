@@ -20,7 +20,7 @@ from penstock.extract.progress import Progress, encoded, local_clock
 from penstock.extract.sqlite_plan import Planner, named
 from penstock.extract.sqlite_survey import CHUNK_ROWS, Chunk, held, survey
 from penstock.extract.sqlite_types import Declared, MisfitError, Rung, build, finish
-from penstock.model.specs import Reconcile
+from penstock.model.specs import Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.schema import SOURCE_TYPE
 
@@ -42,6 +42,12 @@ class SqliteSource:
                 if not sqlite_files.undecodable(error):
                     raise
                 return SqliteExtraction(request, path, lenient=True)
+
+    def tables(self, request: Request) -> tuple[SourceTable, ...]:
+        """List tables and views; see the port."""
+        path = sqlite_files.find(request)
+        with sqlite_files.translated(path, "its tables"), closing(sqlite_files.connect(path)) as connection:
+            return sqlite_files.listed(connection)
 
     def describe(self, request: Request) -> tuple[TableDescription, ...]:
         """Describe all tables and views, or the one that ``request.source`` names; see the port."""

@@ -14,6 +14,7 @@ from penstock.errors import ConfigurationError, DataError, PenstockError, Transi
 from penstock.extract import cursors, scoping
 from penstock.extract.port import Request, TableDescription
 from penstock.extract.sqlite_types import Declared, declare
+from penstock.model.specs import SourceTable
 from penstock.names import nearest, unknown
 from penstock.queries.text import identifier, literal
 
@@ -112,6 +113,15 @@ def tables(connection: sqlite3.Connection) -> list[str]:
         "AND name NOT LIKE 'sqlite\\_%' ESCAPE '\\' ORDER BY name"
     )
     return [name for (name,) in found]
+
+
+def listed(connection: sqlite3.Connection) -> tuple[SourceTable, ...]:
+    """Return tables and views with their columns and keys."""
+    found = []
+    for name in tables(connection):
+        names = tuple(column.name for column in columns(connection, "main." + identifier(name)))
+        found.append(SourceTable(name=name, columns=names, key=key(connection, name)))
+    return tuple(found)
 
 
 def relation(connection: sqlite3.Connection, request: Request, path: Path) -> str:

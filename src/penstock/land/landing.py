@@ -221,7 +221,7 @@ class _Attempt:
         try:
             self._ports.extraction.commit()
         except PenstockError as error:
-            return (f"The rows are safe, but the source could not be told so: {error}",)
+            return (f"The rows are safe, but the source could not be told so: {error.what}",)
         return ()
 
 

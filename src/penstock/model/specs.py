@@ -152,6 +152,36 @@ class SourceSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SourceTable:
+    """A table that a database has: its name as a source names it, its columns, its primary key."""
+
+    name: str
+    columns: tuple[str, ...]
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SchemaSpec:
+    """Many tables of one database, by patterns; they become sources once the database has said which it has.
+
+    Attributes:
+        connection: The connection.
+        tables: Patterns such as ``*`` or ``sales.cust_*``; a table is read if one of them fits.
+        exclude: Patterns of tables that are not read.
+        prefix: Put before the name of each.
+        reading: Arguments of reading for all of them; see ``model.reading``.
+        overrides: Table as the database names it to its own arguments.
+    """
+
+    connection: str
+    tables: tuple[str, ...] = ("*",)
+    exclude: tuple[str, ...] = ()
+    prefix: str = ""
+    reading: Mapping[str, Any] = field(default_factory=dict)
+    overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class CheckSpec:
     """One expectation of a table.
 
@@ -271,6 +301,8 @@ class PipelineSpec:
 
     Attributes:
         name: The pipeline.
+        sources: What is read.
+        schemas: Whole schemas that are read; empty once they are among the sources.
         schedule: ``@hourly``, ``@daily``, ``@weekly`` or None; the length of one interval.
         start: The first moment that intervals cover; needed where a source has ``interval``.
         end: The moment after the last interval; None: now.
@@ -281,6 +313,7 @@ class PipelineSpec:
 
     name: str
     sources: tuple[SourceSpec, ...] = ()
+    schemas: tuple[SchemaSpec, ...] = ()
     checks: Mapping[str, tuple[CheckSpec, ...]] = field(default_factory=dict)
     transforms: tuple[TransformSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.extract.port import TableDescription
+from penstock.model.specs import SourceTable
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,6 +103,10 @@ class Database(Protocol):
 
     def stream(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows of a query, all as of one moment, in batches of about so many rows."""
+        ...
+
+    def tables(self) -> tuple[SourceTable, ...]:
+        """Return the tables and views that the user may read, sorted by name."""
         ...
 
     def describe(self) -> tuple[TableDescription, ...]:

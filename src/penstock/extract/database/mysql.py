@@ -21,7 +21,7 @@ from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.mysql_types import Field, column
 from penstock.extract.database.reading import DatabaseSource
 from penstock.extract.port import Request, TableDescription
-from penstock.model.specs import ConnectionSpec
+from penstock.model.specs import ConnectionSpec, SourceTable
 
 if TYPE_CHECKING:
     import pymysql
@@ -125,6 +125,10 @@ class MySql:
             yield from connectorx.read_sql(
                 _url(self._place, self._address), sql, return_type="arrow_stream", batch_size=batch_rows
             )
+
+    def tables(self) -> tuple[SourceTable, ...]:
+        """Return the tables and views of the connection's database; see the port."""
+        return mysql_catalog.tables(self.ask)
 
     def describe(self) -> tuple[TableDescription, ...]:
         """Describe tables and views; see the port."""

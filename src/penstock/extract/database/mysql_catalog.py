@@ -9,6 +9,7 @@ from typing import Any
 from penstock.errors import ConfigurationError
 from penstock.extract import scoping
 from penstock.extract.port import Request, TableDescription
+from penstock.model.specs import SourceTable
 from penstock.names import unknown
 
 Ask = Callable[[str], Sequence[Sequence[Any]]]
@@ -25,6 +26,14 @@ SELECT table_schema, table_name, table_schema = DATABASE(), table_rows, avg_row_
 FROM information_schema.tables
 WHERE table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')
 ORDER BY table_schema = DATABASE() DESC, 1, 2
+"""
+_LISTED = """
+SELECT table_name, column_name FROM information_schema.columns
+WHERE table_schema = DATABASE() ORDER BY table_name, ordinal_position
+"""
+_KEYS = """
+SELECT table_name, column_name FROM information_schema.statistics
+WHERE table_schema = DATABASE() AND index_name = 'PRIMARY' ORDER BY table_name, seq_in_index
 """
 _COLUMNS = """
 SELECT column_name, column_type, data_type, column_key = 'PRI' FROM information_schema.columns
@@ -62,6 +71,20 @@ def relation(ask: Ask, request: Request) -> Found:
         return Found(f"({str(query).strip().rstrip(';')}\n) AS _query", "the query", None)
     row = _table(ask(_TABLES), str(table))
     return Found(f"{quoted(row[0])}.{quoted(row[1])}", str(table), int(row[4]) if row[4] else None)
+
+
+def tables(ask: Ask) -> tuple[SourceTable, ...]:
+    """Return the tables and views of the connection's own database."""
+    found: dict[str, list[str]] = {}
+    for name, column in ask(_LISTED):
+        found.setdefault(str(name), []).append(str(column))
+    keys: dict[str, list[str]] = {}
+    for name, column in ask(_KEYS):
+        keys.setdefault(str(name), []).append(str(column))
+    return tuple(
+        SourceTable(name=name, columns=tuple(columns), key=tuple(keys.get(name, ())))
+        for name, columns in sorted(found.items())
+    )
 
 
 def describe(ask: Ask, request: Request) -> tuple[TableDescription, ...]:

@@ -15,7 +15,7 @@ from penstock.extract import cursors
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
 from penstock.extract.port import ArrowBatch, Request, TableDescription
 from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
-from penstock.model.specs import OnNullCursor
+from penstock.model.specs import OnNullCursor, SourceTable
 from penstock.names import unknown
 
 _SAMPLE = 200
@@ -36,6 +36,15 @@ class DatabaseSource:
     def open(self, request: Request) -> DatabaseExtraction:
         """Plan the columns and begin to stream; see the port."""
         return DatabaseExtraction(request, self._connect(request))
+
+    def tables(self, request: Request) -> tuple[SourceTable, ...]:
+        """List tables and views; see the port."""
+        database = self._connect(request)
+        try:
+            with database.translated():
+                return database.tables()
+        finally:
+            database.close()
 
     def describe(self, request: Request) -> tuple[TableDescription, ...]:
         """Describe the tables that the user may see, or the one that ``request.source`` names; see the port."""
