@@ -17,6 +17,7 @@ from penstock.extract.port import ArrowBatch, Request, TableDescription
 from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor, SourceTable
 from penstock.names import unknown
+from penstock.schema import SOURCE_TYPE
 
 _SAMPLE = 200
 _MOST_ROWS = 122_880
@@ -80,7 +81,9 @@ class DatabaseExtraction:
             self.close()
             raise
         self._progress = Progress(request.source, self._plan.relation.name, local_clock(self._plan.now))
-        self._schema = pa.schema([pa.field(column.name, column.target) for column in self._plan.columns])
+        self._schema = pa.schema(
+            [pa.field(c.name, c.target, metadata={SOURCE_TYPE: c.spelt}) for c in self._plan.columns]
+        )
 
     @property
     def schema(self) -> pa.Schema:
