@@ -7,6 +7,7 @@ from pathlib import Path
 
 import arrow_cases
 import file_cases
+import mariadb_cases
 import postgres_cases
 import sqlite_cases
 from types_way import page_table
@@ -14,6 +15,7 @@ from types_way import page_table
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 TABLES = {
     "postgresql": postgres_cases.CASES,
+    "mysql": mariadb_cases.CASES,
     "sqlite": [*sqlite_cases.CASES, *sqlite_cases.NOT_UTF8],
     "arrow": arrow_cases.CASES,
     "duckdb": file_cases.CASES,
