@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -267,6 +268,20 @@ class Project:
 
         return datasets.listed(self._workspace)
 
+    # Personal values ---------------------------------------------------------------------------------------------
+
+    def decrypt(self, values: Iterable[Any]) -> list[str | bytes | None]:
+        """Return what columns marked ``encrypt`` hold, for who has the key; see ``privacy.values.decrypt``."""
+        from penstock.privacy.values import decrypt
+
+        return decrypt(values, self.config.keys)
+
+    def token(self, value: object) -> str:
+        """Return the token that a value has in columns marked ``tokenise``; see ``privacy.values.token_of``."""
+        from penstock.privacy.values import token_of
+
+        return token_of(value, self.config.keys)
+
     # Care --------------------------------------------------------------------------------------------------------
 
     def rebuild(
@@ -349,7 +364,8 @@ def ingest(
         table: The table; the default is the name in the URI.
         raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.
         observer: Gets the events, for progress displays.
-        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``horizon`` … as in ``penstock.sources``.
+        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``horizon`` … as in ``penstock.sources``; the key of
+            ``personal`` columns is taken from the variable ``PENSTOCK_PRIVACY_KEY``.
     """
     from penstock.orchestrate import ingesting
 

@@ -17,6 +17,7 @@ PAGES = [
     "how-to.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
+    "how-to/personal-data.md",
     "how-to/rebuild.md",
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",

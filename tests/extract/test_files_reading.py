@@ -407,7 +407,9 @@ def test_describe_groups_files_and_remarks_on_bad_ones(put: Put, tmp_path: Path)
     planes = described["in/planes-[0-9]*.csv"]
     assert (planes.rows, planes.columns) == (3, {"tailnum": "VARCHAR", "email": "VARCHAR"})
     assert planes.remarks == ("email looks personal: an e-mail address",)
-    assert planes.suggestion == 'sources.files("in/planes-[0-9]*.csv", table="planes", write="append")'
+    assert (
+        planes.suggestion == 'sources.files("in/planes-[0-9]*.csv", table="planes", write="append", personal=["email"])'
+    )
     assert described["in/p.parquet"].rows == 3
     assert described["in/ragged.csv"].rows is None
     assert "Line 2 of in/ragged.csv has 1 fields" in described["in/ragged.csv"].remarks[0]

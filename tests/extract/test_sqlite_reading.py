@@ -311,7 +311,8 @@ def test_describe_tells_keys_cursors_and_what_looks_personal(make: Make) -> None
     }
     assert not any("ada@example.org" in remark for remark in passengers.remarks)
     assert passengers.suggestion == (
-        'sources.sql("ops", table="passengers", cursor="updated_at", key="id", write="merge")'
+        'sources.sql("ops", table="passengers", cursor="updated_at", key="id", write="merge", '
+        'personal=["contact", "birth_date"])'
     )
     (one,) = SqliteSource().describe(sql_request("sqlite", url, options={"table": "few"}))
     assert one.name == "few"

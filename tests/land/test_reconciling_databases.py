@@ -236,7 +236,7 @@ def test_rows_read_again_by_a_lag_are_counted_as_known(place, server):
 @pytest.mark.postgres
 def test_nothing_is_told_of_a_personal_column(place, server):
     server.execute("CREATE TABLE t AS SELECT g AS id, 'p' || g AS name FROM generate_series(1, 10) g")
-    spec = replace(source("hashes", key=("id", "name")), personal={"name": "tokenise"})
+    spec = replace(source("hashes", key=("id", "name")), personal={"Name": "mask"})
     found, _ = landed(place, PostgresSource(), spec, server.url())
     assert list(found.landed.columns) == ["id"]
     assert found.word == "reconciled"

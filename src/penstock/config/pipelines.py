@@ -17,6 +17,7 @@ from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.specs import PipelineSpec
 from penstock.names import nearest, unknown
 from penstock.plugins import BUILT_IN
+from penstock.privacy.values import missing_key
 
 _MARK = "__penstock_pipeline_module__"
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
@@ -34,6 +35,7 @@ def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
         for place in config.pipelines:
             spec = _pipeline(config, place)
             _verify_connections(spec, config)
+            _verify_keys(spec, config)
             if spec.name in found:
                 raise ConfigurationError(f"Two pipelines of {config.root / FILE} have the same name", value=spec.name)
             found[spec.name] = spec
@@ -59,6 +61,13 @@ def _verify_connections(spec: PipelineSpec, config: ProjectConfig) -> None:
                 value=kind,
                 valid="a database" if source.kind == "sql" else f"a connection of kind {source.kind}",
             )
+
+
+def _verify_keys(spec: PipelineSpec, config: ProjectConfig) -> None:
+    """Refuse personal columns without a key, before anything is read."""
+    for source in spec.sources:
+        if config.keys is None and {"tokenise", "encrypt"} & set(source.personal.values()):
+            raise missing_key(f"To protect the personal columns of source {source.table!r}")
 
 
 def choose_pipeline(pipelines: Mapping[str, PipelineSpec], name: str | None = None) -> PipelineSpec:

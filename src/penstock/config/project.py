@@ -21,6 +21,7 @@ from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
+from penstock.privacy.keys import Keys, read_keys
 
 FILE = "penstock.toml"
 LEAST_MEMORY = 64 * 2**20
@@ -44,6 +45,7 @@ class ProjectConfig:
         datasets: Folder of training sets.
         approvers: Who may approve a release; empty: anybody.
         compaction: When and how small files of raw tables are written together.
+        keys: The privacy keys; None where there is no section ``[privacy]``.
     """
 
     name: str
@@ -56,6 +58,7 @@ class ProjectConfig:
     datasets: str
     approvers: tuple[str, ...] = ()
     compaction: CompactionSpec = field(default_factory=CompactionSpec)
+    keys: Keys | None = field(default=None, repr=False)
 
 
 class _Section(BaseModel):
@@ -93,11 +96,18 @@ class _Compaction(_Section):
     target: int | str = "256MiB"
 
 
+class _Privacy(_Section):
+    key: str = Field(min_length=1)
+    version: int = Field(default=1, ge=1, le=999_999_999)
+    former: dict[str, str] = Field(default_factory=dict)
+
+
 class _File(_Section):
     project: _Project
     compaction: _Compaction = Field(default_factory=_Compaction)
     environments: _Environments = Field(default_factory=_Environments)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
+    privacy: _Privacy | None = None
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -136,6 +146,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     file = find_project(path)
     variables = dict(os.environ if environment is None else environment)
     content = read_toml(file)
+    _refuse_written_keys(content.get("privacy"), file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
     try:
@@ -163,7 +174,29 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
             window=given.compaction.window,
             target=_bytes(given.compaction.target, f"compaction.target in {file}", LEAST_TARGET),
         ),
+        keys=_keys(given.privacy, file),
     )
+
+
+def _refuse_written_keys(section: Any, file: Path) -> None:
+    """Refuse a key in the file itself, which is in everybody's copy of the project."""
+    if not isinstance(section, dict):
+        return
+    former = section.get("former")
+    given = {"key": section.get("key"), **(former if isinstance(former, dict) else {})}
+    for name, text in given.items():
+        if isinstance(text, str) and not re.fullmatch(r"\s*\$\{[A-Za-z_][A-Za-z0-9_]*\}\s*", text):
+            raise ConfigurationError(
+                f"privacy.{'' if name == 'key' else 'former.'}{name} in {file} is no reference to a variable",
+                valid='key = "${NAME}"',
+                remedy="Take the key out of the file, and set it in the environment, .env or secrets.toml",
+            )
+
+
+def _keys(given: _Privacy | None, file: Path) -> Keys | None:
+    if given is None:
+        return None
+    return read_keys(given.key, version=given.version, former=given.former, where=f"privacy in {file}")
 
 
 def _sentence(error: ValidationError, given: Any, file: Path) -> ConfigurationError:

@@ -88,7 +88,11 @@ def _query(
     if records is not None and files[0].format not in ("json", "jsonl"):
         raise ConfigurationError(f"The option records is for JSON, but {files[0].key} is {files[0].format}")
     if isinstance(how, file_csv.Dialect):
-        types, met = file_csv.types(session, members, how, _csv_options(request).get("types") or {})
+        # Of personal columns the text itself is protected, whatever type it looks like.
+        personal = {name.lower() for name in request.source.personal}
+        texts = {name: "VARCHAR" for name in how.columns if name.lower() in personal}
+        named = {**texts, **(_csv_options(request).get("types") or {})}
+        types, met = file_csv.types(session, members, how, named)
         notes += met
         return f"SELECT * FROM {file_csv.relation(files, how, types, FILE_COLUMN)}"
     if files[0].format == "parquet":

@@ -58,7 +58,9 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
         pattern="incremental" if several else "batch",
         reason="only new and changed files are read" if several else "a file is read whole when it changes",
         remarks=tuple(dict.fromkeys(remarks)),
-        suggestion=f'sources.files("{name}", table="{_table(name)}", write="{"append" if several else "replace"}")',
+        suggestion=scoping.protecting(
+            f'sources.files("{name}", table="{_table(name)}", write="{"append" if several else "replace"}")', remarks
+        ),
     )
 
 

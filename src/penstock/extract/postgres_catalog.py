@@ -124,7 +124,7 @@ def _describe(connection: Any, request: Request, row: tuple[Any, ...]) -> TableD
         pattern=pattern,
         reason=reason,
         remarks=remarks,
-        suggestion=scoping.suggestion(connected, full, found, key),
+        suggestion=scoping.protecting(scoping.suggestion(connected, full, found, key), remarks),
     )
 
 

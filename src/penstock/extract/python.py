@@ -54,6 +54,7 @@ class PythonSource:
         times = {field.name: pa.types.is_temporal(field.type) for field in first.schema}
         found = scoping.cursors(times, (), ())
         pattern, reason = scoping.pattern(found, (), rows)
+        remarks = scoping.personal(columns, sample)
         return (
             TableDescription(
                 name=name,
@@ -62,8 +63,8 @@ class PythonSource:
                 cursors=found,
                 pattern=pattern,
                 reason=reason,
-                remarks=scoping.personal(columns, sample),
-                suggestion=f'sources.python(data, table="{name}", write="replace")',
+                remarks=remarks,
+                suggestion=scoping.protecting(f'sources.python(data, table="{name}", write="replace")', remarks),
             ),
         )
 
@@ -245,8 +246,9 @@ def _streamed(data: Any, request: Request) -> Iterator[pa.RecordBatch]:
 
 
 def _is_pandas(data: Any) -> bool:
-    pandas = sys.modules.get("pandas")
-    return pandas is not None and isinstance(data, pandas.DataFrame)
+    # Another thread may be importing pandas at this moment; then nothing here can be a frame of it.
+    frame = getattr(sys.modules.get("pandas"), "DataFrame", None)
+    return frame is not None and isinstance(data, frame)
 
 
 def _from_pandas(frame: Any, notes: list[str]) -> pa.Table:

@@ -31,6 +31,7 @@ _CURSOR_NAMES = re.compile(
 )
 _CHANGES = re.compile(r"updat|modif|chang")
 _SHARE = 0.5
+_LOOKS = " looks personal: "
 
 
 def personal(columns: Iterable[str], samples: Mapping[str, Sequence[Any]]) -> tuple[str, ...]:
@@ -44,8 +45,19 @@ def personal(columns: Iterable[str], samples: Mapping[str, Sequence[Any]]) -> tu
     for column in columns:
         kind = _by_values(samples.get(column, ())) or _by_name(column)
         if kind:
-            remarks.append(f"{column} looks personal: {kind}")
+            remarks.append(f"{column}{_LOOKS}{kind}")
     return tuple(remarks)
+
+
+def protecting(suggestion: str, remarks: Iterable[str]) -> str:
+    """Return a suggested line of Python with ``personal=[…]`` for the columns of which ``personal`` told something."""
+    columns = [column for column, told, _ in (remark.partition(_LOOKS) for remark in remarks) if told]
+    if not columns:
+        return suggestion
+    listed = ", ".join(
+        '"' + column.replace("\\", "\\\\").replace('"', '\\"') + '"' for column in dict.fromkeys(columns)
+    )
+    return f"{suggestion.removesuffix(')')}, personal=[{listed}])"
 
 
 def cursors(columns: Mapping[str, bool], key: Sequence[str], counting: Iterable[str]) -> tuple[str, ...]:

@@ -179,6 +179,7 @@ def describe(connection: sqlite3.Connection, table: str, request: Request, path:
     counting = [column.name for column in found if "INT" in column.type]
     candidates = scoping.cursors(times, primary, counting)
     rows, remarks = _rows(connection, quoted, path)
+    personal = scoping.personal(times, held)
     pattern, reason = scoping.pattern(candidates, primary, rows)
     name = request.connection.name if request.connection is not None else path.stem
     return TableDescription(
@@ -189,8 +190,8 @@ def describe(connection: sqlite3.Connection, table: str, request: Request, path:
         cursors=candidates,
         pattern=pattern,
         reason=reason,
-        remarks=(*scoping.personal(times, held), *remarks),
-        suggestion=scoping.suggestion(name, table, candidates, primary),
+        remarks=(*personal, *remarks),
+        suggestion=scoping.protecting(scoping.suggestion(name, table, candidates, primary), personal),
     )
 
 

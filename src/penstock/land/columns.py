@@ -22,12 +22,13 @@ from penstock.stores.parquet import LOSSY
 
 @dataclass(frozen=True, slots=True)
 class Incoming:
-    """A column as it comes: its name at the source, its DuckDB type, the SQL that gives it, its type at the source."""
+    """A column as it comes: name at the source, DuckDB type, SQL that gives it, type at the source, personal mark."""
 
     name: str
     type: str
     expression: str
     source_type: str | None = None
+    personal: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +171,13 @@ class Columns:
                 named = stored[name]
                 source = None if named == name else name
                 self._new[name] = _stored(
-                    Column(name=named, type=came.type, source_name=source, source_type=came.source_type)
+                    Column(
+                        name=named,
+                        type=came.type,
+                        source_name=source,
+                        source_type=came.source_type,
+                        personal=came.personal,
+                    )
                 )
                 continue
             known = self._new[name]
@@ -252,7 +259,10 @@ _NULL = '"NULL"'
 
 
 def _unchanged(came: Incoming | None, column: Column) -> str | None:
-    return came.name if came is not None and came.type == column.type and column.stored is None else None
+    # What is personal never passes by its expression.
+    if came is None or came.personal is not None or came.type != column.type or column.stored is not None:
+        return None
+    return came.name
 
 
 def _stored(column: Column) -> Column:

@@ -16,6 +16,7 @@ from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
 from penstock.land.columns import Columns, Plan, incoming, sentences
 from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
+from penstock.land.protection import Personal
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier
@@ -43,16 +44,24 @@ class Intake:
         connection: A session of the engine.
         folder: Names the files.
         columns: Decides on the columns.
+        personal: Protects what is personal of them.
         number: The load's number.
         advance: Told of rows and bytes as they pass.
     """
 
     def __init__(
-        self, connection: duckdb.DuckDBPyConnection, folder: Folder, columns: Columns, number: int, advance: Advance
+        self,
+        connection: duckdb.DuckDBPyConnection,
+        folder: Folder,
+        columns: Columns,
+        personal: Personal,
+        number: int,
+        advance: Advance,
     ) -> None:
         self._connection = connection
         self._folder = folder
         self._columns = columns
+        self._personal = personal
         self._number = number
         self._advance = advance
         self._parts: list[Part] = []
@@ -157,12 +166,11 @@ class Intake:
             empty = _placed(pa.Table.from_batches([arrow.empty(schema)]))
             with self._registered(empty):
                 described = self._described("SELECT * FROM penstock_chunk")
-            found = self._columns.plan(
-                [
-                    incoming(name, type_, identifier(place), told.get(name))
-                    for name, (place, type_) in zip(schema.names, described, strict=True)
-                ]
-            )
+            columns = [
+                incoming(name, type_, identifier(place), told.get(name))
+                for name, (place, type_) in zip(schema.names, described, strict=True)
+            ]
+            found = self._columns.plan(self._personal.shielded(columns))
             self._plans = {schema: found}
         return found
 
@@ -202,9 +210,8 @@ class Intake:
 
     def _scan(self, scan: Scan) -> None:
         described = self._described(scan.sql, scan.values, scan.explain)
-        plan = self._columns.plan(
-            [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
-        )
+        columns = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
+        plan = self._columns.plan(self._personal.shielded(columns))
         if scan.file_column is not None and len(scan.origins) != 1:
             self._stream(scan, plan)
         else:

@@ -17,14 +17,16 @@ from penstock.extract.port import Extraction
 from penstock.land.boundary import Boundary, without_known
 from penstock.land.columns import Columns
 from penstock.land.content import content_of
-from penstock.land.intake import Intake
+from penstock.land.intake import Intake, Taken
 from penstock.land.parts import Folder, Part, merged, renumber, settle
+from penstock.land.protection import Personal
 from penstock.land.reconciling import Landed, kept, reconcile, wanted
 from penstock.model.entries import Column, Entry, EntryKind, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
+from penstock.privacy.shield import Shield
 from penstock.stores.parquet import without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 
@@ -59,12 +61,16 @@ class Landing:
 
 @dataclass(frozen=True, slots=True)
 class LandPorts:
-    """What landing works with; ``extraction`` is closed at the end in every case."""
+    """What landing works with; ``extraction`` is closed at the end in every case.
+
+    ``shield`` protects what is personal, so that nothing of it reaches a disk; a source that names none needs none.
+    """
 
     lake: Lake
     engine: Engine
     extraction: Extraction
     advance: Advance
+    shield: Shield | None = None
 
 
 def land(spec: Landing, ports: LandPorts) -> LandReceipt:
@@ -106,6 +112,8 @@ class _Attempt:
         self._number = table.next_number()
         self._prior = prior_columns(table)
         self._columns = Columns(table.name, self._prior)
+        self._shield = ports.shield or Shield(spec.source.table, spec.source.personal, None)
+        self._personal = Personal(spec.source, self._shield, self._prior)
         partition = names.moment(spec.created_at)
         self._folder = Folder(table, partition, f"{self._number}-{secrets.token_hex(4)}")
 
@@ -114,8 +122,7 @@ class _Attempt:
         committed: Sequence[Part] = ()
         entry = None
         try:
-            intake = Intake(self._connection, self._folder, self._columns, self._number, self._ports.advance)
-            taken = intake.drain(self._ports.extraction)
+            taken = self._taken()
             if taken.rows:
                 self._columns.verify(self._spec.source)
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
@@ -148,6 +155,13 @@ class _Attempt:
                 compared.sentence(self._table.name),
                 remedy="Run again; if it stays so, mend the source, or set reconcile to 'off' if that is meant",
             )
+
+    def _taken(self) -> Taken:
+        intake = Intake(
+            self._connection, self._folder, self._columns, self._personal, self._number, self._ports.advance
+        )
+        with self._shield.raised(self._connection):
+            return intake.drain(self._ports.extraction)
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source

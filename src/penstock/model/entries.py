@@ -44,9 +44,10 @@ class Column:
         type: The DuckDB type that a reader of the warehouse gets, as ``DECIMAL(12,2)``.
         stored: The DuckDB type in the lake's files, where it differs.
         source_name: The name in the source, where it differs.
-        personal: How the personal values in it were protected before they reached a disk: ``tokenise``, ``encrypt``,
-            ``mask`` or ``null``; of single fields, as ``address.street: mask, email: tokenise``. None: nothing in it
-            was said to be personal. No statistic and no value of a column with this mark is shown anywhere.
+        personal: How the personal values in it were protected before they reached a disk: ``mask``, ``null``,
+            ``tokenise (key 1-3fa9c2d1)`` or ``encrypt (key …)`` with the name of the key; of single fields, as
+            ``address.street: mask, note: null``. None: nothing in it was said to be personal. No statistic and no value
+            of a column with this mark is shown anywhere.
         source_type: The type in the source, as the source spells it, where that says more than ``type``.
     """
 

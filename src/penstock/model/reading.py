@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
-from penstock.model.specs import Deletes, OnEmpty, OnNullCursor, Reconcile, SourceSpec, WriteMode
+from penstock.model.specs import Deletes, OnEmpty, OnNullCursor, Protection, Reconcile, SourceSpec, WriteMode
 from penstock.names import unknown
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -40,6 +40,8 @@ class Reading(TypedDict, total=False):
             ``{"column": "op", "values": ["D"]}``; ``{"column": "deleted_at", "values": "any"}`` for a number that is
             not null then; or ``"snapshot"``: the source is read whole, and a key that it lacks is deleted.
         forget_after: How long a deleted key is remembered, so that an older row that comes does not bring it back.
+        personal: The columns with personal values, which are tokenised before they reach a disk; or column to how:
+            ``tokenise``, ``encrypt``, ``mask`` or ``null``. A dotted path names a field within a column.
     """
 
     write: str
@@ -53,6 +55,7 @@ class Reading(TypedDict, total=False):
     reconcile: str
     deletes: str | Mapping[str, Any] | None
     forget_after: str | timedelta | None
+    personal: str | Sequence[str] | Mapping[str, str]
 
 
 def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpec:
@@ -80,7 +83,9 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         reconcile=_choice(Reconcile, reading.get("reconcile", "counts"), f"reconcile of source {spec.table!r}"),
         deletes=_deletes(reading.get("deletes"), spec.table),
         forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
+        personal=_personal(reading.get("personal", ()), spec.table),
     )
+    _refuse_personal_uses(found)
     if found.write in _KEYED and not found.key:
         does = "merges" if found.write is WriteMode.MERGE else "keeps a history"
         raise ConfigurationError(
@@ -110,6 +115,54 @@ def _check_horizon(source: SourceSpec) -> None:
             value=f"interval={source.interval!r}" if source.interval else "write='replace'",
             remedy="Drop horizon, or read it by cursor with write='append' or 'merge'",
         )
+
+
+def _personal(given: str | Sequence[str] | Mapping[str, str], table: str) -> Mapping[str, str]:
+    wanted = dict(given) if isinstance(given, Mapping) else dict.fromkeys(_names(given), Protection.TOKENISE.value)
+    taken: dict[str, str] = {}
+    for path, how in wanted.items():
+        if not all(path.split(".")):
+            raise ConfigurationError(f"A personal column of source {table!r} has no name", value=path)
+        if how not in list(Protection):
+            raise unknown(
+                "protection",
+                how,
+                [each.value for each in Protection],
+                where=f"personal column {path!r} of source {table!r}",
+            )
+        for other, spelt in taken.items():
+            if path.lower() == other or path.lower().startswith(f"{other}.") or other.startswith(f"{path.lower()}."):
+                raise ConfigurationError(f"{path!r} is named as personal twice (source {table!r})", value=spelt)
+        taken[path.lower()] = path
+    return {path: Protection(how).value for path, how in wanted.items()}
+
+
+def _refuse_personal_uses(source: SourceSpec) -> None:
+    """Refuse a personal column where its values would be written down, or could not do what they are for."""
+    personal = {path.lower(): how for path, how in source.personal.items()}
+    for name, use in ((source.cursor, "cursor"), (source.interval, "interval")):
+        if name is not None and name.lower() in personal:
+            raise ConfigurationError(
+                f"The {use} of source {source.table!r} is a personal column: where reading stopped would be "
+                "written down with a value of it",
+                value=name,
+                remedy=f"Go by another column as {use}, or take it out of personal",
+            )
+    deletes = source.deletes.column if source.deletes is not None else None
+    if deletes is not None and deletes.lower() in personal:
+        raise ConfigurationError(
+            f"The column by which source {source.table!r} says that a row is deleted is personal: "
+            "what it says could no longer be read",
+            value=deletes,
+            remedy="Take it out of personal",
+        )
+    for name in source.key:
+        if personal.get(name.lower()) in (Protection.MASK, Protection.NULL):
+            raise ConfigurationError(
+                f"The key column {name!r} of source {source.table!r} would no longer tell rows apart",
+                value=personal[name.lower()],
+                valid="tokenise or encrypt, by which equal values stay equal",
+            )
 
 
 def _names(value: str | Sequence[str]) -> tuple[str, ...]:

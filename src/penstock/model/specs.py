@@ -54,6 +54,19 @@ class OnNullCursor(StrEnum):
     RAISE = "raise"
 
 
+class Protection(StrEnum):
+    """How personal values are made unreadable before they reach a disk.
+
+    ``tokenise``: keyed and one-way; equal values have equal tokens. ``encrypt``: readable for who holds the key; equal
+    values have equal ciphertexts. ``mask``: only the shape stays, letters as x and digits as 0. ``null``: nothing.
+    """
+
+    TOKENISE = "tokenise"
+    ENCRYPT = "encrypt"
+    MASK = "mask"
+    NULL = "null"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deletes:
     """How a source says that a row is deleted there.
@@ -132,7 +145,7 @@ class SourceSpec:
 
     def is_personal(self, column: str) -> bool:
         """Say whether a column, or a field within it, was said to be personal."""
-        return any(path == column or path.startswith(f"{column}.") for path in self.personal)
+        return any(path.partition(".")[0].lower() == column.lower() for path in self.personal)
 
     @property
     def by_snapshot(self) -> bool:

@@ -18,6 +18,8 @@ from penstock.model.specs import SourceSpec
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
 from penstock.orchestrate.workspace import now
+from penstock.privacy.shield import Shield
+from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.validate.checking import Checking, CheckPorts, check
 
@@ -59,7 +61,7 @@ def bring(task: Bringing, context: RunContext) -> Brought:
     step = f"extract {task.source.table}"
     begun = context.started(step, names.raw(task.source.table))
     try:
-        receipt = retrying(lambda: _land(task, context, step), step, context.workspace.observer)
+        receipt = retrying(lambda: _quietly(task, context, step), step, context.workspace.observer)
         if receipt is None or receipt.entry is None:
             context.finished(
                 StepReceipt(
@@ -83,10 +85,18 @@ def bring(task: Bringing, context: RunContext) -> Brought:
     return Brought(receipt.entry, verdict)
 
 
+def _quietly(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
+    """Land; where rows hold personal values, an error keeps none of what the source said in it."""
+    if not task.source.personal:
+        return _land(task, context, step)
+    return silently(lambda: _land(task, context, step), f"Reading {task.source.table}")
+
+
 def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     workspace = context.workspace
     connection = workspace.connections.get(task.source.connection) if task.source.connection else None
     kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
+    shield = Shield(task.source.table, task.source.personal, workspace.keys)
     extraction = plugins.find("source", kind)().open(
         Request(
             source=task.source,
@@ -109,7 +119,7 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
         boundary=task.boundary,
         current=task.current,
     )
-    receipt = land(spec, LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step)))
+    receipt = land(spec, LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield))
     if receipt.entry is not None:
         workspace.catalog.index((receipt.entry,))
     return receipt

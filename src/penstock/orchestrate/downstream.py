@@ -17,7 +17,7 @@ from penstock.load.ledger import held
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
-from penstock.model.entries import DataFile, Entry, InputVersion
+from penstock.model.entries import Column, DataFile, Entry, InputVersion
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
@@ -225,7 +225,7 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
             ),
             TransformPorts(transaction, context.advance(making.step)),
         )
-        receipt = _settle(making, computed, transaction, context)
+        receipt = _settle(making, _marked(computed, making, context), transaction, context)
     except StaleWriterError:
         raise
     except PenstockError as error:
@@ -234,6 +234,28 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
         context.finished(replace(receipt, interval=making.interval))
         raise _BrokenError from error
     context.finished(replace(receipt, interval=making.interval, seconds=time.monotonic() - begun))
+
+
+def _marked(computed: Computed, making: _Making, context: RunContext) -> Computed:
+    """Mark each column of a result that has the name of a personal column of an input.
+
+    By name alone: under another name its profile shows tokens, though never what they stand for.
+    """
+    marks: dict[str, str] = {}
+    for name in making.transform.inputs:
+        marks.update({column.name.lower(): column.personal for column in _schema(name, context) if column.personal})
+    if not marks:
+        return computed
+    columns = (replace(column, personal=marks.get(column.name.lower())) for column in computed.columns)
+    return replace(computed, columns=tuple(columns))
+
+
+def _schema(name: str, context: RunContext) -> Sequence[Column]:
+    if _is_source(name, context):
+        live = context.ledger.sources[name].live()
+        return live[-1].entry.schema if live else ()
+    versions = context.ledger.versions.get(name)
+    return versions.head.schema if versions is not None and versions.head is not None else ()
 
 
 def _settle(making: _Making, computed: Computed, transaction: WarehouseTransaction, context: RunContext) -> StepReceipt:

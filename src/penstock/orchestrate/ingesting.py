@@ -27,6 +27,7 @@ from penstock.model.receipts import State
 from penstock.model.specs import ConnectionSpec, EnvironmentSpec, PipelineSpec, SourceSpec
 from penstock.orchestrate import running, scoping
 from penstock.orchestrate.workspace import Workspace
+from penstock.privacy.keys import environment_keys
 
 
 def ingest(
@@ -57,6 +58,7 @@ def ingest(
             connections={connection.name: connection} if connection else {},
             observer=observer,
             served={source.table: source.table},
+            keys=environment_keys(),
         )
         stack.callback(workspace.close)
         with workspace.warehouse.reading():

@@ -15,6 +15,7 @@ from penstock.catalog.port import Catalog
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
+from penstock.privacy.keys import Keys
 from penstock.stores.engine import LocalEngine
 from penstock.stores.lake import DeltaLake
 from penstock.stores.objects import LocalObjects
@@ -42,6 +43,7 @@ class Workspace:
         workers: How many independent steps run at once.
         served: Source to the warehouse table it is served as, where that is not ``raw_{source}``.
         compaction: When and how small files of raw tables are written together.
+        keys: The privacy keys, where there are any.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Workspace:
     workers: int = 4
     served: Mapping[str, str] = field(default_factory=dict)
     compaction: CompactionSpec = field(default_factory=CompactionSpec)
+    keys: Keys | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.engine = LocalEngine(self.memory)
@@ -101,6 +104,7 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         memory=config.memory,
         observer=observer,
         compaction=config.compaction,
+        keys=config.keys,
     )
 
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError
+from penstock.extract import scoping
 from penstock.extract.http.address import parse_url, server
 from penstock.extract.http.budget import Timing
 from penstock.extract.http.client import HttpClient
@@ -78,6 +79,7 @@ class RestSource:
         options = read_options(request)
         table = pa.Table.from_batches(batches) if batches else pa.table({})
         name = request.source.table
+        personal = scoping.personal(table.column_names, table.slice(0, 200).to_pydict())
         return (
             TableDescription(
                 name=name,
@@ -87,8 +89,8 @@ class RestSource:
                 cursors=tuple(field.name for field in table.schema if pa.types.is_timestamp(field.type)),
                 pattern="api",
                 reason=f"an HTTP endpoint; its pages follow by {_how(extraction.paging)}",
-                remarks=extraction.notes(),
-                suggestion=_suggestion(request, options),
+                remarks=(*personal, *extraction.notes()),
+                suggestion=scoping.protecting(_suggestion(request, options), personal),
             ),
         )
 
