@@ -17,6 +17,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     "source": {
         "sqlite": "penstock.extract.sqlite:SqliteSource",
         "postgres": "penstock.extract.postgres:PostgresSource",
+        "duckdb": "penstock.extract.database.duckdb_file:DuckDbSource",
         "mysql": "penstock.extract.database.mysql:MySqlSource",
         "files": "penstock.extract.files:FilesSource",
         "rest": "penstock.extract.rest.source:RestSource",

@@ -20,17 +20,19 @@ _SCHEMES = {
     "sqlite": "sqlite",
     "postgresql": "postgres",
     "postgres": "postgres",
+    "duckdb": "duckdb",
     "mysql": "mysql",
     "mariadb": "mysql",
     "http": "rest",
     "https": "rest",
     "file": "files",
 }
-DATABASES = ("sqlite", "postgres", "mysql")
+DATABASES = ("sqlite", "postgres", "mysql", "duckdb")
 """The kinds of connection whose tables and queries are read as kind ``sql``."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (),
     "postgres": ("user",),
+    "duckdb": (),
     "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
     "files": (),
     "rest": (
@@ -131,12 +133,13 @@ def _without_password(url: str, where: str) -> tuple[str, str | None]:
 
 def resolved(root: Path, url: str) -> str:
     """Resolve the place that a URL of files names; other URLs stay as they are."""
-    if url.startswith("sqlite:"):
-        path, question, query = url.removeprefix("sqlite:").partition("?")
+    kind, _, place = url.partition(":")
+    if kind in ("sqlite", "duckdb"):
+        path, question, query = place.partition("?")
         path = unquote(path.removeprefix("///") if path.startswith("///") else path.removeprefix("//"))
         if not path:
-            raise ConfigurationError("A SQLite URL names no file", value=url, valid="sqlite:///path/file.db")
-        return f"sqlite:///{quote(str(root / Path(path).expanduser()))}{question}{query}"
+            raise ConfigurationError(f"A URL of {kind} names no file", value=url, valid=f"{kind}:///path/file.db")
+        return f"{kind}:///{quote(str(root / Path(path).expanduser()))}{question}{query}"
     if url.startswith("file:"):
         return str(root / unquote(urlsplit(url).path))
     return url if "://" in url else str(root / Path(url).expanduser())

@@ -67,6 +67,7 @@ class Scan:
         file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it
             out.
         rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
+        attach: Alias and path of a DuckDB file that ``sql`` reads; it is attached read-only as long as the scan lasts.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
     """
 
@@ -75,6 +76,7 @@ class Scan:
     origins: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     file_column: str | None = None
     rejects: str | None = None
+    attach: tuple[str, str] | None = None
     explain: Callable[[Exception], PenstockError] | None = field(default=None, compare=False)
 
 

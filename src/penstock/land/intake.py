@@ -19,7 +19,7 @@ from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
 from penstock.land.protection import Personal
 from penstock.model.events import Advance
 from penstock.names import LOAD
-from penstock.queries.text import identifier
+from penstock.queries.text import identifier, literal
 from penstock.stores.parquet import ROW_GROUP, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -209,6 +209,23 @@ class Intake:
                 raise
 
     def _scan(self, scan: Scan) -> None:
+        with self._attached(scan):
+            self._read(scan)
+
+    @contextmanager
+    def _attached(self, scan: Scan) -> Iterator[None]:
+        if scan.attach is None:
+            yield
+            return
+        alias, path = scan.attach
+        with refusals(self._folder.table.name, scan.explain):
+            self._connection.execute(f"ATTACH {literal(path)} AS {identifier(alias)} (READ_ONLY)")
+        try:
+            yield
+        finally:
+            self._connection.execute(f"DETACH {identifier(alias)}")
+
+    def _read(self, scan: Scan) -> None:
         described = self._described(scan.sql, scan.values, scan.explain)
         columns = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
         plan = self._columns.plan(self._personal.shielded(columns))

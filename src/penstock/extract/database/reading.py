@@ -13,7 +13,7 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursors
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
-from penstock.extract.port import ArrowBatch, Request, TableDescription
+from penstock.extract.port import ArrowBatch, Batch, Request, TableDescription
 from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor, SourceTable
 from penstock.names import unknown
@@ -90,7 +90,7 @@ class DatabaseExtraction:
         """The columns with the types of this load."""
         return self._schema
 
-    def batches(self) -> Iterator[ArrowBatch]:
+    def batches(self) -> Iterator[Batch]:
         """Yield the rows; see the port."""
         plan, database = self._plan, self._database
         connection = self._request.connection
