@@ -7,6 +7,7 @@ Parquet and DuckDB file, and every file that stood in the folder of spilled data
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import os
 import sqlite3
@@ -208,12 +209,12 @@ class Spill:
     def _watch(self) -> None:
         while not self._stop.wait(0.005):
             self.looks += 1
-            for path in self._folder.rglob("*"):
-                try:
-                    if path.is_file() and MARK.encode() in path.read_bytes():
-                        self.found.add(path.name)
-                except OSError:
-                    continue
+            # Folders and files vanish while they are looked at.
+            for folder, _, names in os.walk(self._folder):
+                for name in names:
+                    with contextlib.suppress(OSError):
+                        if MARK.encode() in Path(folder, name).read_bytes():
+                            self.found.add(name)
 
 
 def command(project: Path, *arguments: str, fine: bool = True) -> str:
