@@ -186,6 +186,7 @@ attempts = 1
 """
         )
         yield folder
+    postgres.execute("DROP TABLE people")
 
 
 class Spill:
