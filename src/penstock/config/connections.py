@@ -31,7 +31,7 @@ DATABASES = ("sqlite", "postgres", "mysql", "duckdb")
 """The kinds of connection whose tables and queries are read as kind ``sql``."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (),
-    "postgres": ("user",),
+    "postgres": ("user", "readers", "connect_timeout", "statement_timeout"),
     "duckdb": (),
     "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
     "files": (),

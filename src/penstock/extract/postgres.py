@@ -18,15 +18,16 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursor_values, cursors, postgres_catalog
 from penstock.extract.port import ArrowBatch, Request, SourceFigures, TableDescription
-from penstock.extract.postgres_connection import BEGIN, SETTINGS, address, snapshot, translated
+from penstock.extract.postgres_connection import snapshot, translated
 from penstock.extract.postgres_figures import Asked
 from penstock.extract.postgres_horizon import Horizon
 from penstock.extract.postgres_horizon import horizon as horizon_of
+from penstock.extract.postgres_stream import stream
 from penstock.extract.postgres_types import Column, bound, columns, convert
 from penstock.extract.progress import Clock, Progress, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import identifier
 from penstock.schema import SOURCE_TYPE
 
 _SAMPLE = 200
@@ -64,13 +65,22 @@ class PostgresSource:
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """What is read: a relation for FROM, its columns, the condition (empty for none), the clock and the horizon."""
+    """What is read: a relation for FROM, its columns, the condition (empty for none), the clock and the horizon.
+
+    ``table`` says that the relation is a table or a view, and no query.
+    """
 
     relation: str
     columns: tuple[Column, ...]
     where: str
     clock: Clock
     horizon: Horizon | None = None
+    table: bool = False
+
+    @property
+    def whole(self) -> str | None:
+        """Return the table where all of it is read, else None."""
+        return self.relation if self.table and not self.where else None
 
     @property
     def statement(self) -> str:
@@ -93,7 +103,10 @@ class PostgresExtraction:
                 self._plan = _Planner(request, connection, self._notes).plan()
                 shared = connection.execute("SELECT pg_export_snapshot()").fetchone()
                 with translated(request):
-                    self._reader = self._stream(str(shared[0]) if shared else "")
+                    self._reader = stream(
+                        request, connection, str(shared[0]) if shared else "", self._plan.statement, self._plan.whole
+                    )
+                    self._open.callback(self._reader.close)
                 if request.source.reconcile is not Reconcile.OFF:
                     read = (self._plan.relation, self._plan.where)
                     self._asked = Asked(request, connection, self._plan.columns, read, planning.pop_all())
@@ -118,7 +131,7 @@ class PostgresExtraction:
         place = self._request.connection.name if self._request.connection is not None else "postgres"
         origin: tuple[str, Mapping[str, Any]] = (f"{place}.{_named(self._request)}", {})
         with translated(self._request):
-            for raw in self._reader:
+            for raw in self._reader.batches():
                 arrays = [convert(array, column) for array, column in zip(raw.columns, self._plan.columns, strict=True)]
                 batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
                 self._rows += batch.num_rows
@@ -155,23 +168,6 @@ class PostgresExtraction:
         with suppress(Exception):
             self._open.close()
 
-    def _stream(self, shared: str) -> pa.RecordBatchReader:
-        import adbc_driver_manager as manager
-        import adbc_driver_postgresql
-
-        database = self._open.enter_context(adbc_driver_postgresql.connect(address(self._request)))
-        connection = self._open.enter_context(manager.AdbcConnection(database))
-        for statement in (*SETTINGS, BEGIN, f"SET TRANSACTION SNAPSHOT {literal(shared)}"):
-            with manager.AdbcStatement(connection) as setting:
-                setting.set_sql_query(statement)
-                setting.execute_update()
-        query = self._open.enter_context(manager.AdbcStatement(connection))
-        query.set_options(**{"adbc.postgresql.batch_size_hint_bytes": str(max(1, self._request.batch_bytes))})
-        query.set_sql_query(self._plan.statement)
-        handle, _ = query.execute_query()
-        reader = pa.RecordBatchReader._import_from_c(handle.address)  # noqa: SLF001 - the documented way in
-        return self._open.enter_context(reader)
-
     def _advance(self, batch: pa.RecordBatch) -> None:
         name = self._request.source.cursor
         if name is None or self._request.interval is not None:
@@ -202,7 +198,7 @@ class _Planner:
         where = self._condition(relation, {column.name: column for column in planned}, horizon)
         guarded = self._guarded(relation, planned, where)
         self._notes += [column.note for column in guarded if column.note]
-        return _Plan(relation, tuple(guarded), where, self._clock(), horizon)
+        return _Plan(relation, tuple(guarded), where, self._clock(), horizon, "table" in source.options)
 
     def _clock(self) -> Clock:
         """Return the server's clock; times without a zone may be written in the zone that it gives to sessions."""
