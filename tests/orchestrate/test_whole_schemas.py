@@ -49,7 +49,12 @@ def ops(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Say]:
         url = f"sqlite:///{path}"
     elif request.param == "postgres":
         server: PostgresServer = request.getfixturevalue("postgres")
-        server.execute("DROP SCHEMA IF EXISTS public CASCADE; DROP SCHEMA IF EXISTS ops CASCADE; CREATE SCHEMA public")
+        # Whatever other tests left would be part of the whole.
+        for (schema,) in server.execute(
+            "SELECT nspname FROM pg_namespace WHERE nspname NOT LIKE 'pg\\_%' AND nspname <> 'information_schema'"
+        ):
+            server.execute(f'DROP SCHEMA "{schema}" CASCADE')
+        server.execute("CREATE SCHEMA public")
         say, url = lambda statement: void(server.execute(statement)), server.url()
     else:
         maria: MariaServer = request.getfixturevalue("mariadb")
