@@ -14,7 +14,11 @@ from penstock import plugins
 
 SOURCE = Path(penstock.__file__).parent
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in path.parts)
-LAYER_OF_KIND = {"source": "penstock.extract.", "catalog": "penstock.catalog."}
+LAYER_OF_KIND = {
+    "file_format": "penstock.extract.formats.",
+    "source": "penstock.extract.",
+    "catalog": "penstock.catalog.",
+}
 HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click")
 
 

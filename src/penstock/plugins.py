@@ -23,6 +23,11 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "rest": "penstock.extract.rest.source:RestSource",
         "python": "penstock.extract.python:PythonSource",
     },
+    "file_format": {
+        "avro": "penstock.extract.formats.avro:read",
+        "orc": "penstock.extract.formats.orc:read",
+        "arrow": "penstock.extract.formats.arrow:read",
+    },
     "catalog": {
         "sqlite": "penstock.catalog.sqlite:SqliteCatalog",
         "postgres": "penstock.catalog.postgres:PostgresCatalog",

@@ -85,12 +85,13 @@ def files(
     options: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
-    """Read files: CSV, TSV, JSON, JSONL or Parquet.
+    """Read files: CSV, TSV, JSON, JSONL, Parquet, and what ``docs/how-to/files.md`` lists.
 
     Args:
         path: A file, a folder or a glob such as ``planes/*.csv``, relative to the project.
         table: What it is called in Penstock.
-        format: ``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``; the default is read from the file's ending.
+        format: ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``avro``, ``orc``, ``arrow`` …; the default is read
+            from the file's ending.
         connection: A connection whose folder the path is relative to.
         options: What the format takes: ``nulls``, ``delimiter``, ``encoding``, ``types``, ``records`` …
         **reading: See ``Reading``.

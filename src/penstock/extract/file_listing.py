@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
+from penstock.extract.formats.known import BINARY, ENDINGS, NAMES
 from penstock.extract.port import Request
 from penstock.names import nearest
 
@@ -27,8 +28,10 @@ FORMATS = {
     ".ndjson": "jsonl",
     ".parquet": "parquet",
     ".pq": "parquet",
+    **ENDINGS,
 }
 """File suffix to format."""
+_NAMES = sorted({*FORMATS.values(), *NAMES})
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd"}
 _MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd"}
 _CHUNK = 2**20
@@ -44,7 +47,7 @@ class File:
     Attributes:
         key: Its name in positions and origins: relative to the project's folder where it lies below it.
         path: Where it is.
-        format: ``csv``, ``tsv``, ``json``, ``jsonl`` or ``parquet``.
+        format: ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet`` or one of ``formats.known``.
         bytes: Its size.
         mtime_ns: When it was changed, in nanoseconds since 1970.
         ctime_ns: When its inode was changed; a writer cannot set it back.
@@ -92,11 +95,11 @@ def find(request: Request) -> list[File]:
         raise ConfigurationError(f"The source {request.source.table} names no path", valid="a file, a folder or a glob")
     wanted = base / pattern.removeprefix("file://")
     chosen = options.get("format")
-    if chosen is not None and chosen not in FORMATS.values():
+    if chosen is not None and chosen not in _NAMES:
         raise ConfigurationError(
             f"The source {request.source.table} names an unknown format",
             value=chosen,
-            valid=sorted(set(FORMATS.values())),
+            valid=_NAMES,
         )
     files = [_file(path, base_root=Path(request.root), format_=chosen) for path in _paths(wanted, chosen)]
     if not files and not (request.position or {}).get("files"):
@@ -162,7 +165,7 @@ def head(file: File, content: Content, size: int = _CHUNK) -> bytes:
 class _Inspection:
     def __init__(self, file: File) -> None:
         self._file = file
-        self._text = file.format != "parquet"
+        self._text = file.format not in BINARY
         self._encoding = "utf-8"
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._tail = b""

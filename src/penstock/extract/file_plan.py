@@ -14,11 +14,16 @@ from penstock.errors import ConfigurationError, DataError, PenstockError, Transi
 from penstock.extract import file_csv, file_documents
 from penstock.extract.file_listing import Content, File
 from penstock.extract.file_parquet import ArrowFiles, needs_arrow
+from penstock.extract.formats.known import FORMATS, GENERAL
+from penstock.extract.formats.port import FormatFiles
 from penstock.extract.port import Request, Scan
+from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
 _BY_ARROW = ("parquet", "by Arrow")
 FILE_COLUMN = "_penstock_source_file"
+Rows = ArrowFiles | FormatFiles
+"""Files that are read by Arrow, not by DuckDB."""
 _LINE = re.compile(r"CSV Error on Line: (\d+)")
 _EXPECTED = re.compile(r"Expected Number of Columns: (\d+) Found: (\d+)")
 _CONVERTED = re.compile(
@@ -32,7 +37,7 @@ _JSON_PLACE = re.compile(
 
 def plan(
     request: Request, files: Sequence[tuple[File, Content]], engine: LocalEngine, notes: list[str]
-) -> list[tuple[list[File], Scan | ArrowFiles]]:
+) -> list[tuple[list[File], Scan | Rows]]:
     """Return the scans, each with its files in order; files without content are left out with a note.
 
     Raises:
@@ -46,11 +51,14 @@ def plan(
             notes.append(f"{file.key} is empty")
         else:
             alike.append((how, (file, content)))
-    scans: list[tuple[list[File], Scan | ArrowFiles]] = []
+    scans: list[tuple[list[File], Scan | Rows]] = []
     with engine.session() as session:
         for how, group in groupby(alike, key=lambda pair: pair[0]):
             members = [pair for _, pair in group]
             details = [(file, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in members]
+            if members[0][0].format in FORMATS:
+                scans.append(([file for file, _ in members], _formatted(members, request, notes)))
+                continue
             if how == _BY_ARROW:
                 scans.append(([file for file, _ in members], ArrowFiles(tuple(details))))
                 continue
@@ -69,11 +77,21 @@ def plan(
 
 def _likeness(file: File, content: Content, request: Request, notes: list[str]) -> Any:
     """Return what files must share to be read by one scan; None for a file without content."""
+    if file.format in FORMATS:
+        return (file.format,)
     if file.format in ("csv", "tsv"):
         return file_csv.dialect(file, content, _csv_options(request), notes)
     if file.format == "parquet":
         return _BY_ARROW if needs_arrow(file) else ("parquet",)
     return None if content.bytes == 0 else (file.format, content.compression, file_documents.layout(file, content))
+
+
+def _formatted(members: Sequence[tuple[File, Content]], request: Request, notes: list[str]) -> FormatFiles:
+    file = members[0][0]
+    for name in request.source.options:
+        if name not in (*FORMATS[file.format].options, *GENERAL):
+            raise unknown("option", name, FORMATS[file.format].options, where=f"{file.key}, which is {file.format}")
+    return FormatFiles(file.format, tuple(members), request.source.options, notes)
 
 
 def _query(

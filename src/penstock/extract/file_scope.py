@@ -14,8 +14,7 @@ from penstock.errors import PenstockError
 from penstock.extract import scoping
 from penstock.extract.file_csv import WHOLE_BYTES
 from penstock.extract.file_listing import COMPRESSIONS, File, find, inspect
-from penstock.extract.file_parquet import ArrowFiles
-from penstock.extract.file_plan import FILE_COLUMN, plan
+from penstock.extract.file_plan import FILE_COLUMN, Rows, plan
 from penstock.extract.port import Request, Scan, TableDescription
 from penstock.queries.text import identifier
 from penstock.stores.engine import LocalEngine
@@ -64,8 +63,8 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
     )
 
 
-def _look(scan: Scan | ArrowFiles, engine: LocalEngine) -> tuple[dict[str, str], tuple[str, ...]]:
-    if isinstance(scan, ArrowFiles):
+def _look(scan: Scan | Rows, engine: LocalEngine) -> tuple[dict[str, str], tuple[str, ...]]:
+    if not isinstance(scan, Scan):
         first = next((batch.data for batch in scan.batches(_LOOKED_AT)), None)
         found = {field.name: str(field.type) for field in first.schema} if first is not None else {}
         return found, scoping.personal(found, first.slice(0, _SAMPLE).to_pydict() if first is not None else {})
@@ -81,7 +80,7 @@ def _look(scan: Scan | ArrowFiles, engine: LocalEngine) -> tuple[dict[str, str],
     return columns, scoping.personal(columns, values)
 
 
-def _rows(scans: Sequence[Scan | ArrowFiles], files: Sequence[File], size: int, engine: LocalEngine) -> int | None:
+def _rows(scans: Sequence[Scan | Rows], files: Sequence[File], size: int, engine: LocalEngine) -> int | None:
     """Count rows: from the footers of Parquet, by reading all of small files, else not at all."""
     if all(file.format == "parquet" for file in files):
         return sum(int(pq.ParquetFile(file.path).metadata.num_rows) for file in files)
@@ -90,7 +89,7 @@ def _rows(scans: Sequence[Scan | ArrowFiles], files: Sequence[File], size: int, 
     total = 0
     with engine.session() as session:
         for scan in scans:
-            if isinstance(scan, ArrowFiles):
+            if not isinstance(scan, Scan):
                 total += sum(batch.data.num_rows for batch in scan.batches(_LOOKED_AT))
                 continue
             try:

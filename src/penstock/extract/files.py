@@ -1,4 +1,4 @@
-"""CSV, JSON and Parquet files: each group of files that are written alike is one scan that DuckDB runs by itself.
+"""Files: each group of files that are written alike is one scan that DuckDB runs by itself.
 
 Whoever adds files should write them under another name and rename them when they are whole.
 """
@@ -12,12 +12,14 @@ from penstock.errors import ConfigurationError
 from penstock.extract import file_csv
 from penstock.extract.file_listing import File, find, inspect, unchanged, verify
 from penstock.extract.file_plan import plan
+from penstock.extract.formats.known import GENERAL
+from penstock.extract.formats.known import OPTIONS as FORMAT_OPTIONS
 from penstock.extract.port import Batch, Request, Scan, TableDescription
 from penstock.model.specs import WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
-_OPTIONS = ("path", "format", "csv", "records", "compare", *file_csv.OPTIONS)
+_OPTIONS = tuple(dict.fromkeys((*GENERAL, "csv", "records", *file_csv.OPTIONS, *FORMAT_OPTIONS)))
 _MEMORY = 256 * 2**20
 
 

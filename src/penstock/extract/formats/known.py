@@ -1,0 +1,41 @@
+"""Which formats there are besides those that DuckDB reads by itself: their endings and options, as data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Format:
+    """A file format.
+
+    Attributes:
+        endings: By which a file's name tells it.
+        options: What can be said of it.
+        lines: Whether it is text in lines, which DuckDB scans; others give Arrow batches.
+        unpacked: Whether it is read from its first byte to its last, so that it may be compressed as a whole.
+    """
+
+    endings: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    lines: bool = False
+    unpacked: bool = False
+
+
+_SHEETS = ("sheet", "range", "header", "skip")
+
+FORMATS = {
+    "avro": Format((".avro",), unpacked=True),
+    "orc": Format((".orc",)),
+    "arrow": Format((".arrow", ".arrows", ".feather", ".ipc"), unpacked=True),
+}
+"""Name to format."""
+ENDINGS = {ending: name for name, format_ in FORMATS.items() for ending in format_.endings}
+"""Ending to name."""
+OPTIONS = tuple(dict.fromkeys(option for format_ in FORMATS.values() for option in format_.options))
+"""The options of all."""
+GENERAL = ("path", "format", "compare")
+"""The options that all files take."""
+NAMES = tuple(FORMATS)
+BINARY = frozenset({"parquet", *(name for name, format_ in FORMATS.items() if not format_.lines)})
+"""Formats whose bytes are no text, or tell their encoding themselves."""
