@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from penstock.model.answers import (
         CompactionReport,
         DoctorReport,
+        ExportReceipt,
         IngestReceipt,
         ProjectStatus,
         QuarantineRows,
         QuarantineSummary,
         RebuildReceipt,
+        ReplayPreview,
         VacuumReport,
     )
     from penstock.model.entries import Entry
@@ -198,6 +200,49 @@ class Project:
         from penstock.orchestrate import asking
 
         return asking.quarantine_rows(self._workspace, table, number, limit)
+
+    def export_quarantine(self, table: str, file: str) -> ExportReceipt:
+        """Write the open rows of a source's quarantine to a CSV, JSON lines or Parquet file, to be edited."""
+        from penstock.model.answers import ExportReceipt
+        from penstock.orchestrate import replaying
+
+        rows = replaying.export(self._workspace, self.pipelines(), table, file)
+        return ExportReceipt(table=table, file=file, rows=rows)
+
+    def replay_quarantine(
+        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
+    ) -> RunReceipt:
+        """Bring open rows of a source's quarantine in again, through the checks as they are now, and go on below.
+
+        Args:
+            table: The source.
+            sets: Changes: ``column = SQL expression``.
+            where: Only the rows for which this SQL condition is true.
+            file: Rows as they should be: an export that was edited.
+        """
+        from penstock.orchestrate import replaying
+        from penstock.validate.editing import Edit
+
+        edit = Edit(sets=tuple(sets), where=where, file=file)
+        return replaying.replay(self._workspace, self.pipelines(), table, edit)
+
+    def preview_replay(
+        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
+    ) -> ReplayPreview:
+        """Say what a replay would bring in and what the checks would find; nothing is written."""
+        from penstock.orchestrate import replaying
+        from penstock.validate.editing import Edit
+
+        edit = Edit(sets=tuple(sets), where=where, file=file)
+        return replaying.preview(self._workspace, self.pipelines(), table, edit)
+
+    def discard_quarantine(
+        self, table: str, reason: str, *, where: str | None = None, by: str | None = None
+    ) -> tuple[Entry, ...]:
+        """End open rows of a source's quarantine (None: all): they are kept, and wait for nobody any more."""
+        from penstock.orchestrate import replaying
+
+        return replaying.discard(self._workspace, self.pipelines(), table, where, reason=reason, by=by)
 
     # Releases ----------------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ PAGES = [
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
     "how-to/personal-data.md",
+    "how-to/quarantine.md",
     "how-to/rebuild.md",
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",

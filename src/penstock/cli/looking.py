@@ -1,11 +1,10 @@
-"""Commands that ask: status, runs, versions, check, quarantine."""
+"""Commands that ask: status, runs, versions, check."""
 
 from __future__ import annotations
 
 import click
 
-from penstock.cli.command import Session, command, group
-from penstock.cli.groups import CommandEntry
+from penstock.cli.command import Session, command
 from penstock.errors import DataError
 
 
@@ -55,36 +54,3 @@ def check(session: Session, table: str, pipeline: str | None) -> int:
         receipt = project.check(table, pipeline)
     session.output.show(receipt)
     return DataError.exit_code if receipt.report.rejects else 0
-
-
-@group(
-    entries=(
-        CommandEntry("list", "penstock.cli.looking:quarantine_list", "List what was set aside."),
-        CommandEntry("show", "penstock.cli.looking:quarantine_show", "Show rows with all their reasons."),
-    ),
-    example="penstock quarantine show weather --limit 5",
-)
-def quarantine() -> None:
-    """List or show the rows that failed a check and were set aside."""
-
-
-@command(name="list", example="penstock quarantine list weather")
-@click.argument("table", required=False)
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many, newest first.")
-def quarantine_list(session: Session, table: str | None, limit: int) -> None:
-    """List the loads and versions that set rows aside, of TABLE or of all tables."""
-    with session.project() as project:
-        found = project.quarantine(table)
-    session.output.show(found[:limit], empty="Nothing was set aside.")
-    if len(found) > limit:
-        session.output.say(f"{len(found) - limit} more; --limit {len(found)} shows them all.")
-
-
-@command(name="show", example="penstock quarantine show weather --load 7")
-@click.argument("table")
-@click.option("--load", type=int, metavar="NUMBER", help="The load or version; default: the newest that has any.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, show_default=True, help="How many rows.")
-def quarantine_show(session: Session, table: str, load: int | None, limit: int) -> None:
-    """Show rows of TABLE that were set aside, each with all its reasons and where it came from."""
-    with session.project() as project:
-        session.output.show(project.quarantine_rows(table, load, limit))

@@ -28,7 +28,9 @@ COMMANDS = (
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),
     CommandEntry("versions", "penstock.cli.looking:versions", "List the loads or versions of a table.", "Look"),
     CommandEntry("check", "penstock.cli.looking:check", "Run the checks of a table over all its rows.", "Look"),
-    CommandEntry("quarantine", "penstock.cli.looking:quarantine", "List or show the rows that were set aside.", "Look"),
+    CommandEntry(
+        "quarantine", "penstock.cli.quarantine:quarantine", "Look at, replay or discard rows set aside.", "Look"
+    ),
     CommandEntry("accept", "penstock.cli.judging:accept", "Accept a rejected load as it is.", "Decide"),
     CommandEntry("discard", "penstock.cli.judging:discard", "End a rejected load without its rows.", "Decide"),
     CommandEntry("diff", "penstock.cli.releasing:diff", "Say what a release would change in production.", "Release"),

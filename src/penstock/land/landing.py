@@ -21,7 +21,7 @@ from penstock.land.intake import Intake, Taken
 from penstock.land.parts import Folder, Part, merged, renumber, settle
 from penstock.land.protection import Personal
 from penstock.land.reconciling import Landed, kept, reconcile, wanted
-from penstock.model.entries import Column, Entry, EntryKind, Work
+from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
@@ -46,6 +46,7 @@ class Landing:
         created_at: The moment of the load, UTC.
         supersedes: Loads whose rows this one replaces.
         boundary: Recent accepted loads whose rows may be read again, because of the lag or at the last cursor value.
+        taken: Of rows that are replayed: what is taken from a quarantine.
         current: The newest accepted load (of this interval, where there is one): equal content lands nothing.
     """
 
@@ -57,6 +58,7 @@ class Landing:
     supersedes: tuple[int, ...] = ()
     boundary: tuple[Entry, ...] = ()
     current: Entry | None = None
+    taken: TakenRows | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class _Attempt:
         self._prior = prior_columns(table)
         self._columns = Columns(table.name, self._prior)
         self._shield = ports.shield or Shield(spec.source.table, spec.source.personal, None)
-        self._personal = Personal(spec.source, self._shield, self._prior)
+        self._personal = Personal(spec.source, self._shield, self._prior, landed=spec.taken is not None)
         partition = names.moment(spec.created_at)
         self._folder = Folder(table, partition, f"{self._number}-{secrets.token_hex(4)}")
 
@@ -203,6 +205,7 @@ class _Attempt:
             work=replace(work, position=position, snapshot=spec.source.by_snapshot),
             supersedes=spec.supersedes,
             content=content,
+            taken=spec.taken,
         )
 
     def _unchanged(self, content: str) -> bool:

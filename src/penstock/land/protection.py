@@ -20,16 +20,18 @@ class Personal:
         source: The source.
         shield: Its shield.
         prior: The columns of the table so far.
+        landed: Whether the rows were landed before, so that they are protected already.
 
     Raises:
         ConfigurationError: A column was landed in another way before; the table would hold both.
     """
 
-    def __init__(self, source: SourceSpec, shield: Shield, prior: Sequence[Column]) -> None:
+    def __init__(self, source: SourceSpec, shield: Shield, prior: Sequence[Column], *, landed: bool = False) -> None:
         self._source = source
         self._shield = shield
         self._known = {source_name(column).lower(): column for column in prior}
-        for column in prior:
+        self._landed = landed
+        for column in prior if not landed else ():
             self._verify_mark(column)
         self._met = False
 
@@ -40,7 +42,7 @@ class Personal:
             ConfigurationError: A column that was named is not there, so that another may be meant.
             DataError: A path leads into a value without fields.
         """
-        if not self._source.personal:
+        if not self._source.personal or self._landed:
             return list(incoming)
         self._verify_names([column.name for column in incoming])
         made = []

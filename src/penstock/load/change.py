@@ -10,7 +10,7 @@ from penstock.errors import DataError
 from penstock.load.columns import fit
 from penstock.load.ledger import LoadLedger
 from penstock.load.merge import ROWS, TOUCHED, Merging, order_type
-from penstock.load.rows import POSITION, Part, expected, named, parts, union, wanted
+from penstock.load.rows import ORDER_LOAD, POSITION, Part, expected, named, parts, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, unknown
 from penstock.queries.text import identifier
@@ -55,6 +55,9 @@ class Change:
         """Say whether every new load is newer than all applied before, and none of those was superseded."""
         if self.last:
             return True
+        if any(load.entry.taken is not None for load in self.new):
+            # Their rows count by the loads that extracted them.
+            return False
         before = self.ledger.live() - {load.entry.number for load in self.new}
         return not self.dead and (not before or all(load.entry.number > max(before) for load in self.new))
 
@@ -136,8 +139,8 @@ def none_of(change: Change) -> str:
     """Return a query with the columns of ``ROWS`` and no row."""
     kept = [column for column in reserved(change.spec.source) if column not in (LOAD, CREATED)]
     return (
-        f"SELECT * EXCLUDE ({', '.join(identifier(name) for name in kept)}), NULL::BIGINT AS {POSITION} "
-        f"FROM {change.table} WHERE false"
+        f"SELECT * EXCLUDE ({', '.join(identifier(name) for name in kept)}), NULL::BIGINT AS {POSITION}, "
+        f"NULL::BIGINT AS {ORDER_LOAD} FROM {change.table} WHERE false"
     )
 
 

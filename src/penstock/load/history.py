@@ -26,7 +26,7 @@ from penstock.load.change import OLDER, Change, Effect, Prepared, data_columns, 
 from penstock.load.deletes import deletion_column, means_deletion
 from penstock.load.merge import ROWS, TOUCHED
 from penstock.load.own_tables import follow, own_table
-from penstock.load.rows import POSITION, parts, union
+from penstock.load.rows import ORDER_LOAD, POSITION, parts, union
 from penstock.load.spec import AcceptedLoad, reserved
 from penstock.load.versioning import GONE, MOMENT, RANK, Versioning, write_versions
 from penstock.names import CREATED, LOAD, ORDER, VALID_FROM, VALID_TO
@@ -175,8 +175,8 @@ class _History:
         merging = self.prepared.merging
         means = means_deletion(self.change, self.prepared, "r")
         ordered = (
-            f"SELECT r.* EXCLUDE ({POSITION}), {merging.order('r')} AS {ORDER}, {self._moment('r')} AS {MOMENT}, "
-            f"{means} AS {GONE} FROM {rows} r"
+            f"SELECT r.* EXCLUDE ({POSITION}, {ORDER_LOAD}), {merging.order('r')} AS {ORDER}, "
+            f"{self._moment('r')} AS {MOMENT}, {means} AS {GONE} FROM {rows} r"
         )
         rank = merging.rank(f"o.{ORDER}")
         if self._dated:

@@ -103,12 +103,14 @@ def _shape(spec: Loading) -> dict[str, Any]:
 
 
 def _newest(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
-    """Record the loads; return the newest, which alone makes a replaced table, if it is newer than the applied one."""
+    """Record the loads; return the newest, if it is newer than the applied one, and the replays of its rows."""
     newest, known = ledger.newest(), ledger.known(_of(loads))
     unknown = [load for load in loads if load.entry.number not in known]
     if unknown:
         ledger.add([(load.entry.number, load.entry.created_at) for load in unknown])
-    return tuple(load for load in unknown if load.entry.number > newest)[-1:], {}
+    whole = tuple(load for load in unknown if load.entry.taken is None and load.entry.number > newest)[-1:]
+    since = whole[0].entry.number if whole else 0
+    return whole + tuple(load for load in unknown if load.entry.taken is not None and load.entry.number > since), {}
 
 
 def _settle(

@@ -2,7 +2,8 @@
 
 Of all versions of a key in the live loads the one with the greatest order wins: (cursor, load, position), or (load,
 cursor, position) where each load is known to show a later state of the source; an unknown cursor (null, NaN) is the
-lowest. Its row was created when the earliest live load with the key was. Keys compare
+lowest. A row that was set aside and replayed later counts by the load that extracted it, and its place there. The
+winner was created when the earliest live load with the key was. Keys compare
 null-safe; 0.0 and -0.0 are one key, NaN equals NaN, texts compare byte by byte.
 
 Rows are deleted and inserted: ``MERGE INTO`` and key indexes take over ten times as long on large tables.
@@ -13,13 +14,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from penstock.load.rows import POSITION
+from penstock.load.rows import ORDER_LOAD, POSITION
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
 from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
 ROWS = "penstock_load_rows"
-"""The rows to merge: all data columns of the table, ``_load``, ``POSITION``, ``_created_at`` (of their own load)."""
+"""The rows to merge: all data columns of the table, ``_load``, ``POSITION``, ``ORDER_LOAD``, ``_created_at`` (of their
+own load)."""
 TOUCHED = "penstock_load_touched"
 """The keys whose rows left the table with a superseded load."""
 
@@ -63,7 +65,7 @@ class Merging:
     def order(self, row: str) -> str:
         """Return ``_order`` of a row of ``ROWS``."""
         cursor = "" if self.cursor is None else f"'cursor': {self._cursor(row)}, "
-        return f"{{{cursor}'load': {row}.{LOAD}, 'position': {row}.{POSITION}}}"
+        return f"{{{cursor}'load': {row}.{ORDER_LOAD}, 'position': {row}.{POSITION}}}"
 
     def rank(self, order: str) -> str:
         """Return what two values of ``_order`` are compared by: a known cursor is greater than an unknown one."""
@@ -113,7 +115,7 @@ def merge(merging: Merging) -> tuple[int, int]:
     table = identifier(merging.table)
     _find_winners(merging)
     execute(
-        f"CREATE OR REPLACE TEMP TABLE {_MET} AS SELECT t.rowid AS target_row, w.{LOAD} AS load_number, "
+        f"CREATE OR REPLACE TEMP TABLE {_MET} AS SELECT t.rowid AS target_row, w.{ORDER_LOAD} AS load_number, "
         f"w.{POSITION} AS place, w.{CREATED} AS created, t.{CREATED} AS created_before, "
         f"{merging.rank(f'w.{ORDER}')} > {merging.rank(f't.{ORDER}')} AS newer "
         f"FROM {_WINNERS} w JOIN {table} t ON {merging.same_key('w', 't')}"
@@ -125,9 +127,9 @@ def merge(merging: Merging) -> tuple[int, int]:
     )
     deleted = execute(f"DELETE FROM {table} WHERE rowid IN (SELECT target_row FROM {_MET} WHERE newer)")
     inserted = execute(
-        f"INSERT INTO {table} BY NAME SELECT w.* EXCLUDE ({POSITION}) "
+        f"INSERT INTO {table} BY NAME SELECT w.* EXCLUDE ({POSITION}, {ORDER_LOAD}) "
         f"REPLACE (least(w.{CREATED}, m.created_before) AS {CREATED}) "
-        f"FROM {_WINNERS} w LEFT JOIN {_MET} m ON m.load_number = w.{LOAD} AND m.place = w.{POSITION} "
+        f"FROM {_WINNERS} w LEFT JOIN {_MET} m ON m.load_number = w.{ORDER_LOAD} AND m.place = w.{POSITION} "
         "WHERE m.newer IS NOT false"
     )
     return int(inserted[0][0]), int(deleted[0][0])
@@ -136,8 +138,8 @@ def merge(merging: Merging) -> tuple[int, int]:
 def winning() -> str:
     """Return a relation with the rows that the last merge had to insert; it lasts until the session is cleaned."""
     return (
-        f"(SELECT w.* FROM {_WINNERS} w LEFT JOIN {_MET} m ON m.load_number = w.{LOAD} AND m.place = w.{POSITION} "
-        "WHERE m.newer IS NOT false)"
+        f"(SELECT w.* FROM {_WINNERS} w LEFT JOIN {_MET} m "
+        f"ON m.load_number = w.{ORDER_LOAD} AND m.place = w.{POSITION} WHERE m.newer IS NOT false)"
     )
 
 
@@ -170,5 +172,5 @@ def _find_winners(merging: Merging) -> None:
     execute(
         f"CREATE OR REPLACE TEMP VIEW {_WINNERS} AS SELECT r.* REPLACE (least(r.{CREATED}, b.created) AS {CREATED}) "
         f"FROM ({ordered}) r LEFT JOIN {_BEST} b ON {merging.same_key('r', 'b')} "
-        f'WHERE b.best IS NULL OR (b.best."load" = r.{LOAD} AND b.best."position" = r.{POSITION})'
+        f'WHERE b.best IS NULL OR (b.best."load" = r.{ORDER_LOAD} AND b.best."position" = r.{POSITION})'
     )

@@ -7,7 +7,7 @@ from penstock.load.change import ADDED, Change, Effect, agree, define_rows, gath
 from penstock.load.columns import fit
 from penstock.load.history import keep_history
 from penstock.load.merge import merge, take_out
-from penstock.load.rows import POSITION, parts, union, wanted
+from penstock.load.rows import ORDER_LOAD, POSITION, parts, union, wanted
 from penstock.load.session import count
 from penstock.load.tombstones import Tombstones
 from penstock.model.specs import WriteMode
@@ -27,14 +27,17 @@ def append(change: Change) -> Effect:
     if rows is None:
         return Effect(0, deleted)
     inserted = execute(
-        f"INSERT INTO {change.table} BY NAME SELECT * EXCLUDE ({POSITION}), {CREATED} AS {UPDATED} FROM ({rows})"
+        f"INSERT INTO {change.table} BY NAME "
+        f"SELECT * EXCLUDE ({POSITION}, {ORDER_LOAD}), {CREATED} AS {UPDATED} FROM ({rows})"
     )[0][0]
     agree(change, inserted)
     return Effect(inserted, deleted)
 
 
 def replace_all(change: Change) -> Effect:
-    """Make the table anew from the rows of the one new load."""
+    """Make the table anew from the rows of the newest load; rows that are replayed of it are added."""
+    if all(load.entry.taken is not None for load in change.new):
+        return append(change)
     deleted = count(change.ports.transaction, change.spec.table)
     change.ports.transaction.execute(f"DROP TABLE IF EXISTS {change.table}")
     return Effect(append(change).inserted, deleted)

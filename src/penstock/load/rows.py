@@ -18,7 +18,10 @@ from penstock.queries.relations import FILE, ROW, accepted, set_aside
 from penstock.queries.text import identifier, literal
 
 POSITION = "_penstock_position"
-"""A row's place in its load, from 0."""
+"""A row's place, from 0, in the load that decides."""
+
+ORDER_LOAD = "_penstock_order_load"
+"""The load that decides between rows of one key: the row's own, or the one that set it aside before it was replayed."""
 
 _LOADS = "penstock_load_loads"
 _FILES = "penstock_load_files"
@@ -34,7 +37,8 @@ class Part:
         columns: Its columns; their expressions are over ``r``.
         load: SQL for the number of a row's load.
         created_at: SQL for the moment of that load.
-        position: SQL for a row's place in its load.
+        position: SQL for a row's place in the load that decides.
+        order_load: SQL for the number of the load that decides, see ``ORDER_LOAD``.
         loads: The numbers of its loads, for messages.
     """
 
@@ -43,6 +47,7 @@ class Part:
     load: str
     created_at: str
     position: str
+    order_load: str
     loads: tuple[int, ...]
 
     def column(self, source_name: str) -> str | None:
@@ -83,9 +88,9 @@ def parts(
     """
     if prepare is not None:
         return tuple(_prepared(load, prepare, ports, reserved) for load in loads)
-    groups: dict[tuple[Column, ...], list[AcceptedLoad]] = {}
+    groups: dict[tuple[tuple[Column, ...], str | None], list[AcceptedLoad]] = {}
     for load in loads:
-        groups.setdefault(load.entry.schema, []).append(load)
+        groups.setdefault((load.entry.schema, load.taken), []).append(load)
     return tuple(_part(tuple(group), ports, reserved, located=located) for group in groups.values())
 
 
@@ -109,7 +114,8 @@ def wanted(found: Sequence[Part], ports: LoadPorts) -> list[tuple[str, str]]:
 def union(found: Sequence[Part], types: Mapping[str, str]) -> str | None:
     """Return a query for the rows of all parts, or None where no part has a file.
 
-    Its columns: the data columns, ``_load``, ``_position`` and ``_created_at`` (the moment of the row's own load).
+    Its columns: the data columns, ``_load``, ``POSITION``, ``ORDER_LOAD`` and ``_created_at`` (the moment of the
+    row's own load).
 
     Args:
         found: The parts.
@@ -123,7 +129,8 @@ def union(found: Sequence[Part], types: Mapping[str, str]) -> str | None:
             f"CAST({column.expression} AS {types[column.name.lower()]}) AS {identifier(column.name)}"
             for column in part.columns
         ]
-        columns += [f"{part.load} AS {LOAD}", f"{part.position} AS {POSITION}", f"{part.created_at} AS {CREATED}"]
+        columns += [f"{part.load} AS {LOAD}", f"{part.position} AS {POSITION}"]
+        columns += [f"{part.order_load} AS {ORDER_LOAD}", f"{part.created_at} AS {CREATED}"]
         selects.append(f"SELECT {', '.join(columns)} FROM {part.relation}")
     return " UNION ALL BY NAME ".join(selects) or None
 
@@ -154,7 +161,7 @@ def left_out(load: AcceptedLoad, ports: LoadPorts, reserved: tuple[str, ...]) ->
     files = ports.lake_table.reading(load.entry.files, load.quarantine)
     number, created = f"CAST({load.entry.number} AS BIGINT)", moment_literal(load.entry.created_at)
     columns = served(load.entry.schema, reserved)
-    return Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", (load.entry.number,))
+    return Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", number, (load.entry.number,))
 
 
 def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str, ...], *, located: bool) -> Part:
@@ -163,7 +170,7 @@ def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str
     numbers = tuple(load.entry.number for load in loads)
     sets = [ports.lake_table.reading(load.entry.files, load.quarantine) for load in loads if load.entry.files]
     if not sets:
-        return Part("", columns, "", "", "", numbers)
+        return Part("", columns, "", "", "", "", numbers)
     relation = f"{accepted(sets, located=located)} r"
     number, created, position = (
         f"r.{LOAD}",
@@ -183,7 +190,14 @@ def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str
         lookup(ports.transaction, name, ("file VARCHAR", "first BIGINT"), _firsts(loads, ports))
         relation += f" JOIN {name} f ON f.file = r.{FILE}"
         position = f"f.first + r.{ROW}"
-    return Part(relation, columns, number, created, position, numbers)
+    order_load = number
+    if located and loads[0].taken is not None:
+        # Loads that replay are read one by one, because each has places of its own.
+        relation += (
+            f" JOIN read_parquet({literal(loads[0].taken)}, hive_partitioning=false) t ON t.position = {position}"
+        )
+        position, order_load = "t.order_position", "t.order_load"
+    return Part(relation, columns, number, created, position, order_load, numbers)
 
 
 def _firsts(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> list[tuple[str, int]]:
@@ -208,9 +222,9 @@ def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts, reserved: tupl
         listed = ", ".join(f"NULL::{types[c.name.lower()]} AS {identifier(c.name)}" for c in plain.columns)
         rows = (
             f"SELECT {listed + ', ' if listed else ''}NULL::BIGINT AS {LOAD}, NULL::BIGINT AS {POSITION}, "
-            f"NULL::TIMESTAMPTZ AS {CREATED} WHERE false"
+            f"NULL::BIGINT AS {ORDER_LOAD}, NULL::TIMESTAMPTZ AS {CREATED} WHERE false"
         )
-    execute(f"CREATE OR REPLACE TEMP VIEW {_NEW_ROWS} AS {rows}")
+    execute(f"CREATE OR REPLACE TEMP VIEW {_NEW_ROWS} AS SELECT * EXCLUDE ({ORDER_LOAD}) FROM ({rows})")
     name = f"penstock_load_prepared_{number}"
     try:
         execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM ({prepare.strip().rstrip(';')})")
@@ -233,5 +247,6 @@ def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts, reserved: tupl
         f"CAST({number} AS BIGINT)",
         moment_literal(load.entry.created_at),
         f"r.{POSITION}" if located else f"row_number() OVER (ORDER BY {order}) - 1",
+        f"CAST({load.entry.taken.extracted if load.entry.taken else number} AS BIGINT)",
         (number,),
     )

@@ -80,7 +80,7 @@ def one_by_one(change: Change, take: Callable[[Change], Effect]) -> Effect:
 
 
 def all_live(change: Change) -> tuple[AcceptedLoad, ...]:
-    """Return all live loads by number; refuses if one is not at hand."""
+    """Return all live loads in the order of extraction; refuses if one is not at hand."""
     brought = {load.entry.number: load for load in change.new}
     numbers = change.ledger.live()
     others = {load.entry.number: load for load in change.ports.live()} if change.ports.live is not None else {}
@@ -91,7 +91,8 @@ def all_live(change: Change) -> tuple[AcceptedLoad, ...]:
             f"and {named(sorted(missing))} is not at hand",
             remedy="Run penstock doctor to see which loads of the lake are accepted",
         )
-    return tuple((others | brought)[number] for number in sorted(numbers))
+    found = ((others | brought)[number] for number in numbers)
+    return tuple(sorted(found, key=lambda load: load.turn))
 
 
 def put_aside(change: Change, prepared: Prepared, load: AcceptedLoad) -> int:

@@ -19,10 +19,18 @@ class AcceptedLoad:
     Attributes:
         entry: The load.
         quarantine: What DuckDB reads as the file of its rows that were set aside; None if there are none.
+        taken: Of a load that replays rows: what DuckDB reads as the file of their places, see ``TakenRows``.
     """
 
     entry: Entry
     quarantine: str | None = None
+    taken: str | None = None
+
+    @property
+    def turn(self) -> tuple[int, int]:
+        """Return where the load stands in the order of extraction."""
+        number = self.entry.number
+        return (self.entry.taken.extracted if self.entry.taken is not None else number, number)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

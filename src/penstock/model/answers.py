@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from penstock.model.entries import CheckFailure
 from penstock.model.receipts import RunReceipt
 
 
@@ -90,6 +91,10 @@ class QuarantineSummary:
         rows: How many.
         reasons: Check to how many rows name it.
         path: The file below the lake root.
+        run: The run that checked them.
+        open: How many were neither replayed nor discarded; 0 where a later load replaced theirs.
+        replayed: How many came in by a replay.
+        discarded: How many were discarded.
     """
 
     table: str
@@ -98,6 +103,10 @@ class QuarantineSummary:
     rows: int
     reasons: Mapping[str, int]
     path: str
+    run: str | None = None
+    open: int = 0
+    replayed: int = 0
+    discarded: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +124,38 @@ class QuarantineRows:
     number: int
     rows: tuple[Mapping[str, Any], ...]
     total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReplayPreview:
+    """What a replay of quarantined rows would bring in.
+
+    Attributes:
+        table: The lake's name.
+        loads: Load that set rows aside to how many would come in.
+        rows: All of them.
+        failures: What the checks would find, load by load.
+    """
+
+    table: str
+    loads: Mapping[str, int]
+    rows: int
+    failures: tuple[CheckFailure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExportReceipt:
+    """What an export of quarantined rows wrote.
+
+    Attributes:
+        table: The lake's name.
+        file: The file.
+        rows: How many.
+    """
+
+    table: str
+    file: str
+    rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

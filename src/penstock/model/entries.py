@@ -1,8 +1,8 @@
 """Entries: what a lake table's sequence is made of, as they stand in ``_manifests/{n}.json``.
 
 One sequence per table: a ``load`` lands rows in the raw zone, a ``verdict`` accepts or rejects one load, a
-``version`` is the result of a transform, a ``compaction`` writes the rows of small files together. An entry is
-immutable; it counts once its number is in the Delta log.
+``version`` is the result of a transform, a ``compaction`` writes the rows of small files together, a ``discard`` ends
+rows of a quarantine. An entry is immutable; it counts once its number is in the Delta log.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ class EntryKind(StrEnum):
     VERDICT = "verdict"
     VERSION = "version"
     COMPACTION = "compaction"
+    DISCARD = "discard"
 
 
 class Verdict(StrEnum):
@@ -115,6 +116,25 @@ class Origin:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TakenRows:
+    """Rows of a load's quarantine that a replay brought in, or a discard ended.
+
+    Attributes:
+        load: The load that set them aside.
+        extracted: The load that extracted them: ``load``, unless that one replays rows itself.
+        rows: How many.
+        path: Of a Parquet file below the lake root with a row for each, in the order of the replaying load:
+            ``position`` there, ``_position`` in ``load``, ``order_load`` and ``order_position`` (what ``_order`` says:
+            the load that extracted the row, and its place there), ``_origin`` and ``_origin_detail``.
+    """
+
+    load: int
+    extracted: int
+    rows: int
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """The identity of a piece of extraction: what was asked, and where reading stopped.
 
@@ -202,9 +222,9 @@ class Entry:
         work: Of a load: what was read.
         origins: Of a load: where its rows came from.
         supersedes: Of a load: numbers of loads whose rows it replaces (a re-run of an interval, a retry).
-        load: Of a verdict: the load it is about.
+        load: Of a verdict or a discard: the load it is about.
         verdict: Of a verdict.
-        reason: Of a verdict given by a person.
+        reason: Of a verdict given by a person, or a discard.
         report: Of a verdict or a version: the checks.
         quarantine: Of a verdict: path of the quarantine file below the lake root, if rows were set aside.
         profile: Of a verdict or a version: column to figures.
@@ -212,6 +232,7 @@ class Entry:
         interval: Of a version: the interval it rebuilt.
         fingerprint: Of the code, parameters and inputs that made it.
         content: Order-free hash of the rows, where it was taken.
+        taken: Of a replaying load or a discard: the rows that it took from a quarantine.
         slices: Of a compaction: where the rows of each removed file stand now.
         compaction: The newest compaction before it, whatever its kind; None if there is none. Filled in by the commit.
         reconciliation: Of a load, and of the verdict that the checks gave: the comparison with its source.
@@ -241,6 +262,7 @@ class Entry:
     interval: Interval | None = None
     fingerprint: str = ""
     content: str = ""
+    taken: TakenRows | None = None
     slices: tuple[Slice, ...] = ()
     compaction: int | None = None
     reconciliation: Reconciliation | None = None

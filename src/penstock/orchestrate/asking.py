@@ -17,10 +17,10 @@ from penstock.model.answers import (
     QuarantineSummary,
     TableStatus,
 )
-from penstock.model.entries import Entry
+from penstock.model.entries import Entry, EntryKind
 from penstock.model.receipts import State
 from penstock.model.releases import Release
-from penstock.model.specs import PipelineSpec, SourceSpec
+from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
 from penstock.names import unknown
 from penstock.orchestrate import indexing, planner, releasing
 from penstock.orchestrate.ledger import SourceLedger, collect
@@ -82,8 +82,9 @@ def quarantine(workspace: Workspace, table: str | None) -> tuple[QuarantineSumma
     """Return what was set aside, newest first."""
     tables = (resolve(workspace, table),) if table else workspace.catalog.tables()
     found = [
-        _summary(workspace, name, entry)
+        _summary(workspace, name, entry, standing)
         for name in tables
+        for standing in (_standing(workspace, name),)
         for entry in workspace.catalog.entries(name)
         if entry.quarantine is not None
     ]
@@ -106,16 +107,37 @@ def quarantine_rows(workspace: Workspace, table: str, number: int | None, limit:
     return QuarantineRows(table=name, number=entry.load or entry.number, rows=tuple(rows.to_pylist()), total=total)
 
 
-def _summary(workspace: Workspace, table: str, entry: Entry) -> QuarantineSummary:
+def _standing(workspace: Workspace, table: str) -> tuple[SourceLedger, set[int]]:
+    """Return what is known of a table's loads, and the numbers of those that no later one superseded."""
+    known = SourceLedger(
+        table,
+        WriteMode.APPEND,
+        list(reversed(workspace.catalog.loads(table))),
+        list(workspace.catalog.entries(table, EntryKind.DISCARD)),
+    )
+    return known, {record.entry.number for record in known.live()}
+
+
+def _summary(
+    workspace: Workspace, table: str, entry: Entry, standing: tuple[SourceLedger, set[int]]
+) -> QuarantineSummary:
     assert entry.quarantine is not None
     failures = entry.report.failures if entry.report else ()
+    rows = entry.report.quarantined if entry.report else 0
+    number = entry.load or 0
+    taken = sum(each.rows for each in standing[0].taken(number))
+    discarded = sum(each.taken.rows for each in standing[0].discards if each.taken and each.load == number)
     return QuarantineSummary(
         table=table,
         number=entry.load or entry.number,
         created_at=entry.created_at,
-        rows=entry.report.quarantined if entry.report else 0,
+        rows=rows,
         reasons={failure.check: failure.count for failure in failures if failure.severity == "quarantine"},
         path=workspace.lake.objects.uri(entry.quarantine),
+        run=entry.run,
+        open=rows - taken if entry.load is None or entry.load in standing[1] else 0,
+        replayed=taken - discarded,
+        discarded=discarded,
     )
 
 
@@ -160,12 +182,13 @@ def _source(source: SourceSpec, known: SourceLedger) -> TableStatus:
         if measured in file.statistics and file.statistics[measured][1] is not None
     ]
     set_aside = sum(r.verdict_entry.report.quarantined for r in live if r.verdict_entry and r.verdict_entry.report)
+    ended = sum(each.rows for record in live for each in known.taken(record.entry.number))
     return TableStatus(
         table=known.table,
         kind="source",
         number=newest.number if newest else 0,
         rows=sum(record.entry.rows for record in live) - set_aside,
-        quarantined=set_aside,
+        quarantined=set_aside - ended,
         rejected=tuple(record.entry.number for record in known.rejected),
         newest=newest.created_at if newest else None,
         event_time=max(bounds, default=None),

@@ -14,7 +14,7 @@ from penstock.land.landing import Landing, LandPorts, land
 from penstock.model.entries import Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
-from penstock.model.specs import SourceSpec
+from penstock.model.specs import CheckSpec, SourceSpec
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
 from penstock.orchestrate.workspace import now
@@ -22,6 +22,9 @@ from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.validate.checking import Checking, CheckPorts, check
+
+WHOLE = ("row_count", "fresh")
+"""The kinds of checks that judge an extraction, not its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,24 +141,35 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         found = check(
             Checking(
                 table=load.table,
-                checks=context.spec.checks.get(source.table, ()),
+                checks=_checks(load, source, context),
                 relation=relation,
                 columns=load.schema,
                 tables=tables,
                 now=load.created_at,
                 quarantine_path=f"_quarantine/{load.table}/{load.number}.parquet",
                 origins=load.origins,
+                replayed=workspace.lake.objects.uri(load.taken.path) if load.taken else None,
                 files=load.files,
             ),
             CheckPorts(
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
             ),
         )
+    if load.taken is not None and found.report.rejects:
+        # The rows are in the quarantine of the load that set them aside, and stay there: nothing waits for a person.
+        reason = f"a check rejected them: they stay in the quarantine of load {load.taken.load}"
+        return judge(load, Verdict.DISCARDED, context, found=replace(found, quarantine=None), reason=reason)
     compared = load.reconciliation
     lost = compared is not None and compared.rejects
     verdict = Verdict.REJECTED if found.report.rejects or lost else Verdict.ACCEPTED
     reason = compared.sentence(load.table) if compared is not None and lost else ""
     return judge(load, verdict, context, found=found, reason=reason)
+
+
+def _checks(load: Entry, source: SourceSpec, context: RunContext) -> tuple[CheckSpec, ...]:
+    """Return the checks of a load; those of a whole extraction say nothing of rows that are replayed."""
+    checks = context.spec.checks.get(source.table, ())
+    return checks if load.taken is None else tuple(each for each in checks if each.kind not in WHOLE)
 
 
 def judge(
@@ -197,7 +211,7 @@ def judge(
 def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceipt:
     """Return the receipt of a load that was checked."""
     report = verdict.report
-    rejected = verdict.verdict is Verdict.REJECTED
+    rejected = report is not None and report.rejects and verdict.verdict is not Verdict.ACCEPTED
     reasons = [failure.message for failure in report.failures if failure.severity == "error"] if report else []
     return StepReceipt(
         step=step,

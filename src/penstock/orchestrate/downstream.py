@@ -186,7 +186,10 @@ def _apply_source(
 def accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
     """Return an accepted load with its quarantine, as loading takes it."""
     path = record.verdict_entry.quarantine if record.verdict_entry else None
-    return AcceptedLoad(record.entry, lake.objects.uri(path) if path else None)
+    taken = record.entry.taken
+    return AcceptedLoad(
+        record.entry, lake.objects.uri(path) if path else None, lake.objects.uri(taken.path) if taken else None
+    )
 
 
 def _catch_up(transform: TransformSpec, transaction: WarehouseTransaction, context: RunContext) -> None:

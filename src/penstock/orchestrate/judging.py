@@ -46,7 +46,7 @@ def _judge(
     table, load = subject[0].removeprefix(names.RAW_PREFIX), subject[1]
     if not reason.strip():
         raise ConfigurationError("A verdict by a person needs a reason", remedy='Add --reason "…"')
-    spec = _owner(specs, table)
+    spec = owner(specs, table)
     indexing.follow(workspace, indexing.tables_of(spec))
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         ledger = collect(spec, workspace.catalog)
@@ -104,7 +104,8 @@ def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
         )
 
 
-def _owner(specs: Mapping[str, PipelineSpec], table: str) -> PipelineSpec:
+def owner(specs: Mapping[str, PipelineSpec], table: str) -> PipelineSpec:
+    """Return the pipeline that reads a source; raises ConfigurationError."""
     for spec in specs.values():
         if table in {source.table for source in spec.sources}:
             return spec

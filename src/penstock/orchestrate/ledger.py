@@ -5,13 +5,13 @@ Collected from the catalog once, then kept up by the receipts of the run; asking
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import names
 from penstock.catalog.port import CatalogReader, LoadRecord
-from penstock.model.entries import Entry, EntryKind, Verdict
+from penstock.model.entries import Entry, EntryKind, TakenRows, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
 
@@ -25,6 +25,29 @@ class SourceLedger:
     table: str
     write: WriteMode
     records: list[LoadRecord] = field(default_factory=list)
+    discards: list[Entry] = field(default_factory=list)
+
+    def taken(self, load: int) -> list[TakenRows]:
+        """Return what replays and discards took from the quarantine of a load.
+
+        A replay that was not checked to the end counts: the next run ends its check.
+        """
+        replays = [record.entry for record in self.records if record.verdict in (None, Verdict.ACCEPTED)]
+        return [entry.taken for entry in (*replays, *self.discards) if entry.taken and entry.taken.load == load]
+
+    def open(self, record: LoadRecord) -> int:
+        """Return how many rows of a load's quarantine were neither replayed nor discarded."""
+        report = record.verdict_entry.report if record.verdict_entry else None
+        return (report.quarantined if report else 0) - sum(each.rows for each in self.taken(record.entry.number))
+
+    def replays(self, loads: Iterable[int]) -> tuple[int, ...]:
+        """Return the loads that replay rows of these loads, and those that replay rows of theirs."""
+        found, wanted = [], set(loads)
+        for record in self.records:
+            if record.entry.taken is not None and record.entry.taken.load in wanted:
+                wanted.add(record.entry.number)
+                found.append(record.entry.number)
+        return tuple(found)
 
     def add(self, load: Entry, verdict: Entry | None) -> None:
         """Take in a new load, or a new verdict about a known one."""
@@ -65,8 +88,9 @@ class SourceLedger:
         accepted = [record for record in self.records if record.verdict is Verdict.ACCEPTED]
         gone = {number for record in accepted for number in record.entry.supersedes}
         standing = [record for record in accepted if record.entry.number not in gone]
-        if self.write is WriteMode.REPLACE and standing:
-            standing = standing[-1:]
+        if self.write is WriteMode.REPLACE:
+            whole = [place for place, record in enumerate(standing) if record.entry.taken is None]
+            standing = standing[whole[-1] :] if whole else []
         if interval is None:
             return standing
         return [record for record in standing if _covers(record.entry, interval)]
@@ -159,7 +183,12 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
     ledger = Ledger()
     for source in spec.sources:
         table = names.raw(source.table)
-        ledger.sources[source.table] = SourceLedger(table, source.write, list(reversed(catalog.loads(table))))
+        ledger.sources[source.table] = SourceLedger(
+            table,
+            source.write,
+            list(reversed(catalog.loads(table))),
+            list(catalog.entries(table, EntryKind.DISCARD)),
+        )
     for transform in spec.transforms:
         known = VersionLedger(transform.table)
         for entry in reversed(catalog.entries(transform.table, EntryKind.VERSION)):

@@ -87,6 +87,8 @@ def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
             named |= {f"{name}/{file.path}" for file in entry.files}
             if entry.quarantine is not None:
                 named.add(entry.quarantine)
+            if entry.taken is not None:
+                named.add(entry.taken.path)
     return lambda path: path in named or any(known.fullmatch(path) for known in (_LOG, _RECORD, _INGEST_CATALOG))
 
 

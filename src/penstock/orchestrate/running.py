@@ -287,7 +287,9 @@ def _retries(tables: frozenset[str], prepared: _Prepared) -> _Waves:
             continue
         for record in prepared.ledger.sources[source.table].rejected:
             interval = record.entry.work.interval if record.entry.work else None
-            task = _Task(source, interval, (*record.entry.supersedes, record.entry.number))
+            replaced = (*record.entry.supersedes, record.entry.number)
+            replays = prepared.ledger.sources[source.table].replays(replaced)
+            task = _Task(source, interval, tuple(dict.fromkeys((*replaced, *replays))))
             if interval is None:
                 waves.whole.append(task)
             else:
@@ -309,7 +311,7 @@ def _begin(
     begun = []
     for task in tasks:
         known = context.ledger.sources[task.source.table]
-        live = known.live()
+        live = [record for record in known.live() if record.entry.taken is None]
         asked = Bringing(
             source=task.source,
             interval=task.interval,

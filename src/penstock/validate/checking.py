@@ -40,6 +40,7 @@ class Checking:
         quarantine_path: Where failing rows go, below the lake root; no committed entry refers to it yet. None sets
             nothing aside: the checks only tell.
         origins: Where the rows came from.
+        replayed: Of rows that are replayed: the file of their places and origins, which goes before ``origins``.
         files: The files of the rows, in order; values of ``FILE`` end with their paths.
         personal: Columns of which no value is shown, in examples, sentences or profile, beside those that are marked.
         examples: How many failing rows are shown of each check.
@@ -54,6 +55,7 @@ class Checking:
     quarantine_path: str | None
     tables: Mapping[str, str] = field(default_factory=dict)
     origins: tuple[Origin, ...] = ()
+    replayed: str | None = None
     files: tuple[DataFile, ...] = ()
     personal: tuple[str, ...] = ()
     examples: int = 5
@@ -190,7 +192,7 @@ class _Session:
         try:
             for name, positions in self._positions.items():
                 connection.register(name, positions)
-            return quarantine.write(self._rows, self.failing, objects, path)
+            return quarantine.write(self._rows, self.failing, objects, path, self._spec.replayed)
         finally:
             for name in (PLACES, *self._positions):
                 connection.unregister(name)

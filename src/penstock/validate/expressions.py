@@ -56,7 +56,7 @@ def condition(text: str, scope: Scope, *, where: str) -> Condition:
     """
     query = _SELECT + text
     named = edges.edges(query, origin=where)
-    _one_row(query, where)
+    one_row(query, where)
     for table in named:
         if table.lower() not in {known.lower() for known in scope.tables}:
             raise unknown("table", table, scope.tables, where=where)
@@ -73,21 +73,21 @@ def condition(text: str, scope: Scope, *, where: str) -> Condition:
     return Condition(inner, columns, complete)
 
 
-def _one_row(query: str, where: str) -> None:
+def one_row(query: str, where: str, *, what: str = "condition") -> None:
     """Refuse what is more than one condition, and what looks at more than one row outside of a subquery."""
     tree = sqlglot.parse_one(query, dialect="duckdb")
     rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
     if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1:
-        raise ConfigurationError(f"{where} must be one SQL condition", value=query[len(_SELECT) :])
+        raise ConfigurationError(f"{where} must be one SQL {what}", value=query[len(_SELECT) :])
     inner = tree.expressions[0]
     if isinstance(inner, exp.Alias | exp.Star):
-        raise ConfigurationError(f"{where} must be one SQL condition", value=query[len(_SELECT) :])
+        raise ConfigurationError(f"{where} must be one SQL {what}", value=query[len(_SELECT) :])
     for node in inner.walk(prune=lambda found: isinstance(found, exp.Query)):
         if isinstance(node, exp.AggFunc | exp.Window):
             raise ConfigurationError(
                 f"{where} looks at more than one row",
                 value=node.sql(dialect="duckdb"),
-                valid="a condition over the columns of one row",
+                valid=f"a {what} over the columns of one row",
                 remedy="Use checks.function, or compute it in a transform",
             )
 

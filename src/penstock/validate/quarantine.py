@@ -50,7 +50,7 @@ class Quarantined:
     reasons: Mapping[str, int]
 
 
-def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -> int:
+def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str, replayed: str | None = None) -> int:
     """Write the rows that fail at least one check, in the order of their positions, and return how many they are.
 
     The file is written under another name, then linked whole under ``path``.
@@ -59,6 +59,7 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -
         rows: The rows; their places must be registered.
         failing: Check name to SQL that is true for rows that fail it, over the rows with their position.
         objects: The lake root.
+        replayed: Of rows that are replayed: the file of their places and origins, see ``TakenRows``.
         path: Of the file below it. No committed entry may refer to it yet: what a crashed attempt left is replaced.
     """
     folder, _, name = path.rpartition("/")
@@ -67,7 +68,7 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str) -
     rows.connection.register(_ORIGINS, _origins(rows))
     try:
         target = objects.uri(partial)
-        copy = f"COPY ({_query(rows, failing)}) TO {literal(target)} (FORMAT parquet)"
+        copy = f"COPY ({_query(rows, failing, replayed)}) TO {literal(target)} (FORMAT parquet)"
         ((written,),) = rows.connection.execute(copy).fetchall()
         sync_file(target)
         objects.remove(path)
@@ -145,23 +146,26 @@ def _open(objects: Objects, path: str) -> pq.ParquetFile:
     return file
 
 
-def _query(rows: Rows, failing: Mapping[str, str]) -> str:
+def _query(rows: Rows, failing: Mapping[str, str], replayed: str | None) -> str:
     """Return the query of the file.
 
     Rows are judged with nothing but their position and reasons kept, so that a wide row is neither held nor joined by
     range; the whole rows, in their stored form, are read once more for those that fail.
     """
     reasons = ", ".join(f"CASE WHEN {fails} THEN {quoted(name)} END" for name, fails in failing.items())
-    within = f"{POSITION} < origins.first + origins.rows"
-    kept = ", ".join(f"stored.{identifier(name)} AS {identifier(_renamed(name))}" for name in rows.names)
+    if replayed is not None:
+        origin = (
+            f"SELECT {POSITION}, reasons, t._origin AS origin, t._origin_detail AS detail FROM judged "
+            f"LEFT JOIN read_parquet({literal(replayed)}, hive_partitioning=false) t ON t.position = {POSITION}"
+        )
+    else:
+        origin = _origin()
+    kept = ", ".join(f"stored.{identifier(name)} AS {identifier(renamed(name))}" for name in rows.names)
     return (
         f"WITH judged AS MATERIALIZED (SELECT {POSITION}, "
         f"list_filter([{reasons}], lambda reason: reason IS NOT NULL) AS reasons "
         f"FROM {rows.positioned()} WHERE {' OR '.join(f'({fails})' for fails in failing.values())}), "
-        f"found AS MATERIALIZED (SELECT {POSITION}, reasons, "
-        f"CASE WHEN {within} THEN origins.uri END AS origin, "
-        f"CASE WHEN {within} THEN '{{\"row\":' || ({POSITION} - origins.first) || origins.rest END AS detail "
-        f"FROM judged ASOF LEFT JOIN {_ORIGINS} AS origins ON {POSITION} >= origins.first) "
+        f"found AS MATERIALIZED ({origin}) "
         f"SELECT {kept + ', ' if kept else ''}found.reasons AS {REASONS}, places.path AS {FILE_OF}, "
         f"stored.{ROW} AS {ROW_OF}, found.origin AS {ORIGIN}, found.detail AS {DETAIL} "
         f"FROM {rows.relation} AS stored JOIN {PLACES} AS places ON stored.{FILE} = places.uri "
@@ -169,7 +173,17 @@ def _query(rows: Rows, failing: Mapping[str, str]) -> str:
     )
 
 
-def _renamed(name: str) -> str:
+def _origin() -> str:
+    within = f"{POSITION} < origins.first + origins.rows"
+    return (
+        f"SELECT {POSITION}, reasons, CASE WHEN {within} THEN origins.uri END AS origin, "
+        f"CASE WHEN {within} THEN '{{\"row\":' || ({POSITION} - origins.first) || origins.rest END AS detail "
+        f"FROM judged ASOF LEFT JOIN {_ORIGINS} AS origins ON {POSITION} >= origins.first"
+    )
+
+
+def renamed(name: str) -> str:
+    """Return the name that a stored column has in a quarantine file."""
     return name + "__source" if name.lower() in _OWN else name
 
 

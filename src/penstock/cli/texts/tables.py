@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.cli.blocks import Block, Line, shortened, table
 from penstock.cli.figures import count, moment, plural, size
-from penstock.model.answers import QuarantineRows, QuarantineSummary
+from penstock.model.answers import ExportReceipt, QuarantineRows, QuarantineSummary, ReplayPreview
 from penstock.model.entries import CheckFailure, CheckReport, Entry, EntryKind
 from penstock.model.receipts import CheckReceipt
 
@@ -17,6 +17,9 @@ _LONGEST_ROW = 400
 
 def entry(made: Entry) -> list[Block]:
     """Word one entry: the verdict that was just given, as a rule."""
+    if made.kind is EntryKind.DISCARD and made.taken is not None:
+        rows = plural(made.taken.rows, "row")
+        return [Line(f"{rows} that load {made.load} of {made.table} set aside: discarded: {made.reason}", "good")]
     if made.kind is EntryKind.VERDICT and made.verdict is not None:
         return [Line(f"Load {made.load} of {made.table} is {made.verdict.value}: {made.reason}", "good")]
     return [Line(f"{made.table} {made.kind.value} {made.number}: {plural(made.rows, 'row')}.", "good")]
@@ -71,11 +74,31 @@ def quarantine_list(listed: Sequence[QuarantineSummary]) -> list[Block]:
             str(each.number),
             moment(each.created_at),
             count(each.rows),
+            count(each.open),
+            count(each.replayed),
+            count(each.discarded),
             ", ".join(f"{check} ({count(rows)})" for check, rows in each.reasons.items()),
         )
         for each in listed
     ]
-    return [table(("table", ">number", "made (UTC)", ">rows", "reasons"), rows)]
+    return [table(("table", ">number", "made (UTC)", ">rows", ">open", ">replayed", ">discarded", "reasons"), rows)]
+
+
+def exported(receipt: ExportReceipt) -> list[Block]:
+    """Word what an export wrote."""
+    return [Line(f"{plural(receipt.rows, 'open row')} of {receipt.table} written to {receipt.file}.", "good")]
+
+
+def preview(found: ReplayPreview) -> list[Block]:
+    """Word what a replay would do."""
+    loads = plural(len(found.loads), "load")
+    blocks: list[Block] = [Line(f"{plural(found.rows, 'row')} of {loads} of {found.table} would come in.", "strong")]
+    rows = [(each.severity, each.check, count(each.count), each.message) for each in found.failures]
+    if rows:
+        blocks.append(table(("result", "check", ">rows", "found"), rows))
+    else:
+        blocks.append(Line("No check would fail.", "good"))
+    return blocks
 
 
 def quarantine_rows(found: QuarantineRows) -> list[Block]:

@@ -1,0 +1,326 @@
+"""Quarantined rows, edited and brought in again, or ended: each a committed entry, so that a rebuild finds them.
+
+A replay is a load of its own for each load that set rows aside: (1) the file of the places it takes, (2) the load,
+which names that file, (3) its verdict. A crash before (2) leaves a file that nothing names; after it the next run
+checks it. What is open is derived: what a load set aside, without what accepted replays and discards took of it.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from penstock import names
+from penstock.catalog.port import LoadRecord
+from penstock.errors import ConfigurationError, ConflictError, NotFoundError, StaleWriterError
+from penstock.extract.port import Scan
+from penstock.land.landing import Landing, LandPorts, land
+from penstock.model.answers import ReplayPreview
+from penstock.model.codec import encode
+from penstock.model.entries import CheckFailure, Entry, EntryKind, TakenRows, Work
+from penstock.model.receipts import RunReceipt
+from penstock.model.releases import Decision
+from penstock.model.specs import PipelineSpec, SourceSpec
+from penstock.orchestrate import indexing, running
+from penstock.orchestrate.bringing import WHOLE, check_load, judged
+from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.downstream import relation_of
+from penstock.orchestrate.judging import owner
+from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
+from penstock.orchestrate.workspace import Workspace, new_id, now, user
+from penstock.stores.parquet import write
+from penstock.validate import editing
+from penstock.validate.checking import Checking, CheckPorts
+from penstock.validate.checking import check as check_rows
+from penstock.validate.editing import Edit, Shelf
+
+FOLDER = "_replayed"
+_TRIES = 3
+_PLACES = {"position": "BIGINT", "_position": "BIGINT", "order_load": "BIGINT", "order_position": "BIGINT"}
+
+
+def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, edit: Edit) -> RunReceipt:
+    """Bring open rows of a table's quarantine in again, edited or as they are, and go on below them.
+
+    Raises:
+        NotFoundError: Nothing is open.
+        ConfigurationError: An edit that is none.
+        DataError: Rows of a file that are not in the quarantine.
+        ConflictError: A rejected load waits that would replace the rows' own.
+    """
+    spec = owner(specs, _bare(table))
+    source = next(each for each in spec.sources if each.table == _bare(table))
+    indexing.follow(workspace, indexing.tables_of(spec))
+    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+        # All edits are looked at before the first row is written.
+        chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit)
+
+        def first(context: RunContext) -> None:
+            for record in chosen:
+                _replay(record, source, edit, context)
+
+        return running.below(workspace, spec, running.Asked(command="replay"), lease, first)
+
+
+def preview(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, edit: Edit) -> ReplayPreview:
+    """Say what a replay would bring in and what the checks would find; nothing is written."""
+    spec = owner(specs, _bare(table))
+    source = next(each for each in spec.sources if each.table == _bare(table))
+    indexing.follow(workspace, indexing.tables_of(spec))
+    ledger = collect(spec, workspace.catalog)
+    known = ledger.sources[source.table]
+    tables = _tables(spec, ledger, workspace)
+    loads: dict[str, int] = {}
+    failures: list[CheckFailure] = []
+    for record in _chosen(workspace, source, ledger, edit):
+        shelf = _shelf(record, known, workspace)
+        with workspace.engine.session() as connection:
+            query = editing.edited(shelf, edit, connection)
+            found = check_rows(
+                Checking(
+                    table=known.table,
+                    checks=tuple(each for each in spec.checks.get(source.table, ()) if each.kind not in WHOLE),
+                    relation=f"({editing.stored(shelf, query)})",
+                    columns=shelf.columns,
+                    tables=tables,
+                    now=now(),
+                    quarantine_path=None,
+                    profiled=False,
+                ),
+                CheckPorts(connection=connection, objects=workspace.lake.objects),
+            )
+        loads[str(record.entry.number)] = found.report.rows
+        failures += found.report.failures
+    return ReplayPreview(table=known.table, loads=loads, rows=sum(loads.values()), failures=tuple(failures))
+
+
+def discard(
+    workspace: Workspace,
+    specs: Mapping[str, PipelineSpec],
+    table: str,
+    where: str | None,
+    *,
+    reason: str,
+    by: str | None,
+) -> tuple[Entry, ...]:
+    """End open rows of a table's quarantine: they are kept, but wait for nobody any more.
+
+    Raises:
+        NotFoundError: Nothing is open, or nothing that is meant.
+        ConfigurationError: No reason; a condition that is none.
+    """
+    if not reason.strip():
+        raise ConfigurationError("A decision by a person needs a reason", remedy='Add --reason "…"')
+    spec = owner(specs, _bare(table))
+    source = next(each for each in spec.sources if each.table == _bare(table))
+    edit = Edit(where=where)
+    indexing.follow(workspace, indexing.tables_of(spec))
+    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+        ledger = collect(spec, workspace.catalog)
+        known = ledger.sources[source.table]
+        chosen = _chosen(workspace, source, ledger, edit)
+        at = now()
+        decision = Decision(
+            id=new_id(at), kind="discard", at=at, by=by or user(), subject=f"{known.table} quarantine", reason=reason
+        )
+        workspace.lake.objects.create(f"{indexing.DECISIONS}{decision.id}.json", encode(decision))
+        workspace.catalog.put_decision(decision)
+        context = RunContext(workspace=workspace, spec=spec, run=decision.id, lease=lease, ledger=ledger)
+        return tuple(_discard(record, known, edit, reason, context) for record in chosen)
+
+
+def export(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, file: str) -> int:
+    """Write the open rows of a table's quarantine to a file, to be edited; returns how many."""
+    spec = owner(specs, _bare(table))
+    source = next(each for each in spec.sources if each.table == _bare(table))
+    indexing.follow(workspace, indexing.tables_of(spec))
+    ledger = collect(spec, workspace.catalog)
+    known = ledger.sources[source.table]
+    shelves = [_shelf(record, known, workspace) for record in _chosen(workspace, source, ledger, Edit())]
+    with workspace.engine.session() as connection:
+        query = " UNION ALL BY NAME ".join(editing.opened(shelf, connection) for shelf in shelves)
+        return editing.export(query, file, shelves[0].columns, connection)
+
+
+def _bare(table: str) -> str:
+    return table.removeprefix(names.RAW_PREFIX)
+
+
+def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit) -> list[LoadRecord]:
+    """Return the loads with open rows that are meant; every edit is bound against them.
+
+    Raises:
+        NotFoundError: There are none.
+    """
+    known = ledger.sources[source.table]
+    shelved = [record for record in known.live() if record.verdict_entry and record.verdict_entry.quarantine]
+    with workspace.engine.session() as connection:
+        named = editing.named_loads(edit.file, connection) if edit.file is not None else None
+        if named is not None and (unknown := named - {record.entry.number for record in shelved}):
+            raise NotFoundError(
+                f"The file {edit.file} holds rows of loads of {known.table} that have nothing in the quarantine, "
+                "or that were replaced since",
+                valid=[str(record.entry.number) for record in shelved] or "none has",
+                remedy=f"Take these rows out: _load {', '.join(str(number) for number in sorted(unknown)[:5])}",
+            )
+        found = []
+        waiting = [record for record in shelved if named is None or record.entry.number in named]
+        for record in waiting:
+            # A file is looked at also where nothing is open, so that a row that was never there is told.
+            if not known.open(record) and edit.file is None:
+                continue
+            query = editing.edited(_shelf(record, known, workspace), edit, connection)
+            counted = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
+            if counted and counted[0]:
+                found.append(record)
+    if not found:
+        left = sum(known.open(record) for record in shelved)
+        raise NotFoundError(
+            f"No row of {known.table} is meant: {left} rows of its quarantine are open",
+            value=edit.where or edit.file,
+            remedy="penstock quarantine list says what was set aside, replayed and discarded",
+        )
+    _refuse_waiting(known, found)
+    return found
+
+
+def _refuse_waiting(known: SourceLedger, chosen: Sequence[LoadRecord]) -> None:
+    """Refuse rows whose load a rejected one would replace: nobody knows yet whether they count."""
+    for rejected in known.rejected:
+        for record in chosen:
+            if record.entry.number in rejected.entry.supersedes:
+                raise ConflictError(
+                    f"Load {rejected.entry.number} of {known.table} is rejected and would replace load "
+                    f"{record.entry.number}, which set these rows aside",
+                    remedy=f"First: penstock retry --table {_bare(known.table)}, or penstock accept or discard it",
+                )
+
+
+def _shelf(record: LoadRecord, known: SourceLedger, workspace: Workspace) -> Shelf:
+    objects, entry, verdict = workspace.lake.objects, record.entry, record.verdict_entry
+    assert verdict is not None
+    assert verdict.quarantine is not None
+    columns = next(other.entry.schema for other in reversed(known.records) if other.entry.schema)
+    return Shelf(
+        table=_bare(known.table),
+        load=entry.number,
+        quarantine=objects.uri(verdict.quarantine),
+        files=entry.files,
+        columns=columns,
+        taken=tuple(objects.uri(each.path) for each in known.taken(entry.number)),
+        extracted=entry.taken.extracted if entry.taken else entry.number,
+        replayed=objects.uri(entry.taken.path) if entry.taken else None,
+    )
+
+
+def _take(shelf: Shelf, query: str, context: RunContext) -> TakenRows:
+    """Write the file of the places that are taken."""
+    workspace = context.workspace
+    path = f"{FOLDER}/{names.raw(shelf.table)}/{names.moment(now())}-{secrets.token_hex(4)}.parquet"
+    with workspace.engine.session() as connection:
+        written = write(connection, editing.places(query), workspace.lake.objects.uri(path), _PLACES)
+    return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path)
+
+
+def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunContext) -> None:
+    """Land the rows of one load's quarantine as a load of their own, and check them."""
+    workspace, known = context.workspace, context.ledger.sources[source.table]
+    step = f"replay {source.table}"
+    begun = context.started(step, known.table)
+    context.hold()
+    shelf = _shelf(record, known, workspace)
+    with workspace.engine.session() as connection:
+        query = editing.edited(shelf, edit, connection)
+    taken = _take(shelf, query, context)
+    receipt = land(
+        Landing(
+            source=source,
+            work=Work(interval=record.entry.work.interval if record.entry.work else None),
+            run=context.run,
+            fence=context.fence,
+            created_at=now(),
+            taken=taken,
+        ),
+        LandPorts(
+            workspace.lake,
+            workspace.engine,
+            _Rows(editing.landed(shelf, query), f"the quarantine of {known.table}", record.entry.number),
+            context.advance(step),
+        ),
+    )
+    assert receipt.entry is not None
+    workspace.catalog.index((receipt.entry,))
+    verdict = check_load(receipt.entry, source, _tables(context.spec, context.ledger, workspace), context)
+    known.add(receipt.entry, verdict)
+    done = judged(step, receipt.entry, verdict, time.monotonic() - begun)
+    context.finished(replace(done, notes=(*receipt.notes, *done.notes)))
+
+
+@dataclass(slots=True)
+class _Rows:
+    """Rows of the quarantine as an extraction; see the port. No position of the source is touched."""
+
+    sql: str
+    uri: str
+    load: int
+    schema: None = None
+
+    def batches(self) -> Iterator[Scan]:
+        """Yield one scan."""
+        yield Scan(self.sql, origins=((self.uri, {"load": self.load}),))
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return none: the former one stands."""
+        return None
+
+    def notes(self) -> tuple[str, ...]:
+        """Return none."""
+        return ()
+
+    def commit(self) -> None:
+        """Acknowledge nothing."""
+
+    def close(self) -> None:
+        """Release nothing."""
+
+
+def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, context: RunContext) -> Entry:
+    workspace = context.workspace
+    shelf = _shelf(record, known, workspace)
+    with workspace.engine.session() as connection:
+        query = editing.edited(shelf, edit, connection)
+    taken = _take(shelf, query, context)
+    table = workspace.lake.table(known.table)
+    for attempt in range(_TRIES):
+        entry = Entry(
+            table=known.table,
+            number=table.next_number(),
+            previous=None,
+            kind=EntryKind.DISCARD,
+            created_at=now(),
+            run=context.run,
+            fence=context.fence,
+            load=record.entry.number,
+            reason=reason,
+            schema=record.entry.schema,
+            taken=taken,
+        )
+        try:
+            committed = table.commit(entry)
+        except StaleWriterError:
+            raise
+        except ConflictError:
+            if attempt == _TRIES - 1:
+                raise
+            continue
+        workspace.catalog.index((committed,))
+        return committed
+    raise AssertionError
+
+
+def _tables(spec: PipelineSpec, ledger: Ledger, workspace: Workspace) -> dict[str, str]:
+    made = [*(source.table for source in spec.sources), *(transform.table for transform in spec.transforms)]
+    return {name: found for name in made if (found := relation_of(name, ledger, workspace.lake))}
