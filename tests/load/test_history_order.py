@@ -222,16 +222,17 @@ def snapshot_histories(loads: list[Load]) -> list:
     """The table of scd2 over snapshots: a key that one lacks is deleted at its moment."""
     found = []
     for key, rows in by_key(loads).items():
-        events = [
-            ((load.number, place), load.at, load.at, normal(row.value), load.number, place) for load, place, row in rows
-        ]
-        events += [
-            ((load.number, -1), load.at, load.at, None, load.number, -1)
-            for load in loads
-            if key not in {normal(row.key) for row in load.rows}
-        ]
+        events: list = []
+        for load in loads:
+            mine = [(place, row) for of, place, row in rows if of is load]
+            # The column that might say deletion says nothing here: it is a value like others.
+            said = [(place, (*normal(row.value), row.deleted or None)) for place, row in mine]
+            gone = key not in {normal(row.key) for row in load.rows}
+            if gone and events and events[-1][3] is not None:
+                said = [(-1, None)]
+            events += [((load.number, place), load.at, load.at, says, load.number, place) for place, says in said]
         found += [(*key, *version) for version in history(events)]
-    return sorted(found, key=repr)
+    return sorted(((*row[:4], *row[5:]) for row in found), key=repr)
 
 
 ROWS = "a, b, x, y, _load, _order.position, _created_at, _updated_at"

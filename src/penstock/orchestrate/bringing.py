@@ -211,7 +211,8 @@ def judge(
 def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceipt:
     """Return the receipt of a load that was checked."""
     report = verdict.report
-    rejected = report is not None and report.rejects and verdict.verdict is not Verdict.ACCEPTED
+    turned_down = verdict.verdict is Verdict.DISCARDED and report is not None and report.rejects
+    rejected = verdict.verdict is Verdict.REJECTED or turned_down
     reasons = [failure.message for failure in report.failures if failure.severity == "error"] if report else []
     return StepReceipt(
         step=step,
