@@ -23,6 +23,7 @@ class Place:
 
     folder: Path
     url: str = ""
+    password: str = ""
     checks: Sequence[CheckSpec] = ()
     _open: Workspace | None = field(default=None, init=False)
 
@@ -39,10 +40,14 @@ class Place:
                 ),
                 production=None,
                 catalog=open_catalog(f"sqlite:///{self.folder / 'catalog.db'}"),
-                connections={"ops": ConnectionSpec(name="ops", kind=kind or "sqlite", url=self.url)},
+                connections={"ops": self._connection(kind or "sqlite")},
                 observer=ignore,
             )
         return self._open
+
+    def _connection(self, kind: str) -> ConnectionSpec:
+        secrets = {"password": self.password} if self.password else {}
+        return ConnectionSpec(name="ops", kind=kind, url=self.url, secrets=secrets)
 
     def close(self) -> None:
         if self._open is not None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
-from penstock.extract.port import TableDescription
+from penstock.extract.port import SourceFigures, TableDescription
 from penstock.model.specs import SourceTable
 
 if TYPE_CHECKING:
@@ -58,12 +58,16 @@ class Relation:
         name: What it is called in messages.
         columns: Its columns, in order.
         row_bytes: About how many bytes a row has; None where the database cannot say.
+        note: What is said of this reading in any case; empty for nothing.
+        steady: True for a table whose rows are the same however often one snapshot is asked for them.
     """
 
     sql: str
     name: str
     columns: tuple[DatabaseColumn, ...]
     row_bytes: int | None = None
+    note: str = ""
+    steady: bool = False
 
 
 class Database(Protocol):
@@ -111,6 +115,10 @@ class Database(Protocol):
 
     def describe(self) -> tuple[TableDescription, ...]:
         """Describe what the user may see, or the one table of the request."""
+        ...
+
+    def figures(self, relation: Relation, columns: Sequence[DatabaseColumn], where: str) -> SourceFigures | None:
+        """Return what the database says of the rows that were streamed, or None where it is not asked."""
         ...
 
     def translated(self) -> AbstractContextManager[None]:

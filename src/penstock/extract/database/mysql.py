@@ -2,6 +2,10 @@
 
 Where the connection asks for TLS the rows come through PyMySQL, which is slower. Tables of other engines than
 InnoDB are read as they change.
+
+The server is asked for figures over the connection that planned the reading, in a transaction whose snapshot is taken
+at the moment before the rows begin to stream. PyMySQL reads the rows in that very transaction; connectorx opens a
+connection of its own, which cannot share a snapshot, so that a difference there is a note.
 """
 
 from __future__ import annotations
@@ -16,11 +20,11 @@ from urllib.parse import quote, unquote, urlsplit
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
-from penstock.extract.database import mysql_catalog
+from penstock.extract.database import mysql_catalog, mysql_figures
 from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.mysql_types import Field, column
 from penstock.extract.database.reading import DatabaseSource
-from penstock.extract.port import Request, TableDescription
+from penstock.extract.port import Request, SourceFigures, TableDescription
 from penstock.model.specs import ConnectionSpec, SourceTable
 
 if TYPE_CHECKING:
@@ -30,7 +34,7 @@ CONNECT_SECONDS = 10
 _PORT = 3306
 _REFUSED = (1044, 1045, 1049, 1130, 1698, 2059, 3118)
 _TRANSIENT = (
-    1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1969, 2002, 2003, 2005, 2006, 2013, 2055,
+    1040, 1053, 1158, 1159, 1160, 1161, 1203, 1205, 1213, 1226, 1317, 1412, 1969, 2002, 2003, 2005, 2006, 2013, 2055,
 )  # fmt: skip
 _DENIED = (1142, 1143, 1370)
 _LATEST_EPOCH = 2**31 - 1
@@ -63,7 +67,8 @@ class MySql:
         """Find the table or query; see the port."""
         found = mysql_catalog.relation(self.ask, self._request)
         columns = tuple(column(field, self.identifier(field.name)) for field in self._fields(found.sql))
-        return Relation(found.sql, found.name, columns, found.row_bytes)
+        self._see_one_moment()
+        return Relation(found.sql, found.name, columns, found.row_bytes, steady=found.steady)
 
     def identifier(self, name: str) -> str:
         """Return a name in backticks."""
@@ -117,11 +122,12 @@ class MySql:
     def stream(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows; see the port."""
         with self.translated():
-            if self._place.options.get("ssl") or self._place.options.get("reader") == "pymysql":
+            if self._reads_in_transaction:
                 yield from self._rows(sql, batch_rows)
                 return
             import connectorx
 
+            self._see_one_moment()
             yield from connectorx.read_sql(
                 _url(self._place, self._address), sql, return_type="arrow_stream", batch_size=batch_rows
             )
@@ -133,6 +139,22 @@ class MySql:
     def describe(self) -> tuple[TableDescription, ...]:
         """Describe tables and views; see the port."""
         return mysql_catalog.describe(self.ask, self._request)
+
+    def figures(self, relation: Relation, columns: Sequence[DatabaseColumn], where: str) -> SourceFigures | None:
+        """Return what the server says of the rows; see the port."""
+        found = mysql_figures.ask(self._run, self._request, columns, relation.sql + where, self.identifier)
+        return SourceFigures(found, snapshot=relation.steady and self._reads_in_transaction)
+
+    @property
+    def _reads_in_transaction(self) -> bool:
+        """Say whether the rows come over the connection that plans and counts."""
+        return bool(self._place.options.get("ssl")) or self._place.options.get("reader") == "pymysql"
+
+    def _see_one_moment(self) -> None:
+        """Begin a transaction that sees the rows as they are now."""
+        with self.translated():
+            self._run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            self._run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
     @contextmanager
     def translated(self) -> Iterator[None]:

@@ -47,11 +47,12 @@ WHERE table_schema = {schema} AND table_name = {name} AND index_name = 'PRIMARY'
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What stands in FROM, its name, and about how many bytes a row has."""
+    """What stands in FROM, its name, about how many bytes a row has, and whether a snapshot of it stays the same."""
 
     sql: str
     name: str
     row_bytes: int | None
+    steady: bool = False
 
 
 def relation(ask: Ask, request: Request) -> Found:
@@ -70,7 +71,8 @@ def relation(ask: Ask, request: Request) -> Found:
     if table is None:
         return Found(f"({str(query).strip().rstrip(';')}\n) AS _query", "the query", None)
     row = _table(ask(_TABLES), str(table))
-    return Found(f"{quoted(row[0])}.{quoted(row[1])}", str(table), int(row[4]) if row[4] else None)
+    size = int(row[4]) if row[4] else None
+    return Found(f"{quoted(row[0])}.{quoted(row[1])}", str(table), size, steady=row[6] == "InnoDB")
 
 
 def tables(ask: Ask) -> tuple[SourceTable, ...]:

@@ -10,12 +10,12 @@ from typing import Any
 
 import pyarrow as pa
 
-from penstock.errors import ConfigurationError, DataError
+from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract import cursors
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
-from penstock.extract.port import ArrowBatch, Batch, Request, TableDescription
+from penstock.extract.port import ArrowBatch, Batch, Request, SourceFigures, TableDescription
 from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
-from penstock.model.specs import OnNullCursor, SourceTable
+from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.schema import SOURCE_TYPE
 
@@ -114,6 +114,18 @@ class DatabaseExtraction:
         kind = next((column.cursor for column in self._plan.columns if column.name == name), None)
         return encoded(self._progress, name, kind)
 
+    def figures(self) -> SourceFigures | None:
+        """Return what the database says of the rows; see the port."""
+        source, plan = self._request.source, self._plan
+        if source.reconcile is Reconcile.OFF:
+            return None
+        try:
+            with self._database.translated():
+                return self._database.figures(plan.relation, plan.columns, plan.where)
+        except PenstockError as error:
+            self._notes.append(f"{source.table} could not be compared with its source: {error.what}")
+            return None
+
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
         return (*self._notes, *self._progress.notes())
@@ -150,7 +162,7 @@ class _Planner:
                 raise unknown("column", name, known, where=relation.name)
         where = self._condition(relation, known)
         columns = self._guarded(relation, where)
-        self._notes += [column.note for column in columns if column.note]
+        self._notes += [note for note in (relation.note, *(column.note for column in columns)) if note]
         return _Plan(relation, columns, where, self._database.now())
 
     def _condition(self, relation: Relation, known: Mapping[str, DatabaseColumn]) -> str:
@@ -252,4 +264,7 @@ def _cast(array: pa.Array, column: DatabaseColumn) -> pa.Array:
         return array
     if pa.types.is_date32(column.target) and pa.types.is_integer(array.type):
         array = array.cast(pa.int32())
+    if pa.types.is_time64(column.target) and not pa.types.is_integer(array.type):
+        # Arrow reads no clock from a text, but a moment: the expression puts a day before it.
+        array = array.cast(pa.timestamp(column.target.unit))
     return array.cast(column.target)
