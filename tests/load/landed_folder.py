@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -121,9 +122,17 @@ def source(
     cursor: str | None = None,
     deletes: Deletes | None = None,
     forget_after: timedelta | None = None,
+    **more: Any,
 ) -> SourceSpec:
     return SourceSpec(
-        table="t", kind="python", write=write, key=key, cursor=cursor, deletes=deletes, forget_after=forget_after
+        table="t",
+        kind="python",
+        write=write,
+        key=key,
+        cursor=cursor,
+        deletes=deletes,
+        forget_after=forget_after,
+        **more,
     )
 
 

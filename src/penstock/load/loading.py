@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -11,12 +12,13 @@ from penstock.load.change import Change, Effect
 from penstock.load.failures import sentences
 from penstock.load.ledger import LoadLedger, text
 from penstock.load.modes import MODES
+from penstock.load.nesting import Nesting
 from penstock.load.reconciling import reconcile
 from penstock.load.session import clean, count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.model.codec import plain
 from penstock.model.receipts import LoadReceipt
-from penstock.model.specs import WriteMode
+from penstock.model.specs import Nested, WriteMode
 from penstock.queries.text import identifier
 
 
@@ -45,10 +47,15 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
         replacing = source.write is WriteMode.REPLACE
         new, dead = _newest(ledger, loads) if replacing else _settle(ledger, loads, spec.superseded)
         effect, reconciled = Effect(), ""
+        nesting = Nesting(spec, ports)
         if new or dead:
+            layout, notes = nesting.settle(new)
+            ports = replace(ports, layout=layout)
             change = Change(spec, ports, ledger, new, dead)
             effect = MODES[source.write](change)
+            effect = effect.and_then(Effect(notes=notes))
             reconciled = reconcile(change)
+            Nesting(spec, ports).bring(change)
             clean(ports.transaction)
             ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
             ports.advance(effect.inserted, _bytes(new))
@@ -76,7 +83,9 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
             remedy="Rename it, or choose another name for the source",
         )
     gone = not present and bool(ledger.live())
-    if gone or (present and recorded != shape):
+    nesting = Nesting(spec, ports)
+    outgrown = present and recorded == shape and nesting.outgrown(spec.loads)
+    if gone or outgrown or (present and recorded != shape):
         if ports.live is None:
             raise DataError(
                 f"Table {spec.table} {'is gone from the warehouse' if gone else 'was written in another way before'}, "
@@ -84,8 +93,9 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
                 value=recorded,
             )
         loads = {load.entry.number: load for load in ports.live()} | loads
+        nesting.drop()
         ports.transaction.execute(f"DROP TABLE IF EXISTS {identifier(spec.table)}")
-    if gone or recorded != shape:
+    if gone or outgrown or recorded != shape:
         ledger.begin(shape)
     return tuple(loads[number] for number in sorted(loads))
 
@@ -97,6 +107,8 @@ def _shape(spec: Loading) -> dict[str, Any]:
         shape |= {"key": spec.source.key, "cursor": spec.source.cursor}
         if spec.source.horizon:
             shape["landed"] = True
+    if spec.source.nested is not Nested.COLUMNS:
+        shape["nested"] = [spec.source.nested.value, spec.source.max_depth, spec.source.max_child_tables]
     if spec.source.deletes is not None:
         shape["deletes"] = plain(spec.source.deletes)
     return shape

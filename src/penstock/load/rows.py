@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.load.columns import UNKNOWN, ServedColumn, clear_of, served, wider
+from penstock.load.flattening import flat
+from penstock.load.layout import ROW_ID, Layout
 from penstock.load.session import lookup
 from penstock.load.spec import RESERVED, AcceptedLoad, LoadPorts
 from penstock.model.entries import Column
+from penstock.model.specs import Nested
 from penstock.names import CREATED, LOAD
 from penstock.queries.relations import FILE, ROW, accepted, set_aside
 from penstock.queries.text import identifier, literal
@@ -40,6 +43,7 @@ class Part:
         position: SQL for a row's place in the load that decides.
         order_load: SQL for the number of the load that decides, see ``ORDER_LOAD``.
         loads: The numbers of its loads, for messages.
+        nested: The columns before nested values were taken apart; empty where they are not.
     """
 
     relation: str
@@ -49,6 +53,7 @@ class Part:
     position: str
     order_load: str
     loads: tuple[int, ...]
+    nested: tuple[ServedColumn, ...] = ()
 
     def column(self, source_name: str) -> str | None:
         """Return the warehouse name of a column, given its name in the source; None if it is not there."""
@@ -91,7 +96,18 @@ def parts(
     groups: dict[tuple[tuple[Column, ...], str | None], list[AcceptedLoad]] = {}
     for load in loads:
         groups.setdefault((load.entry.schema, load.taken), []).append(load)
-    return tuple(_part(tuple(group), ports, reserved, located=located) for group in groups.values())
+    apart = ports.layout is not None and ports.layout.mode is Nested.TABLES
+    found = (_part(tuple(group), ports, reserved, located=located or apart) for group in groups.values())
+    return tuple(found if ports.layout is None else (_flattened(part, ports.layout) for part in found))
+
+
+def _flattened(part: Part, layout: Layout) -> Part:
+    """Return rows with their nested values taken apart, and named where they may have child tables."""
+    columns = flat(part.columns, layout.tables[0])
+    if layout.mode is Nested.TABLES and part.columns:
+        name = f"{part.order_load} || '-' || {part.position}" if part.relation else ""
+        columns = (ServedColumn(ROW_ID, "VARCHAR", name, ROW_ID), *columns)
+    return replace(part, columns=columns, nested=part.columns)
 
 
 def wanted(found: Sequence[Part], ports: LoadPorts) -> list[tuple[str, str]]:

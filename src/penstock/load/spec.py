@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+from penstock.load.layout import ROW_ID, Layout
 from penstock.model.entries import DataFile, Entry
 from penstock.model.events import Advance
-from penstock.model.specs import SourceSpec, WriteMode
+from penstock.model.specs import Nested, SourceSpec, WriteMode
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, VALID_FROM, VALID_TO
 from penstock.stores.port import LakeTable, WarehouseTransaction
 
@@ -60,7 +61,9 @@ RESERVED = (LOAD, CREATED, UPDATED, ORDER)
 
 def reserved(source: SourceSpec) -> tuple[str, ...]:
     """Return the columns that the warehouse table of this source has beside the source's own."""
-    return (*RESERVED, VALID_FROM, VALID_TO) if source.write is WriteMode.SCD2 else RESERVED
+    if source.write is WriteMode.SCD2:
+        return (*RESERVED, VALID_FROM, VALID_TO)
+    return (*RESERVED, ROW_ID) if source.nested is Nested.TABLES else RESERVED
 
 
 def _nothing(rows: int, bytes_: int) -> None:
@@ -77,12 +80,14 @@ class LoadPorts:
         live: Returns all loads that are accepted and not superseded. Asked only where rows must be found again: when
             a superseded load's rows leave a merged table, when the table is gone from the warehouse, or when its write
             mode, key, cursor or preparation changed. None: there are no others than those to apply.
+        layout: Where nested values go; None: they stay as they are.
         advance: Told of the rows and bytes written.
     """
 
     transaction: WarehouseTransaction
     lake_table: LakeTable
     live: Callable[[], Iterable[AcceptedLoad]] | None = None
+    layout: Layout | None = None
     advance: Advance = _nothing
 
 

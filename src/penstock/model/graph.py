@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from penstock.errors import ConfigurationError
-from penstock.model.specs import TransformSpec
+from penstock.model.specs import Nested, PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
 
 
@@ -31,6 +32,28 @@ def graph(transforms: Sequence[TransformSpec], sources: Iterable[str]) -> tuple[
     for transform in transforms:
         _visit(transform, makers, ordered, [])
     return tuple(ordered.values())
+
+
+def parent(name: str, sources: Iterable[SourceSpec]) -> SourceSpec | None:
+    """Return the source to whose child tables a name belongs, as ``orders`` for ``orders__items``; None: to none."""
+    found = [
+        source
+        for source in sources
+        if source.nested is Nested.TABLES and name.lower().startswith(f"{source.table.lower()}__")
+    ]
+    return max(found, key=lambda source: len(source.table), default=None)
+
+
+def read_by(transform: TransformSpec, names: Sequence[str], spec: PipelineSpec) -> TransformSpec:
+    """Return a transform that reads these tables; in the place of a child table stands its source."""
+    made = {source.table.lower() for source in spec.sources} | {item.table.lower() for item in spec.transforms}
+    inputs: dict[str, None] = {}
+    children = []
+    for name in names:
+        source = None if name.lower() in made else parent(name, spec.sources)
+        inputs[name if source is None else source.table] = None
+        children += [] if source is None else [name]
+    return replace(transform, inputs=tuple(inputs), children=tuple(children))
 
 
 def upstream(table: str, transforms: Sequence[TransformSpec]) -> frozenset[str]:

@@ -10,7 +10,7 @@ from typing import Any, TypedDict, TypeVar
 
 from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
-from penstock.model.specs import Deletes, OnEmpty, OnNullCursor, Protection, Reconcile, SourceSpec, WriteMode
+from penstock.model.specs import Deletes, Nested, OnEmpty, OnNullCursor, Protection, Reconcile, SourceSpec, WriteMode
 from penstock.names import unknown
 
 Choice = TypeVar("Choice", bound=StrEnum)
@@ -39,12 +39,19 @@ class Reading(TypedDict, total=False):
         deletes: How the source says that a row is deleted: ``"deleted_at"``, a column that is true or not null then;
             ``{"column": "op", "values": ["D"]}``; ``{"column": "deleted_at", "values": "any"}`` for a number that is
             not null then; or ``"snapshot"``: the source is read whole, and a key that it lacks is deleted.
+        nested: How nested values stand in the warehouse: ``columns`` (as they came: STRUCT and LIST), ``tables``
+            (objects as columns ``a__b``, lists of objects as child tables) or ``json``.
+        max_depth: For ``nested="tables"``: how many levels are taken apart (10); what lies deeper is JSON.
+        max_child_tables: For ``nested="tables"``: the most child tables (20); further lists of objects are JSON.
         forget_after: How long a deleted key is remembered, so that an older row that comes does not bring it back.
         personal: The columns with personal values, which are tokenised before they reach a disk; or column to how:
             ``tokenise``, ``encrypt``, ``mask`` or ``null``. A dotted path names a field within a column.
     """
 
     write: str
+    nested: str
+    max_depth: int
+    max_child_tables: int
     key: str | Sequence[str]
     cursor: str | None
     lag: str | timedelta
@@ -81,6 +88,9 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         interval=reading.get("interval"),
         on_empty=_choice(OnEmpty, reading.get("on_empty", "empty"), f"on_empty of source {spec.table!r}"),
         reconcile=_choice(Reconcile, reading.get("reconcile", "counts"), f"reconcile of source {spec.table!r}"),
+        nested=_choice(Nested, reading.get("nested", "columns"), f"nested of source {spec.table!r}"),
+        max_depth=reading.get("max_depth", spec.max_depth),
+        max_child_tables=reading.get("max_child_tables", spec.max_child_tables),
         deletes=_deletes(reading.get("deletes"), spec.table),
         forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
         personal=_personal(reading.get("personal", ()), spec.table),
@@ -95,7 +105,26 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
     if found.lag and not found.cursor:
         raise ConfigurationError(f"Source {found.table!r} has a lag but no cursor", remedy="Add cursor=… or drop lag")
     _check_horizon(found)
+    _check_nested(found)
     return found
+
+
+def _check_nested(source: SourceSpec) -> None:
+    if source.nested is Nested.TABLES and source.write is WriteMode.SCD2:
+        raise ConfigurationError(
+            f"Source {source.table!r} keeps a history, whose versions cannot have child tables",
+            value="nested='tables'",
+            valid=["columns", "json"],
+            remedy="Unnest the lists in a transform over the history",
+        )
+    for argument, value, least in (
+        ("max_depth", source.max_depth, 1),
+        ("max_child_tables", source.max_child_tables, 0),
+    ):
+        if not isinstance(value, int) or isinstance(value, bool) or value < least:
+            raise ConfigurationError(
+                f"The {argument} of source {source.table!r} is no number", value=value, valid=f"{least} or more"
+            )
 
 
 def _check_horizon(source: SourceSpec) -> None:

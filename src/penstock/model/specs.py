@@ -39,6 +39,14 @@ class Reconcile(StrEnum):
     HASHES = "hashes"
 
 
+class Nested(StrEnum):
+    """How nested values stand in the warehouse: as nested columns, as tables of plain columns, or as JSON."""
+
+    COLUMNS = "columns"
+    TABLES = "tables"
+    JSON = "json"
+
+
 class OnEmpty(StrEnum):
     """What an empty extraction does to a table in write mode replace."""
 
@@ -117,6 +125,9 @@ class SourceSpec:
         reconcile: What is compared between source, raw zone and warehouse.
         deletes: How the source says that a row is deleted; None: it does not.
         forget_after: After which time a deleted key may be forgotten; None: by default, see ``load/tombstones.py``.
+        nested: How nested values stand in the warehouse; the raw zone keeps them as they came.
+        max_depth: For nested values as tables: levels of objects and lists that are taken apart; deeper ones are JSON.
+        max_child_tables: The most child tables; lists of objects beyond them are JSON.
         data: The object or callable of kind ``python``.
     """
 
@@ -134,6 +145,9 @@ class SourceSpec:
     on_empty: OnEmpty = OnEmpty.EMPTY
     personal: Mapping[str, str] = field(default_factory=dict)
     reconcile: Reconcile = Reconcile.COUNTS
+    nested: Nested = Nested.COLUMNS
+    max_depth: int = 10
+    max_child_tables: int = 20
     deletes: Deletes | None = None
     forget_after: timedelta | None = None
     data: Any = field(default=None, compare=False)
@@ -227,6 +241,7 @@ class TransformSpec:
         sql: The query, for SQL transforms; bare table names are the edges.
         function: The callable, for Python transforms; parameter names are the edges.
         inputs: The tables it reads, in a fixed order (source tables without ``raw_``).
+        children: Child tables of sources that it reads; their sources stand in ``inputs``.
         interval: The output column by which it is rebuilt interval by interval; None rebuilds the whole table.
         origin: File and line, for messages.
         volatile: True where clock or chance take part: it is run even when nothing changed.
@@ -236,6 +251,7 @@ class TransformSpec:
     sql: str | None = None
     function: Callable[..., Any] | None = field(default=None, compare=False)
     inputs: tuple[str, ...] = ()
+    children: tuple[str, ...] = ()
     interval: str | None = None
     origin: str = ""
     volatile: bool = False

@@ -18,6 +18,7 @@ from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
 from penstock.model.entries import Column, DataFile, Entry, InputVersion
+from penstock.model.graph import parent
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
@@ -223,7 +224,9 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
         computed = compute(
             Transforming(
                 transform=making.transform,
-                names={name: _input_table(name, context) for name in making.transform.inputs},
+                names={
+                    name: _input_table(name, context) for name in (*making.transform.inputs, *making.transform.children)
+                },
                 interval=making.interval,
             ),
             TransformPorts(transaction, context.advance(making.step)),
@@ -348,7 +351,12 @@ def _is_source(name: str, context: RunContext) -> bool:
 
 def _input_table(name: str, context: RunContext) -> str:
     """Return the warehouse table of an input."""
-    return context.workspace.warehouse_table(name) if _is_source(name, context) else name
+    if _is_source(name, context):
+        return context.workspace.warehouse_table(name)
+    source = None if name in context.ledger.versions else parent(name, context.spec.sources)
+    if source is None:
+        return name
+    return context.workspace.warehouse_table(source.table) + name[len(source.table) :]
 
 
 def _lake_table(name: str, context: RunContext) -> str:

@@ -17,7 +17,7 @@ from penstock.catalog.port import Lease
 from penstock.errors import ConflictError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
-from penstock.model.graph import graph, upstream
+from penstock.model.graph import graph, read_by, upstream
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
@@ -193,19 +193,19 @@ def _conduct(given: _Conduct, work: Callable[[RunContext], None]) -> RunReceipt:
 
 def _prepare(workspace: Workspace, spec: PipelineSpec) -> _Prepared:
     indexing.follow(workspace, indexing.tables_of(spec))
-    told = tuple(_with_inputs(transform) for transform in spec.transforms)
+    told = tuple(_with_inputs(transform, spec) for transform in spec.transforms)
     ordered = graph(told, [source.table for source in spec.sources])
     settled = replace(spec, transforms=ordered)
     codes = {transform.table: code_fingerprint(transform) for transform in ordered}
     return _Prepared(settled, ordered, codes, collect(settled, workspace.catalog))
 
 
-def _with_inputs(transform: TransformSpec) -> TransformSpec:
-    """Read the edges of a query: bare table names, a source with or without ``raw_``."""
-    if transform.sql is None:
-        return transform
-    read = edges(transform.sql, origin=transform.origin or transform.table)
-    return replace(transform, inputs=read)
+def _with_inputs(transform: TransformSpec, spec: PipelineSpec) -> TransformSpec:
+    """Read the edges of a query: bare table names; a child table counts as its source."""
+    read: Sequence[str] = transform.inputs
+    if transform.sql is not None:
+        read = edges(transform.sql, origin=transform.origin or transform.table)
+    return read_by(transform, read, spec)
 
 
 def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
