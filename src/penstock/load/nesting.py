@@ -20,14 +20,49 @@ from penstock.load.layout import INDEX, KEY, PARENT, ROW_ID, Kind, Layout, Limit
 from penstock.load.ledger import SCHEMA
 from penstock.load.rows import POSITION, Part, parts, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
-from penstock.model.specs import Nested, Reconcile, WriteMode
+from penstock.model.entries import Entry
+from penstock.model.specs import Nested, Reconcile, SourceSpec, WriteMode
 from penstock.names import CREATED, LOAD
 from penstock.queries.text import identifier
 from penstock.schema import Type, parse, spell
+from penstock.stores.port import WarehouseTransaction
 
 _RECORD = f"{SCHEMA}.nested"
 _PARENTS = "penstock_load_parents"
 """The names of parents whose lists are to be unnested."""
+
+
+def children(transaction: WarehouseTransaction, table: str) -> tuple[str, ...]:
+    """Return the child tables of a source's table; works when the warehouse is open for reading too."""
+    made = transaction.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() "
+        "AND schema_name || '.' || table_name = ?",
+        [_RECORD],
+    )
+    rows = transaction.execute(f"SELECT children FROM {_RECORD} WHERE table_name = ?", [table]) if made else []
+    return tuple(name for (listed,) in rows for name in json.loads(listed))
+
+
+def child_tables(source: SourceSpec, loads: Iterable[Entry]) -> tuple[str, ...]:
+    """Return what the child tables of a source add to the name of its table, by the schemas of its loads."""
+    if source.nested is not Nested.TABLES:
+        return ()
+    return tuple(child.suffix for child in _layout(_united({}, loads, source), source).children)
+
+
+def _layout(types: dict[str, Type], source: SourceSpec) -> Layout:
+    return layout(types, source.nested, Limits(source.max_depth, source.max_child_tables))
+
+
+def _united(types: dict[str, Type], loads: Iterable[Entry], source: SourceSpec) -> dict[str, Type]:
+    found = dict(types)
+    known = {name.lower(): name for name in found}
+    for schema in dict.fromkeys(load.schema for load in loads):
+        for column in served(schema, reserved(source)):
+            name = known.setdefault(column.name.lower(), column.name)
+            type_ = typed(column).type
+            found[name] = unite(found[name], type_) if name in found else type_
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,18 +155,10 @@ class Nesting:
         execute(f"INSERT INTO {_RECORD} VALUES (?, ?, ?)", [self.spec.table, spelled, json.dumps(list(children))])
 
     def _layout(self, types: dict[str, Type]) -> Layout:
-        source = self.spec.source
-        return layout(types, source.nested, Limits(source.max_depth, source.max_child_tables))
+        return _layout(types, self.spec.source)
 
     def _united(self, types: dict[str, Type], loads: Iterable[AcceptedLoad]) -> dict[str, Type]:
-        found = dict(types)
-        known = {name.lower(): name for name in found}
-        for schema in dict.fromkeys(load.entry.schema for load in loads):
-            for column in served(schema, reserved(self.spec.source)):
-                name = known.setdefault(column.name.lower(), column.name)
-                type_ = typed(column).type
-                found[name] = unite(found[name], type_) if name in found else type_
-        return found
+        return _united(types, (load.entry for load in loads), self.spec.source)
 
     def _claim(self, found: Layout, children: Sequence[str]) -> None:
         """Refuse a child table whose name somebody else's table has."""

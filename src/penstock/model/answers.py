@@ -26,6 +26,7 @@ class TableStatus:
         newest: When its newest entry was made.
         event_time: Greatest value of its interval or cursor column, as text.
         production: The version in production; None if it is not there.
+        children: Of a source with ``nested="tables"``: its child tables in the warehouse.
     """
 
     table: str
@@ -38,6 +39,7 @@ class TableStatus:
     event_time: str | None = None
     production: int | None = None
     mode: str = ""
+    children: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 from penstock import names
 from penstock.errors import PenstockError
+from penstock.load.nesting import child_tables
 from penstock.model.answers import (
     PipelineStatus,
     ProjectStatus,
@@ -64,17 +65,26 @@ def _settle(workspace: Workspace) -> tuple[str, ...]:
 
 def versions(workspace: Workspace, table: str, limit: int) -> tuple[Entry, ...]:
     """Return the newest entries of a table, named with or without ``raw_``."""
-    found = resolve(workspace, table)
+    found = resolve(workspace, table, child=True)
     return workspace.catalog.entries(found, limit=limit)
 
 
-def resolve(workspace: Workspace, table: str) -> str:
-    """Return the lake table that a user means by a name."""
+def resolve(workspace: Workspace, table: str, *, child: bool = False) -> str:
+    """Return the lake table that a user means by a name.
+
+    Args:
+        workspace: The places.
+        table: With or without ``raw_``.
+        child: Whether the name of a child table means the source to which it belongs.
+    """
     indexing.follow(workspace, workspace.lake.tables())
     known = workspace.catalog.tables()
     for candidate in (table, names.raw(table)):
         if candidate in known:
             return candidate
+    above = [name for name in known if child and table.startswith((f"{name}__", f"{name.removeprefix('raw_')}__"))]
+    if above:
+        return max(above, key=len)
     raise unknown("table", table, known, where="the staging lake")
 
 
@@ -193,6 +203,7 @@ def _source(source: SourceSpec, known: SourceLedger) -> TableStatus:
         newest=newest.created_at if newest else None,
         event_time=max(bounds, default=None),
         mode=source.mode,
+        children=tuple(known.table + suffix for suffix in child_tables(source, (r.entry for r in live))),
     )
 
 

@@ -15,9 +15,10 @@ from dataclasses import dataclass, field, replace
 
 from penstock import names
 from penstock.catalog.port import Lease, LoadRecord
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, DataError
 from penstock.load.ledger import held
 from penstock.load.loading import apply_loads
+from penstock.load.nesting import children
 from penstock.load.session import count
 from penstock.load.spec import Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
@@ -68,7 +69,8 @@ def rebuild(workspace: Workspace, specs: Mapping[str, PipelineSpec], asked: Rebu
     with ExitStack() as stack:
         leases = {name: stack.enter_context(_held(workspace, spec)) for name, spec in sorted(specs.items())}
         whole = asked.pipeline is None and asked.table is None
-        remaking = Remaking(workspace.warehouse, workspace.engine, [t for _, tables in chosen for t in tables.values()])
+        anew = [table for _, tables in chosen for table in tables.values()]
+        remaking = Remaking(workspace.warehouse, workspace.engine, [*anew, *_children(workspace, anew)])
         remaking.begin(whole=whole)
         workspace.observer(Phase(title="rebuild", interval=None, done=0, total=1))
         there = copy.copy(workspace)
@@ -128,6 +130,15 @@ def _chosen(
             )
         raise ConfigurationError("No pipeline of the project has a table to rebuild")
     return found
+
+
+def _children(workspace: Workspace, made: Sequence[str]) -> list[str]:
+    """Return the child tables of tables, which are made anew with them; a file that cannot be read tells of none."""
+    try:
+        with workspace.warehouse.reading() as transaction:
+            return [child for table in made for child in children(transaction, table)]
+    except DataError:
+        return []
 
 
 def _held(workspace: Workspace, spec: PipelineSpec) -> AbstractContextManager[Lease]:

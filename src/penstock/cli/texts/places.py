@@ -127,4 +127,6 @@ def _pipeline(pipeline: PipelineStatus) -> list[Block]:
         "table", "kind", ">version", ">rows", ">set aside", "rejected loads", "newest event", "newest (UTC)",
         ">in production",
     )  # fmt: skip
-    return [*blocks, table(columns, rows)]
+    with_children = [each for each in pipeline.tables if each.children]
+    told = [Line(f"{each.table} has the child tables {', '.join(each.children)}.") for each in with_children]
+    return [*blocks, table(columns, rows), *told]

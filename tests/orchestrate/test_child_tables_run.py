@@ -1,0 +1,88 @@
+"""Child tables the whole way: landed, served, read by transforms, told of, made anew from the lake."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import duckdb
+import pytest
+
+import penstock
+from penstock.errors import PenstockError
+from penstock.model.receipts import State
+
+PIPELINE = """
+from penstock import Pipeline, sources, sql, checks
+
+def qty_by_order(orders__items):
+    return orders__items.aggregate('_key_id AS id, sum(qty) AS qty', '_key_id')
+
+shop = Pipeline(
+    name="shop",
+    sources=[sources.files("orders*.jsonl", table="orders", write="merge", key="id", cursor=None, nested="tables")],
+    transforms=[
+        sql("skus.sql", text="SELECT sku, count(*) AS n, max(o.customer__name) AS who FROM orders__items i "
+            "JOIN orders o ON o._row = i._parent GROUP BY sku"),
+        qty_by_order,
+    ],
+)
+"""
+FIRST = [
+    {"id": 1, "customer": {"name": "Ann"}, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 2, "gifts": []}]},
+    {"id": 2, "customer": {"name": "Bo"}, "items": [{"sku": "d", "qty": 4, "gifts": [{"n": 0}]}]},
+]
+SECOND = [{"id": 1, "customer": {"name": "Ann"}, "items": [{"sku": "c", "qty": 5, "gifts": [{"n": 1}]}]}]
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Path:
+    (tmp_path / "penstock.toml").write_text(
+        '[project]\nname = "shop"\npipelines = ["pipeline:shop"]\n'
+        '[environments.staging]\nlake = "lake"\nwarehouse = "w.duckdb"\n'
+        '[environments.production]\nlake = "production"\nwarehouse = "p.duckdb"\n'
+    )
+    (tmp_path / "pipeline.py").write_text(PIPELINE)
+    return tmp_path
+
+
+def write(path: Path, records: list) -> None:
+    path.write_text("".join(json.dumps(record) + "\n" for record in records))
+
+
+def served(folder: Path, query: str) -> list[tuple]:
+    with duckdb.connect(str(folder / "w.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def test_child_tables_the_whole_way(shop: Path) -> None:
+    write(shop / "orders1.jsonl", FIRST)
+    with penstock.Project(shop) as project:
+        assert project.run().state is State.DONE
+        assert served(shop, "SELECT sku, n, who FROM skus ORDER BY 1") == [
+            ("a", 1, "Ann"),
+            ("b", 1, "Ann"),
+            ("d", 1, "Bo"),
+        ]
+        assert served(shop, "SELECT * FROM qty_by_order ORDER BY 1") == [(1, 3), (2, 4)]
+        write(shop / "orders2.jsonl", SECOND)
+        assert project.run().state is State.DONE
+        assert served(shop, "SELECT sku, n, who FROM skus ORDER BY 1") == [("c", 1, "Ann"), ("d", 1, "Bo")]
+        assert served(shop, "SELECT _parent, n FROM raw_orders__items__gifts ORDER BY 1") == [
+            ("1-1-0", 0),
+            ("2-0-0", 1),
+        ]
+        (orders, *_) = project.status().pipelines[0].tables
+        assert orders.children == ("raw_orders__items", "raw_orders__items__gifts")
+        assert [entry.number for entry in project.versions("orders__items")] == [
+            entry.number for entry in project.versions("orders")
+        ]
+        with pytest.raises(PenstockError, match="nothing__items"):
+            project.versions("nothing__items")
+
+        before = served(shop, "SELECT COLUMNS(* EXCLUDE (_load)) FROM raw_orders__items ORDER BY _row")
+        for table in ("orders", None):
+            project.rebuild(table=table)
+            after = served(shop, "SELECT COLUMNS(* EXCLUDE (_load)) FROM raw_orders__items ORDER BY _row")
+            assert after == before
+            assert served(shop, "SELECT count(*) FROM raw_orders__items__gifts") == [(2,)]
