@@ -84,7 +84,7 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
         )
     gone = not present and bool(ledger.live())
     nesting = Nesting(spec, ports)
-    outgrown = present and recorded == shape and nesting.outgrown(spec.loads)
+    outgrown = present and recorded == shape and nesting.outgrown(_unknown(ledger, spec.loads))
     if gone or outgrown or (present and recorded != shape):
         if ports.live is None:
             raise DataError(
@@ -116,13 +116,17 @@ def _shape(spec: Loading) -> dict[str, Any]:
 
 def _newest(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> tuple[tuple[AcceptedLoad, ...], dict[int, datetime]]:
     """Record the loads; return the newest, if it is newer than the applied one, and the replays of its rows."""
-    newest, known = ledger.newest(), ledger.known(_of(loads))
-    unknown = [load for load in loads if load.entry.number not in known]
+    newest, unknown = ledger.newest(), _unknown(ledger, loads)
     if unknown:
         ledger.add([(load.entry.number, load.entry.created_at) for load in unknown])
     whole = tuple(load for load in unknown if load.entry.taken is None and load.entry.number > newest)[-1:]
     since = whole[0].entry.number if whole else 0
     return whole + tuple(load for load in unknown if load.entry.taken is not None and load.entry.number > since), {}
+
+
+def _unknown(ledger: LoadLedger, loads: Sequence[AcceptedLoad]) -> list[AcceptedLoad]:
+    known = ledger.known(_of(loads))
+    return [load for load in loads if load.entry.number not in known]
 
 
 def _settle(

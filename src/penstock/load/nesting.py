@@ -18,7 +18,7 @@ from penstock.load.columns import ServedColumn, fit, served
 from penstock.load.flattening import Value, fields_of, typed, unnested
 from penstock.load.layout import INDEX, KEY, PARENT, ROW_ID, Kind, Layout, Limits, TableLayout, layout, unite
 from penstock.load.ledger import SCHEMA
-from penstock.load.rows import POSITION, Part, parts, union, wanted
+from penstock.load.rows import ORDER_LOAD, POSITION, Part, parts, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.model.entries import Entry
 from penstock.model.specs import Nested, Reconcile, SourceSpec, WriteMode
@@ -83,7 +83,7 @@ class Nesting:
 
     def outgrown(self, loads: Sequence[AcceptedLoad]) -> bool:
         """Say whether loads bring types by which values that the table has must go to other columns or tables."""
-        if not self._asked or self.spec.source.write is WriteMode.REPLACE:
+        if not self._asked or self._replaced(loads):
             return False
         recorded = self._recorded()
         if recorded is None:
@@ -97,7 +97,7 @@ class Nesting:
             return None, ()
         recorded = self._recorded()
         types, children = recorded or ({}, ())
-        if self.spec.source.write is WriteMode.REPLACE and loads:
+        if self._replaced(loads):
             types = {}
         former = self._layout(types)
         found = self._layout(united := self._united(types, loads))
@@ -125,7 +125,7 @@ class Nesting:
         if found is None:
             return
         types, children = self._recorded() or ({}, ())
-        if self.spec.source.write is WriteMode.REPLACE and change.new:
+        if self._replaced(change.new):
             for child in children:
                 self.ports.transaction.execute(f"DROP TABLE IF EXISTS {identifier(child)}")
             children = ()
@@ -138,6 +138,10 @@ class Nesting:
 
     def _name(self, child: TableLayout) -> str:
         return self.spec.table + child.suffix
+
+    def _replaced(self, loads: Iterable[AcceptedLoad]) -> bool:
+        """Say whether loads replace the table; rows that are replayed are added to it."""
+        return self.spec.source.write is WriteMode.REPLACE and any(load.entry.taken is None for load in loads)
 
     def _recorded(self) -> tuple[dict[str, Type], tuple[str, ...]] | None:
         execute = self.ports.transaction.execute
@@ -183,7 +187,8 @@ class Nesting:
             if mode is WriteMode.MERGE:
                 execute(
                     f"DELETE FROM {identifier(name)} AS c WHERE NOT EXISTS (SELECT 1 "
-                    f"FROM {identifier(above[child.lists[:-1]])} p WHERE p.{ROW_ID} = c.{PARENT})"
+                    f"FROM {identifier(above[child.lists[:-1]])} p "
+                    f"WHERE p.{ROW_ID} = c.{PARENT} AND p.{LOAD} = c.{LOAD})"
                 )
             elif change.dead:
                 dead = "SELECT unnest(?::BIGINT[])"
@@ -257,7 +262,7 @@ class Nesting:
             ),
             *fields_of(Value("r.element", rows.element), child),
         )
-        return Part(f"({rows.query}) r", columns, "r.load", "NULL::TIMESTAMPTZ", "NULL::BIGINT", part.loads)
+        return Part(f"({rows.query}) r", columns, "r.load", "NULL::TIMESTAMPTZ", "NULL::BIGINT", "r.load", part.loads)
 
     def _key(self, part: Part, column: str) -> ServedColumn:
         name = part.column(column)
@@ -273,9 +278,8 @@ class Nesting:
         types = fit(self.ports.transaction, name, [*columns, (LOAD, "BIGINT")], change.where)
         rows = union(brought, types)
         if rows is not None:
-            self.ports.transaction.execute(
-                f"INSERT INTO {identifier(name)} BY NAME SELECT * EXCLUDE ({POSITION}, {CREATED}) FROM ({rows})"
-            )
+            kept = f"SELECT * EXCLUDE ({POSITION}, {ORDER_LOAD}, {CREATED}) FROM ({rows})"
+            self.ports.transaction.execute(f"INSERT INTO {identifier(name)} BY NAME {kept}")
 
     def _agree(self, found: Layout, loads: Sequence[int]) -> None:
         """Check that every element of every list of the new loads has its row."""

@@ -15,7 +15,7 @@ from penstock.load.columns import served_names
 from penstock.load.deletes import means_deletion
 from penstock.load.merge import tally, winning
 from penstock.load.rows import parts, union
-from penstock.load.spec import RESERVED, AcceptedLoad
+from penstock.load.spec import RESERVED, AcceptedLoad, reserved
 from penstock.model.figures import Figures, compare, figures
 from penstock.model.specs import Reconcile, WriteMode
 from penstock.names import LOAD
@@ -140,7 +140,11 @@ def _names(load: AcceptedLoad, change: Change) -> dict[str, str]:
     shown = {
         column.name for column in columns if column.personal is None and not personal(column.source_name or column.name)
     }
-    return {stored: name.lower() for stored, name in served_names(columns, RESERVED).items() if stored in shown}
+    return {
+        stored: name.lower()
+        for stored, name in served_names(columns, reserved(change.spec.source)).items()
+        if stored in shown
+    }
 
 
 def _listed(numbers: Mapping[int, object]) -> str:

@@ -98,11 +98,13 @@ def parts(
         groups.setdefault((load.entry.schema, load.taken), []).append(load)
     apart = ports.layout is not None and ports.layout.mode is Nested.TABLES
     found = (_part(tuple(group), ports, reserved, located=located or apart) for group in groups.values())
-    return tuple(found if ports.layout is None else (_flattened(part, ports.layout) for part in found))
+    return tuple(_flattened(part, ports.layout) for part in found)
 
 
-def _flattened(part: Part, layout: Layout) -> Part:
+def _flattened(part: Part, layout: Layout | None) -> Part:
     """Return rows with their nested values taken apart, and named where they may have child tables."""
+    if layout is None:
+        return part
     columns = flat(part.columns, layout.tables[0])
     if layout.mode is Nested.TABLES and part.columns:
         name = f"{part.order_load} || '-' || {part.position}" if part.relation else ""
@@ -177,7 +179,8 @@ def left_out(load: AcceptedLoad, ports: LoadPorts, reserved: tuple[str, ...]) ->
     files = ports.lake_table.reading(load.entry.files, load.quarantine)
     number, created = f"CAST({load.entry.number} AS BIGINT)", moment_literal(load.entry.created_at)
     columns = served(load.entry.schema, reserved)
-    return Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", number, (load.entry.number,))
+    part = Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", number, (load.entry.number,))
+    return _flattened(part, ports.layout)
 
 
 def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str, ...], *, located: bool) -> Part:
