@@ -9,7 +9,10 @@ from typing import TypeVar
 
 import pytest
 
+from servers import azurite as _azurite
+from servers import gcs as _gcs
 from servers import mariadb as _mariadb
+from servers import moto as _moto
 from servers import postgres as _postgres
 from servers.debian import NoServerError
 from servers.mariadb import MariaServer
@@ -28,6 +31,24 @@ def postgres() -> Iterator[PostgresServer]:
 def mariadb() -> Iterator[MariaServer]:
     """A real MariaDB."""
     yield from _served("MariaDB", _mariadb.running())
+
+
+@pytest.fixture(scope="session")
+def s3() -> Iterator[str]:
+    """The address of a real S3 server."""
+    yield from _served("S3", _moto.running())
+
+
+@pytest.fixture(scope="session")
+def azure() -> Iterator[str]:
+    """The address of a real Azure Blob server."""
+    yield from _served("Azure Blob", _azurite.running())
+
+
+@pytest.fixture(scope="session")
+def gcs() -> Iterator[str]:
+    """The address of a Google Cloud Storage server."""
+    yield from _served("Google Cloud Storage", _gcs.running())
 
 
 def _served(name: str, running: AbstractContextManager[Server]) -> Iterator[Server]:

@@ -50,11 +50,11 @@ def environment(binaries: Path) -> dict[str, str]:
     return made
 
 
-def run(*command: str, cwd: Path | None = None) -> str:
-    """Run a command for five minutes at most; raises NoServerError."""
+def run(*command: str, cwd: Path | None = None, seconds: float = 300) -> str:
+    """Run a command for five minutes at most, if not told otherwise; raises NoServerError."""
     quiet = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
     try:
-        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=quiet, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=quiet, timeout=seconds, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
         raise NoServerError(f"{command[0]} cannot be used: {error}") from error
     if done.returncode:

@@ -26,6 +26,7 @@ _SCHEMES = {
     "http": "rest",
     "https": "rest",
     "file": "files",
+    **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
 DATABASES = ("sqlite", "postgres", "mysql", "duckdb")
 """The kinds of connection whose tables and queries are read as kind ``sql``."""
@@ -34,7 +35,10 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "postgres": ("user", "readers", "connect_timeout", "statement_timeout"),
     "duckdb": (),
     "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
-    "files": (),
+    "files": (
+        "endpoint", "region", "access_key_id", "anonymous", "account", "service_account_file", "user",
+        "private_key_file", "known_hosts", "timeout",
+    ),
     "rest": (
         "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",
         "body_bytes", "allow_hosts",

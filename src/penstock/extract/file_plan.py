@@ -70,7 +70,8 @@ def plan(
             if sql is None:
                 continue
             origins = tuple((file.key, detail) for file, detail in details)
-            scan = Scan(sql, origins=origins, file_column=FILE_COLUMN, explain=explain)
+            paths = tuple(file.path for file, _ in details)
+            scan = Scan(sql, origins=origins, paths=paths, file_column=FILE_COLUMN, explain=explain)
             scans.append(([file for file, _ in members], scan))
     return scans
 

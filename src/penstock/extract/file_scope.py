@@ -13,9 +13,10 @@ import pyarrow.parquet as pq
 from penstock.errors import PenstockError
 from penstock.extract import scoping
 from penstock.extract.file_csv import WHOLE_BYTES
-from penstock.extract.file_listing import COMPRESSIONS, File, find, inspect
+from penstock.extract.file_listing import COMPRESSIONS, File, find, release
 from penstock.extract.file_plan import FILE_COLUMN, Rows, plan
 from penstock.extract.port import Request, Scan, TableDescription
+from penstock.extract.spool import spool
 from penstock.queries.text import identifier
 from penstock.stores.engine import LocalEngine
 
@@ -32,6 +33,7 @@ def describe(request: Request) -> tuple[TableDescription, ...]:
         return tuple(_describe(name, list(group), request, engine) for name, group in groupby(files, key=_family))
     finally:
         engine.close()
+        release(files)
 
 
 def _describe(name: str, files: Sequence[File], request: Request, engine: LocalEngine) -> TableDescription:
@@ -40,12 +42,17 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
     columns: dict[str, str] = {}
     rows: int | None = None
     try:
-        scans = [scan for _, scan in plan(request, [(file, inspect(file)) for file in files], engine, remarks)]
-        for scan in scans:
-            found, personal = _look(scan, engine)
-            columns.update(found)
-            remarks += personal
-        rows = _rows(scans, files, size, engine)
+        with spool(request, remarks, window=WHOLE_BYTES) as held:
+            window = next(held.windows(files), [])
+            scans = [scan for _, scan in plan(request, [(each.file, each.content) for each in window], engine, remarks)]
+            for scan in scans:
+                found, personal = _look(scan, engine)
+                columns.update(found)
+                remarks += personal
+            if held.full:
+                remarks.append(f"only the first {WHOLE_BYTES // 2**20} MiB of it were looked at")
+            else:
+                rows = _rows(scans, [each.file for each in window], size, engine)
     except PenstockError as error:
         remarks.append(error.sentence())
     several = len(files) > 1

@@ -64,6 +64,7 @@ class Scan:
             order of the files and of the rows in them.
         values: The bound values.
         origins: File by file, in the order of the scan: (uri, detail).
+        paths: What the file column calls each origin, in the order of the origins; empty: by its uri.
         file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it
             out.
         rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
@@ -74,6 +75,7 @@ class Scan:
     sql: str
     values: tuple[Any, ...] = ()
     origins: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    paths: tuple[str, ...] = ()
     file_column: str | None = None
     rejects: str | None = None
     attach: tuple[str, str] | None = None

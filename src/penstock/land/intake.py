@@ -282,6 +282,7 @@ class _Named:
 
     def __init__(self, scan: Scan) -> None:
         self._known = {uri: (uri, detail) for uri, detail in scan.origins}
+        self._known |= dict(zip(scan.paths, scan.origins, strict=bool(scan.paths)))
 
     def runs(self, files: pa.Array) -> list[OriginRows]:
         """Return the origins of consecutive rows, and how many there are of each."""

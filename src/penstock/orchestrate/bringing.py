@@ -11,6 +11,7 @@ from penstock import names, plugins
 from penstock.errors import ConflictError, PenstockError, StaleWriterError
 from penstock.extract.port import Request
 from penstock.land.landing import Landing, LandPorts, land
+from penstock.model import positions
 from penstock.model.entries import Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
@@ -111,7 +112,7 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     )
     if extraction is None:
         return None
-    work = Work(interval=task.interval, since=task.position)
+    work = Work(interval=task.interval, since=positions.brief(task.position))
     spec = Landing(
         source=task.source,
         work=work,

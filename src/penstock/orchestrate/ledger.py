@@ -5,12 +5,14 @@ Collected from the catalog once, then kept up by the receipts of the run; asking
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from penstock import names
 from penstock.catalog.port import CatalogReader, LoadRecord
+from penstock.model import positions
 from penstock.model.entries import Entry, EntryKind, TakenRows, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
@@ -110,8 +112,14 @@ class SourceLedger:
         """
         for record in reversed(self.records):
             if record.verdict in _ENDED and record.entry.work and record.entry.work.position is not None:
-                return record.entry.work.position
+                return positions.whole(record.entry.number, self._position_after, self.table)
         return None
+
+    def _position_after(self, number: int) -> Mapping[str, Any] | None:
+        """Return the position that a load carries; loads are sorted by their numbers."""
+        place = bisect_left(self.records, number, key=lambda record: record.entry.number)
+        entry = self.records[place].entry if place < len(self.records) else None
+        return entry.work.position if entry is not None and entry.number == number and entry.work else None
 
     def done(self) -> set[Interval]:
         """Return the intervals that need not be read: those of accepted loads, and those that a person discarded."""

@@ -7,8 +7,10 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from penstock import plugins
-from penstock.config.connections import DATABASES, connection_from_url
+from penstock.config.connections import DATABASES, ConnectionTable, connection_from_table, connection_from_url
 from penstock.errors import ConfigurationError
+from penstock.extract.file_listing import format_of
+from penstock.extract.places.opening import remote
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import ConnectionSpec, SourceSpec
 
@@ -19,8 +21,8 @@ def scope(
     """Describe what can be read at a URI, a path or a connection.
 
     Args:
-        uri: ``sqlite:///ops.db``, ``postgresql://…``, ``mysql://…``, ``https://…``, a path or glob, or the name of a
-            connection.
+        uri: ``sqlite:///ops.db``, ``postgresql://…``, ``mysql://…``, ``https://…``, ``s3://bucket/in/*.csv``, a path or
+            glob, or the name of a connection.
         table: Only this table.
         connections: The project's connections.
         root: The folder against which relative paths are resolved.
@@ -44,6 +46,9 @@ def resolve(
     if parts.scheme in ("", "file") or len(parts.scheme) == 1:
         path = parts.path if parts.scheme == "file" else uri
         return SourceSpec(table=table or _stem(path), kind="files", options={"path": path}), None
+    if _is_of_files(uri, parts.path):
+        connection = connection_from_table("source", ConnectionTable(url=uri, kind="files"), None, "the URL")
+        return _spec(connection, table or _stem(parts.path), {}), connection
     query = dict(parse_qsl(parts.query))
     wanted: dict[str, str] = {name: query.pop(name) for name in ("table", "query") if name in query}
     kept = "&".join(f"{name}={value}" for name, value in query.items())
@@ -55,6 +60,16 @@ def resolve(
         wanted = {"table": table}
     name = table or wanted.get("table", "").rpartition(".")[2] or _stem(parts.path)
     return _spec(connection, name, dict(wanted)), connection
+
+
+def _is_of_files(uri: str, path: str) -> bool:
+    """Say whether a URL means files: those of stores do, those of web servers if their ending tells a format of files.
+
+    JSON of a web server is more often the answer of an API.
+    """
+    if not remote(uri):
+        return False
+    return not uri.lower().startswith(("http:", "https:")) or format_of(path) not in (None, "json")
 
 
 def _spec(connection: ConnectionSpec, name: str, options: dict[str, str]) -> SourceSpec:

@@ -32,7 +32,7 @@ from penstock.names import RAW_PREFIX
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import CARE, PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, folder_exists, now
-from penstock.stores.engine import OWNER, SPILL
+from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
 from penstock.stores.lake import DeltaLake, DeltaLakeTable
 
 YOUNG = "it ceased to count within the retention, or while a run was at work"
@@ -243,8 +243,9 @@ def _tables(workspace: Workspace) -> Iterator[DeltaLakeTable]:
 
 
 def _spills() -> Iterator[str]:
-    """Yield the folders into which engines of dead processes of this machine spilled."""
-    for folder in sorted(Path(tempfile.gettempdir()).glob(f"{SPILL}*")):
+    """Yield the folders into which dead processes of this machine spilled."""
+    places = (tempfile.gettempdir(), SHARED_MEMORY)
+    for folder in sorted(folder for place in places for folder in Path(place).glob(f"{SPILL}*")):
         with suppress(OSError, UnicodeDecodeError):
             if is_dead((folder / OWNER).read_text(encoding="utf-8")):
                 yield str(folder)

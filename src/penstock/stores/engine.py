@@ -15,6 +15,8 @@ from penstock.catalog.holders import this_process
 
 SPILL = "penstock-"
 """How the names of folders begin, in the system's temporary one, into which DuckDB spills."""
+SHARED_MEMORY = "/dev/shm"
+"""Where files of Linux lie in memory: such folders are made there for what must touch no disk."""
 OWNER = "owner"
 """The file in such a folder that says whose it is; see ``catalog.holders``."""
 DEFAULT_MEMORY = 512 * 2**20

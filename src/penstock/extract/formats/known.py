@@ -34,7 +34,7 @@ ENDINGS = {ending: name for name, format_ in FORMATS.items() for ending in forma
 """Ending to name."""
 OPTIONS = tuple(dict.fromkeys(option for format_ in FORMATS.values() for option in format_.options))
 """The options of all."""
-GENERAL = ("path", "format", "compare")
+GENERAL = ("path", "format", "compare", "read", "order", "unpack")
 """The options that all files take."""
 NAMES = tuple(FORMATS)
 BINARY = frozenset({"parquet", *(name for name, format_ in FORMATS.items() if not format_.lines)})

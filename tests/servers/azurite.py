@@ -1,0 +1,32 @@
+"""A real Azure Blob server for tests: Azurite, installed by npm below ``.cache/servers``."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from servers.debian import NoServerError, run
+from servers.serving import fetching, served
+
+ACCOUNT = "penstock"
+KEY = "cGVuc3RvY2sgdGVzdHMgb25seSwgbm8gc2VjcmV0IQ=="
+_AZURITE = "azurite@3.35.0"
+
+
+@contextmanager
+def running() -> Iterator[str]:
+    """Run the server; gives its address with the account.
+
+    Raises:
+        NoServerError: There is no npm, or it cannot be installed.
+    """
+    with fetching("azurite") as home:
+        script = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
+        if not script.exists():
+            if shutil.which("npm") is None or shutil.which("node") is None:
+                raise NoServerError("node and npm, which it needs, are not on this machine")
+            run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), _AZURITE)
+    command = ["node", str(script), "--blobPort", "{port}", "--location", "{folder}", "--silent"]
+    with served([*command, "--skipApiVersionCheck"], "/", {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}) as url:
+        yield f"{url}/{ACCOUNT}"
