@@ -27,6 +27,10 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "avro": "penstock.extract.formats.avro:read",
         "orc": "penstock.extract.formats.orc:read",
         "arrow": "penstock.extract.formats.arrow:read",
+        "xlsx": "penstock.extract.formats.spreadsheets.reading:read",
+        "xlsb": "penstock.extract.formats.spreadsheets.reading:read",
+        "xls": "penstock.extract.formats.spreadsheets.reading:read",
+        "ods": "penstock.extract.formats.spreadsheets.reading:read",
     },
     "catalog": {
         "sqlite": "penstock.catalog.sqlite:SqliteCatalog",

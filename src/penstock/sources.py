@@ -85,7 +85,7 @@ def files(
     options: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
-    """Read files: CSV, TSV, JSON, JSONL, Parquet, and what ``docs/how-to/files.md`` lists.
+    """Read files: CSV, TSV, JSON, JSONL, Parquet, and what ``docs/how-to/file-formats.md`` lists.
 
     Args:
         path: A file, a folder or a glob such as ``planes/*.csv``, relative to the project.

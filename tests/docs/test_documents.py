@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "tutorial.md",
     "how-to.md",
+    "how-to/file-formats.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
     "how-to/personal-data.md",

@@ -171,7 +171,7 @@ def test_options_that_cannot_be_are_refused(put: Put, take: Take, tmp_path: Path
     with pytest.raises(ConfigurationError, match=r"encoding of o.csv is not known"):
         take("o.csv", encoding="klingon")
     with pytest.raises(ConfigurationError, match="unknown format"):
-        take("o.csv", format="xls")
+        take("o.csv", format="csw")
     with pytest.raises(ConfigurationError, match="records is for JSON"):
         take("o.csv", records="a")
     with pytest.raises(ConfigurationError, match=r"o.csx' names no file.*Did you mean 'o.csv'"):

@@ -22,12 +22,16 @@ class Format:
     unpacked: bool = False
 
 
-_SHEETS = ("sheet", "range", "header", "skip")
+_SHEETS = ("sheet", "range", "header", "skip", "errors")
 
 FORMATS = {
     "avro": Format((".avro",), unpacked=True),
     "orc": Format((".orc",)),
     "arrow": Format((".arrow", ".arrows", ".feather", ".ipc"), unpacked=True),
+    "xlsx": Format((".xlsx", ".xlsm", ".xltx"), _SHEETS),
+    "xlsb": Format((".xlsb",), _SHEETS),
+    "xls": Format((".xls", ".xlt"), _SHEETS),
+    "ods": Format((".ods",), _SHEETS),
 }
 """Name to format."""
 ENDINGS = {ending: name for name, format_ in FORMATS.items() for ending in format_.endings}
