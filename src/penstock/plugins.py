@@ -18,6 +18,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "sqlite": "penstock.extract.sqlite:SqliteSource",
         "postgres": "penstock.extract.postgres:PostgresSource",
         "duckdb": "penstock.extract.database.duckdb_file:DuckDbSource",
+        "access": "penstock.extract.database.access_file:AccessSource",
         "mysql": "penstock.extract.database.mysql:MySqlSource",
         "files": "penstock.extract.files:FilesSource",
         "rest": "penstock.extract.rest.source:RestSource",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import access_cases
 import arrow_cases
 import file_cases
 import mariadb_cases
@@ -17,6 +18,7 @@ TABLES = {
     "postgresql": postgres_cases.CASES,
     "mysql": mariadb_cases.CASES,
     "sqlite": [*sqlite_cases.CASES, *sqlite_cases.NOT_UTF8],
+    "access": access_cases.CASES,
     "arrow": arrow_cases.CASES,
     "duckdb": file_cases.CASES,
 }

@@ -21,6 +21,7 @@ _SCHEMES = {
     "postgresql": "postgres",
     "postgres": "postgres",
     "duckdb": "duckdb",
+    "access": "access",
     "mysql": "mysql",
     "mariadb": "mysql",
     "http": "rest",
@@ -28,12 +29,13 @@ _SCHEMES = {
     "file": "files",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
-DATABASES = ("sqlite", "postgres", "mysql", "duckdb")
+DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access")
 """The kinds of connection whose tables and queries are read as kind ``sql``."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (),
     "postgres": ("user", "readers", "connect_timeout", "statement_timeout"),
     "duckdb": (),
+    "access": (),
     "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
     "files": (
         "endpoint", "region", "access_key_id", "anonymous", "account", "service_account_file", "user",
@@ -138,7 +140,7 @@ def _without_password(url: str, where: str) -> tuple[str, str | None]:
 def resolved(root: Path, url: str) -> str:
     """Resolve the place that a URL of files names; other URLs stay as they are."""
     kind, _, place = url.partition(":")
-    if kind in ("sqlite", "duckdb"):
+    if kind in ("sqlite", "duckdb", "access"):
         path, question, query = place.partition("?")
         path = unquote(path.removeprefix("///") if path.startswith("///") else path.removeprefix("//"))
         if not path:

@@ -53,7 +53,7 @@ def resolve(
     wanted: dict[str, str] = {name: query.pop(name) for name in ("table", "query") if name in query}
     kept = "&".join(f"{name}={value}" for name, value in query.items())
     plain = urlunsplit(parts._replace(query=kept))
-    if parts.scheme.startswith(("sqlite", "duckdb")) and not parts.netloc:
+    if parts.scheme.startswith(("sqlite", "duckdb", "access")) and not parts.netloc:
         plain = f"{parts.scheme}://{parts.path if parts.path.startswith('/') else '/' + parts.path}"
     connection = connection_from_url(table or "source", plain)
     if table and not wanted:

@@ -114,7 +114,7 @@ class DuckDbFile(Database):
         else:
             sql, called = f"({self._qualified(str(query))}\n) AS _query", "the query"
         rows = self.ask(f"DESCRIBE SELECT * FROM {sql}")
-        return Relation(sql, called, tuple(_column(str(row[0]), str(row[1])) for row in rows))
+        return Relation(sql, called, tuple(column(str(row[0]), str(row[1])) for row in rows))
 
     def identifier(self, name: str) -> str:
         """Return a name quoted."""
@@ -251,12 +251,15 @@ class DuckDbFile(Database):
         )
 
 
-def _column(name: str, type_: str) -> DatabaseColumn:
+def column(name: str, type_: str, target: pa.DataType | None = None) -> DatabaseColumn:
+    """Plan a column of a query; the engine knows its Arrow type where ``target`` is None."""
     try:
         cursor = _CURSORS.get(parse(type_).name)
     except ValueError:
         cursor = None
-    return DatabaseColumn(name=name, spelt=type_, expression=identifier(name), target=pa.null(), cursor=cursor)
+    return DatabaseColumn(
+        name=name, spelt=type_, expression=identifier(name), target=target or pa.null(), cursor=cursor
+    )
 
 
 def _named(schema: str, name: str) -> str:
