@@ -24,6 +24,7 @@ PAGES = [
     "how-to/rebuild.md",
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",
+    "how-to/files-from-anywhere.md",
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

@@ -221,6 +221,14 @@ def test_a_file_that_vanishes_after_it_was_listed_is_noticed(store: Store) -> No
         extraction.close()
 
 
+def test_small_files_are_fetched_several_at_a_time_and_come_in_order(store: Store) -> None:
+    for number in range(60):
+        store.put(f"{number:02d}.csv", b"a\n" + b"%d\n" % number * (1 + number % 3 * 1000))
+    found = store.take("*.csv")
+    assert [row["a"] for row in found.rows or []] == [n for n in range(60) for _ in range(1 + n % 3 * 1000)]
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("penstock-fetch")]
+
+
 def test_what_is_not_there_is_said_by_name(store: Store) -> None:
     store.put("a.csv", b"a\n1\n")
     for path in ("b.csv", "none/*.csv"):

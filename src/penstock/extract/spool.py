@@ -19,6 +19,7 @@ from penstock.catalog.holders import this_process
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import archives
 from penstock.extract.archives import Limits, Meter
+from penstock.extract.fetching import Fetcher
 from penstock.extract.file_listing import Content, File, aside, format_of, inspect, packable, split, unreadable, verify
 from penstock.extract.globs import matcher
 from penstock.extract.places.opening import address, remote
@@ -78,6 +79,7 @@ class Spool:
         self._folder: str | None = None
         self._count = 0
         self._held = 0
+        self._fetcher = Fetcher(self._new)
 
     def __enter__(self) -> Spool:
         return self
@@ -94,8 +96,8 @@ class Spool:
         """Yield files that can be read, in order, as many as the spool may hold; the next call forgets them."""
         window: list[Taken] = []
         self._held = 0
-        for file in files:
-            for taken in self._take(file):
+        for file, here in self._fetcher.run(files):
+            for taken in self._take(file, here):
                 window.append(taken)
                 if self._held >= self._window:
                     yield window
@@ -107,13 +109,14 @@ class Spool:
 
     def close(self) -> None:
         """Delete all that is held."""
+        self._fetcher.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
             self._folder = None
 
-    def _take(self, file: File) -> Iterator[Taken]:
-        here = self._fetched(file)
+    def _take(self, file: File, here: File) -> Iterator[Taken]:
         fetched = here is not file
+        self._held += here.bytes if fetched else 0
         try:
             if file.format in ("zip", "tar"):
                 yield from self._unarchived(here, file)
@@ -125,14 +128,6 @@ class Spool:
             os.unlink(here.path)
         self.sha256.setdefault(file.key, taken.content.sha256)
         yield taken
-
-    def _fetched(self, file: File) -> File:
-        if file.place is None or file.listed is None:
-            return file
-        target = self._new()
-        count = archives.pour(file.place.read(file.listed), target)
-        self._held += count
-        return replace(file, path=target, bytes=count)
 
     def _plain(self, here: File, source: File, *, meter: Meter | None = None) -> Taken:
         """Return a file as it is, or unpacked where DuckDB cannot do that by itself."""
