@@ -5,7 +5,7 @@ import pytest
 
 from penstock.errors import DataError
 from penstock.land.columns import Columns, Incoming, convert
-from penstock.land.types import widest
+from penstock.land.types import grown, lacks, widest
 from penstock.model.entries import Column
 
 MEETINGS = [
@@ -106,3 +106,31 @@ def test_columns_that_differ_by_case_are_never_taken_for_one():
         "id": '"id"',
         "ID__2": '"ID"',
     }
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "met"),
+    [
+        ("STRUCT(a BIGINT)", "STRUCT(a BIGINT, b DATE)", 'STRUCT("a" BIGINT, "b" DATE)'),
+        ("STRUCT(a BIGINT)", "STRUCT(b DATE)", 'STRUCT("a" BIGINT, "b" DATE)'),
+        ("STRUCT(a DOUBLE)[]", "STRUCT(a BIGINT, b STRUCT(c DATE))[]", 'STRUCT("a" DOUBLE, "b" STRUCT("c" DATE))[]'),
+        ("MAP(VARCHAR, STRUCT(a BIGINT))", "MAP(VARCHAR, STRUCT(A BIGINT, b DATE))",
+         'MAP(VARCHAR, STRUCT("a" BIGINT, "b" DATE))'),
+        ("STRUCT(a BIGINT, b DATE)", "STRUCT(a BIGINT)", None),
+        ("STRUCT(a BIGINT)", "STRUCT(a DOUBLE, b DATE)", None),
+        ("STRUCT(a BIGINT)", "VARCHAR", None),
+        ("BIGINT", "DOUBLE", None),
+    ],
+)  # fmt: skip
+def test_a_nested_type_gets_members_and_no_other_types(one, other, met):
+    assert grown(one, other) == met
+
+
+def test_a_cast_that_only_adds_members_needs_no_look_at_the_values():
+    assert lacks("STRUCT(b DATE)[]", "STRUCT(a BIGINT, b DATE)[]")
+    assert not lacks("STRUCT(a BIGINT, b DATE)", "STRUCT(b DATE)")
+    assert not lacks("STRUCT(a BIGINT)", "STRUCT(a DOUBLE, b DATE)")
+    assert not lacks("BIGINT", "DOUBLE")
+    query = convert("x", "STRUCT(b DATE)", "STRUCT(a BIGINT, b DATE)", "x", "t")
+    found = duckdb.sql(f"SELECT {query} FROM (VALUES ({{'b': DATE '2026-01-01'}}), (NULL)) v(x)").fetchall()
+    assert [row[0] is None or str(row[0]["b"]) for row in found] == ["2026-01-01", True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import deltalake
 import duckdb
 import pytest
 
@@ -86,3 +87,29 @@ def test_child_tables_the_whole_way(shop: Path) -> None:
             after = served(shop, "SELECT COLUMNS(* EXCLUDE (_load)) FROM raw_orders__items ORDER BY _row")
             assert after == before
             assert served(shop, "SELECT count(*) FROM raw_orders__items__gifts") == [(2,)]
+
+
+def test_new_members_of_nested_values_come_into_the_lake_and_the_tables(shop: Path) -> None:
+    loads = [
+        [{"id": 1, "customer": {"name": "Ann"}, "items": [{"sku": "a", "qty": 1}]}],
+        [{"id": 2, "customer": {"name": "Bo", "vip": True}, "items": [{"sku": "b", "qty": 2, "gifts": [{"n": 7}]}]}],
+        [{"id": 3, "customer": {"vip": False}, "items": [{"sku": "c", "qty": 3}]}],
+    ]
+    with penstock.Project(shop) as project:
+        for place, records in enumerate(loads):
+            write(shop / f"orders{place}.jsonl", records)
+            assert project.run().state is State.DONE
+        query = "SELECT id, customer__name, customer__vip, items__length FROM raw_orders ORDER BY 1"
+        orders = [(1, "Ann", None, 1), (2, "Bo", True, 1), (3, None, False, 1)]
+        items = [("a", 1, None), ("b", 2, 1), ("c", 3, None)]
+        for work in (None, lambda: project.compact("orders", open_too=True), project.rebuild):
+            if work is not None:
+                work()
+            assert served(shop, query) == orders
+            assert served(shop, "SELECT sku, qty, gifts__length FROM raw_orders__items ORDER BY 1") == items
+            assert served(shop, "SELECT _parent, n FROM raw_orders__items__gifts") == [("3-0-0", 7)]
+    found = deltalake.DeltaTable(shop / "lake" / "raw_orders").to_pyarrow_table().sort_by("id").to_pylist()
+    assert [row["customer"] for row in found] == [
+        {"name": "Ann", "vip": None}, {"name": "Bo", "vip": True}, {"name": None, "vip": False}
+    ]  # fmt: skip
+    assert found[1]["items"] == [{"sku": "b", "qty": 2, "gifts": [{"n": 7}]}]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.schema import Type, parse, spell, storage
-from penstock.stores.delta_types import delta_field, difference
+from penstock.stores.delta_types import Difference, delta_field, difference, spelled
 
 PLAIN = [
     "BOOLEAN",
@@ -79,3 +79,32 @@ def test_differences_ignore_case_and_order():
     assert [field.name for field in found.added] == ["c"]
     assert found.changed == (("a", "long", "double"),)
     assert found.dropped == ()
+
+
+@pytest.mark.parametrize(
+    ("had", "wanted", "met"),
+    [
+        ("STRUCT(x DATE)", "STRUCT(x DATE, y BIGINT)", "STRUCT(x DATE, y BIGINT)"),
+        (
+            "STRUCT(x DATE, z DATE)[]",
+            "STRUCT(y STRUCT(z DATE), X DATE)[]",
+            "STRUCT(x DATE, z DATE, y STRUCT(z DATE))[]",
+        ),
+        ("MAP(VARCHAR, STRUCT(x DATE))", "MAP(VARCHAR, STRUCT(y DATE))", "MAP(VARCHAR, STRUCT(x DATE, y DATE))"),
+    ],
+)
+def test_a_nested_type_that_gets_members_is_no_change(had: str, wanted: str, met: str):
+    table = Schema([delta_field(Column(name="b", type=had))])
+    found = difference(table, [delta_field(Column(name="B", type=wanted))])
+    assert not found.changed
+    assert [(field.name, spelled(field)) for field in found.added] == [
+        ("b", spelled(delta_field(Column(name="b", type=met))))
+    ]
+    assert difference(Schema(list(found.added)), [delta_field(Column(name="b", type=wanted))]) == Difference((), (), ())
+
+
+def test_a_nested_type_whose_member_changes_is_a_change():
+    table = Schema([delta_field(Column(name="b", type="STRUCT(x DATE)[]"))])
+    found = difference(table, [delta_field(Column(name="b", type="STRUCT(x BIGINT, y DATE)[]"))])
+    assert [name for name, _, _ in found.changed] == ["b"]
+    assert not found.added

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from penstock.errors import DataError
-from penstock.land.types import NUMBERS, widest
+from penstock.land.types import NUMBERS, grown, lacks, widest
 from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import LOAD, stored_names, unknown
@@ -166,6 +166,7 @@ class Columns:
         stored = stored_names([*self._prior, *self._new, *fresh]) if fresh else {}
         for name, came in found.items():
             if name in self._prior:
+                self._grow(name, came)
                 continue
             if name in fresh:
                 named = stored[name]
@@ -188,6 +189,14 @@ class Columns:
                     remedy="Cast it to one type in the source's query, or mend the source",
                 )
             self._new[name] = _stored(replace(known, type=wider))
+
+    def _grow(self, name: str, came: Incoming) -> None:
+        """Take over the members of a nested type that the table's column has not yet."""
+        known = self._prior[name]
+        wider = grown(known.type, came.type)
+        if wider is not None:
+            self._prior[name] = _typed(_stored(replace(known, type=wider)))
+            self._notes[f"{self._table}: {name!r} has new members"] = None
 
     def _converted(self, came: Incoming, column: Column) -> str:
         wanted = _typed(column).type
@@ -225,6 +234,8 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
             f"The column {column!r} of {table} changed its type: it was {wanted} and now comes as {type_}",
             remedy="Mend the source, cast the column in the source's query, or give it another name there",
         )
+    if wider is not None and lacks(type_, wanted):
+        return f"CAST({expression} AS {wanted})"
     back = f"CAST(TRY_CAST({expression} AS {wanted}) AS {type_})"
     return (
         f"CASE WHEN {expression} IS NULL THEN NULL WHEN {back} IS NOT DISTINCT FROM {expression} "

@@ -40,6 +40,34 @@ def widest(one: str, other: str) -> str | None:
     return None if met is None else spell(met)
 
 
+def grown(one: str, other: str) -> str | None:
+    """Return a nested type with the members that only the other has; None where it has none, or anything differs more.
+
+    What a table has as one type can get members, but no member another type.
+    """
+    try:
+        first, second = parse(one), parse(other)
+    except ValueError:
+        return None
+    met = _widest(first, second) if first.members else None
+    return None if met is None or met == first or not _within(first, met) else spell(met)
+
+
+def lacks(one: str, other: str) -> bool:
+    """Say whether a type is another one but for nested members that it lacks, so that no value changes by a cast."""
+    return widest(other, one) == spell(parse(other)) and grown(one, other) is not None if "(" in one else False
+
+
+def _within(one: Type, other: Type) -> bool:
+    """Say whether a type is another one but for members that it lacks."""
+    if one.name != other.name or (one.name != "STRUCT" and len(one.members) != len(other.members)):
+        return False
+    if one.name != "STRUCT":
+        pairs = [(first, second) for (_, first), (_, second) in zip(one.members, other.members, strict=True)]
+        return one.arguments == other.arguments and all(_within(first, second) for first, second in pairs)
+    return all(_within(first, second) for (_, first), (_, second) in zip(one.members, other.members, strict=False))
+
+
 def _widest(one: Type, other: Type) -> Type | None:
     if one == other or other.name == "NULL":
         return one

@@ -6,6 +6,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 from deltalake import Field, Schema
 from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
@@ -75,7 +76,7 @@ class Difference:
     """What a table's Delta schema lacks of an entry's columns.
 
     Attributes:
-        added: Fields that are new.
+        added: Fields that are new, and fields whose nested type has got members, whole.
         changed: (column, type in the table, type of the entry) for each that differs.
         dropped: Columns of the table that the entry has not.
     """
@@ -93,9 +94,42 @@ def difference(table: Schema, wanted: Sequence[Field]) -> Difference:
         there = known.pop(field.name.lower(), None)
         if there is None:
             added.append(field)
-        elif spelled(there) != spelled(field):
+            continue
+        old, new = json.loads(there.type.to_json()), json.loads(field.type.to_json())
+        met = _grown(old, new)
+        if met is None:
             changed.append((field.name, spelled(there), spelled(field)))
+        elif met != old:
+            added.append(Field(there.name, _converted(met), metadata=there.metadata or None))
     return Difference(tuple(added), tuple(changed), tuple(field.name for field in known.values()))
+
+
+def _grown(old: Any, new: Any) -> Any:
+    """Return the type, as the log spells it, with the members of both; None where a plain type differs."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return old if old == new else None
+    if old["type"] != new["type"]:
+        return None
+    if old["type"] != "struct":
+        inner = [name for name in ("elementType", "keyType", "valueType") if name in old]
+        met = {name: _grown(old[name], new[name]) for name in inner}
+        return None if None in met.values() else {**old, **met}
+    rest = {field["name"].lower(): field for field in new["fields"]}
+    fields = []
+    for field in old["fields"]:
+        twin = rest.pop(field["name"].lower(), None)
+        type_ = field["type"] if twin is None else _grown(field["type"], twin["type"])
+        if type_ is None:
+            return None
+        fields.append({**field, "type": type_})
+    return {**old, "fields": [*fields, *rest.values()]}
+
+
+def _converted(spelling: Any) -> DeltaType:
+    if not isinstance(spelling, dict):
+        return PrimitiveType(spelling)
+    kinds = {"struct": StructType, "array": ArrayType, "map": MapType}
+    return kinds[spelling["type"]].from_json(json.dumps(spelling))
 
 
 def spelled(field: Field) -> str:
