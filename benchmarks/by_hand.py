@@ -47,6 +47,36 @@ def csv(folder: Path, path: str) -> None:
         _to_both(target, f"SELECT * FROM read_csv('{path}')", folder)
 
 
+def nested(folder: Path, path: str) -> None:
+    """Infer the types over all records, write Parquet, commit it to Delta, and unnest the lists into tables."""
+    _nested(folder, f"read_json('{path}', format='newline_delimited', sample_size=-1)")
+
+
+def nested_guessed(folder: Path, path: str) -> None:
+    """The same with the types of the first 20,480 records, which is what DuckDB does unless told otherwise."""
+    _nested(folder, f"read_json('{path}', format='newline_delimited')")
+
+
+def _nested(folder: Path, scan: str) -> None:
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        lake = folder / "lake"
+        lake.mkdir()
+        file = lake / "part.parquet"
+        target.execute(f"COPY (SELECT * FROM {scan}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+        _commit(lake, file)
+        items = f"SELECT id, unnest(items) AS e, generate_subscripts(items, 1) AS item FROM read_parquet('{file}')"
+        target.execute(f"""CREATE TABLE t AS SELECT id, customer.name AS customer__name,
+            customer.email AS customer__email, customer.address.city AS customer__address__city,
+            customer.address.zip AS customer__address__zip, placed, status, total, len(items) AS items__length, labels
+            FROM read_parquet('{file}')""")
+        target.execute(f"""CREATE TABLE t__items AS SELECT id, item, e.sku, e.qty, e.price, e.tags,
+            len(e.lots) AS lots__length FROM ({items})""")
+        target.execute(f"""CREATE TABLE t__items__lots AS SELECT id, item, place, l.lot, l.bin FROM (
+            SELECT id, item, unnest(e.lots) AS l, generate_subscripts(e.lots, 1) AS place FROM ({items}))""")
+
+
 def merge(folder: Path, path: str) -> None:
     """Delete and insert in one transaction, and checkpoint."""
     import duckdb
@@ -102,6 +132,8 @@ WORKS = {
     "postgres": postgres,
     "postgres_to_duckdb": postgres_to_duckdb,
     "csv": csv,
+    "nested": nested,
+    "nested_guessed": nested_guessed,
     "merge": merge,
     "transforms": transforms,
 }

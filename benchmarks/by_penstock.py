@@ -15,7 +15,7 @@ def main() -> None:
         with penstock.Project(folder) as project:
             receipt = project.run()
         sys.exit(receipt.exit_code)
-    reading = {"write": "merge", "key": "id"} if work == "merge" else {}
+    reading = {"merge": {"write": "merge", "key": "id"}, "nested": {"nested": "tables"}}.get(work, {})
     penstock.ingest(given[0], to=str(Path(folder) / "t.duckdb"), table="t", **reading)
 
 

@@ -6,7 +6,7 @@ import contextlib
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,13 @@ class Sizes:
 
     postgres: int = 1_000_000
     csv: int = 4_500_000
+    nested: int = 1_000_000
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
     memory: tuple[int, int] = (300_000, 3_000_000)
 
 
-SMALL = Sizes(postgres=3000, csv=3000, merge=(2000,), changed=200, memory=(1000, 10_000))
+SMALL = Sizes(postgres=3000, csv=3000, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000))
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,42 @@ def csv(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     )
     path.unlink()
     yield Table(f"CSV of {size:,.0f} MB to lake and DuckDB, 12 columns", sizes.csv, lines)
+
+
+def nested(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Nested JSON lines to the lake, and to a parent and two child tables in DuckDB."""
+    path = folder / "orders.jsonl"
+    data.write_nested(path, sizes.nested)
+    size = path.stat().st_size / 1e6
+
+    def answer(schema: str, lake: str | None) -> Callable[[Path], Any]:
+        def look(out: Path) -> Any:
+            query = f"""SELECT (SELECT count(*) FROM {schema}t),
+                (SELECT sum(hash(id, customer__address__zip, total)) FROM {schema}t),
+                (SELECT (count(*), sum(qty), sum(price)::BIGINT, count(DISTINCT sku)) FROM {schema}t__items),
+                (SELECT (count(*), sum(lot), max(bin)) FROM {schema}t__items__lots)"""
+            (found,) = _look(out / "t.duckdb", query)
+            if lake is not None:
+                _same_in_lake(out / lake, found[0])
+            return found
+
+        return look
+
+    given = str(path)
+    contestants = [
+        Contestant("by hand, types of all records", _module("by_hand", "nested", given), answer("", "lake")),
+        Contestant("Penstock", _module("by_penstock", "nested", given), answer("", "t.lake/raw_t")),
+        Contestant(
+            "by hand, types guessed from the first", _module("by_hand", "nested_guessed", given), answer("", "lake")
+        ),
+    ]
+    python = os.environ.get(DLT)
+    if python:
+        command = [python, str(Path(__file__).parent / "by_dlt.py"), "{out}", given]
+        contestants.append(Contestant("dlt, DuckDB alone", command, answer("raw.", None), peer=True))
+    lines = compete(contestants, rounds)
+    path.unlink()
+    yield Table(f"Nested JSON lines of {size:,.0f} MB to lake, parent and two child tables", sizes.nested, lines)
 
 
 def merge(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
@@ -148,7 +185,7 @@ def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     )
 
 
-CASES = {"postgres": postgres, "csv": csv, "merge": merge, "transforms": transforms, "memory": memory}
+CASES = {"postgres": postgres, "csv": csv, "nested": nested, "merge": merge, "transforms": transforms, "memory": memory}
 
 
 def _module(name: str, work: str, *given: str) -> list[str]:

@@ -39,6 +39,18 @@ def write_csv(path: Path, rows: int) -> None:
         FROM range({rows}) AS t(i)) TO '{path}' (HEADER)""")
 
 
+def write_nested(path: Path, rows: int) -> None:
+    """Make a file of JSON lines, about 350 bytes a record: objects within objects, and lists within lists."""
+    duckdb.sql(f"""COPY (SELECT i AS id, {{'name': 'name ' || i * 7919 % 100003, 'email': 'u' || i || '@example.com',
+            'address': {{'city': ['Oslo', 'Rome'][1 + i % 2], 'zip': (10000 + i % 80000)::VARCHAR}}}} AS customer,
+        TIMESTAMP '2026-01-01 00:00:00' + to_seconds(i) AS placed, ['new', 'paid', 'sent'][1 + i % 3] AS status,
+        (i * 104729 % 9999999 / 100)::DECIMAL(15,2) AS total,
+        list_transform(range(i % 4), lambda x: {{'sku': 'sku-' || (i * 31 + x) % 5000, 'qty': 1 + (i + x) % 5,
+            'price': (i * 7 + x * 13) % 10000 / 100, 'tags': ['a', 'b'],
+            'lots': list_transform(range((i + x) % 3), lambda y: {{'lot': i * 10 + y, 'bin': 'b' || y}})}}) AS items,
+        ['x', 'y'] AS labels FROM range({rows}) t(i)) TO '{path}' (FORMAT json)""")
+
+
 _PEOPLE = """SELECT ({id})::BIGINT AS id, 'name ' || (i * 7919 % 1000003) AS name, 'u' || i || '@example.com' AS email,
     (i * 31337 % 1000000 / 100)::DECIMAL(12,2) AS amount, ['new', 'paid', 'sent'][1 + i % 3] AS status,
     TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_seconds(i) AS updated_at, (i % 1000)::INTEGER AS n,

@@ -154,6 +154,7 @@ DESCRIPTION = TableDescription(
     reason="It has a time column.",
     remarks=("tailnum looks personal",),
     suggestion="sources.sql()",
+    children=("__items", "__items__lots"),
 )
 
 VALUES: list[tuple[Any, list[str]]] = [
@@ -365,6 +366,7 @@ VALUES: list[tuple[Any, list[str]]] = [
             "Fits: incremental. It has a time column.",
             "Remark: tailnum looks personal",
             "    sources.sql()",
+            '    with nested="tables" it would have the child tables …__items, …__items__lots',
         ],
     ),
     (

@@ -62,6 +62,11 @@ def scope(session: Session, uri: str, table: str | None) -> None:
 )
 @click.option("--horizon", is_flag=True, help="PostgreSQL: find late commits by transactions instead of a lag.")
 @click.option("--on-empty", type=click.Choice(["empty", "refuse"]), help="What an empty source does to the table.")
+@click.option(
+    "--nested",
+    type=click.Choice(["columns", "tables", "json"]),
+    help="How nested values stand in the table: as they came, as child tables, or as JSON.",
+)
 @click.option("--no-raw", is_flag=True, help="Keep no raw zone beside the warehouse.")
 def ingest(session: Session, uri: str, to: str, table: str | None, no_raw: bool, **reading: Any) -> int:
     """Bring one URI into one table of a DuckDB file; no project needed.

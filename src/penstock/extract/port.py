@@ -163,6 +163,7 @@ class TableDescription:
         reason: Why that pattern fits.
         remarks: What looks personal, malformed or late.
         suggestion: A line of Python that declares it as a source.
+        children: What the child tables of ``nested="tables"`` would add to the name of its table, as ``__items``.
     """
 
     name: str
@@ -175,6 +176,7 @@ class TableDescription:
     reason: str = ""
     remarks: tuple[str, ...] = ()
     suggestion: str = ""
+    children: tuple[str, ...] = ()
 
 
 class Schema(Protocol):

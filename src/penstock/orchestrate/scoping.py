@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
@@ -12,7 +14,9 @@ from penstock.errors import ConfigurationError
 from penstock.extract.file_listing import format_of
 from penstock.extract.places.opening import remote
 from penstock.extract.port import Request, TableDescription
-from penstock.model.specs import ConnectionSpec, SourceSpec
+from penstock.load.layout import Limits, layout
+from penstock.model.specs import ConnectionSpec, Nested, SourceSpec
+from penstock.schema import parse
 
 
 def scope(
@@ -31,7 +35,18 @@ def scope(
     request = Request(source=source, connection=connection, root=str(root))
     kind = connection.kind if source.kind == "sql" and connection else source.kind
     described: tuple[TableDescription, ...] = plugins.find("source", kind)().describe(request)
-    return described
+    return tuple(replace(table, children=_children(table)) for table in described)
+
+
+def _children(table: TableDescription) -> tuple[str, ...]:
+    """Return what the names of its child tables would add; none where its types are not those of DuckDB."""
+    types = {}
+    for name, type_ in table.columns.items():
+        with suppress(ValueError):
+            types[name] = parse(type_)
+    source = SourceSpec(table="", kind="")
+    found = layout(types, Nested.TABLES, Limits(source.max_depth, source.max_child_tables))
+    return tuple(child.suffix for child in found.children)
 
 
 def resolve(

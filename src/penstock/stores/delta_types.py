@@ -128,8 +128,10 @@ def _grown(old: Any, new: Any) -> Any:
 def _converted(spelling: Any) -> DeltaType:
     if not isinstance(spelling, dict):
         return PrimitiveType(spelling)
-    kinds = {"struct": StructType, "array": ArrayType, "map": MapType}
-    return kinds[spelling["type"]].from_json(json.dumps(spelling))
+    text = json.dumps(spelling)
+    if spelling["type"] == "struct":
+        return StructType.from_json(text)
+    return ArrayType.from_json(text) if spelling["type"] == "array" else MapType.from_json(text)
 
 
 def spelled(field: Field) -> str:

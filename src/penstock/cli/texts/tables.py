@@ -136,6 +136,9 @@ def descriptions(listed: Sequence[Any]) -> list[Block]:
         blocks += [Line(f"Remark: {remark}", "warn") for remark in each.remarks]
         if each.suggestion:
             blocks.append(Line(f"    {each.suggestion}", "good"))
+        if each.children:
+            listed = ", ".join(f"…{child}" for child in each.children)
+            blocks.append(Line(f'    with nested="tables" it would have the child tables {listed}'))
         blocks.append(Line())
     return blocks[:-1]
 
