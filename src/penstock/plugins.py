@@ -28,6 +28,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "avro": "penstock.extract.formats.avro:read",
         "orc": "penstock.extract.formats.orc:read",
         "arrow": "penstock.extract.formats.arrow:read",
+        "fixed": "penstock.extract.formats.fixed:read",
+        "log": "penstock.extract.formats.logs:read",
         "xlsx": "penstock.extract.formats.spreadsheets.reading:read",
         "xlsb": "penstock.extract.formats.spreadsheets.reading:read",
         "xls": "penstock.extract.formats.spreadsheets.reading:read",

@@ -90,7 +90,7 @@ def files(
     Args:
         path: A file, a folder or a glob such as ``planes/*.csv``, relative to the project.
         table: What it is called in Penstock.
-        format: ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``avro``, ``orc``, ``arrow`` …; the default is read
+        format: ``csv``, ``tsv``, ``json``, ``jsonl``, ``parquet``, ``xlsx``, ``log`` …; the default is read
             from the file's ending.
         connection: A connection whose folder the path is relative to.
         options: What the format takes: ``nulls``, ``delimiter``, ``encoding``, ``types``, ``records`` …

@@ -92,7 +92,7 @@ def _formatted(members: Sequence[tuple[File, Content]], request: Request, notes:
     for name in request.source.options:
         if name not in (*FORMATS[file.format].options, *GENERAL):
             raise unknown("option", name, FORMATS[file.format].options, where=f"{file.key}, which is {file.format}")
-    return FormatFiles(file.format, tuple(members), request.source.options, notes)
+    return FormatFiles(file.format, tuple(members), request.source.options, notes, tuple(request.source.personal))
 
 
 def _query(

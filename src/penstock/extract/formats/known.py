@@ -22,6 +22,7 @@ class Format:
     unpacked: bool = False
 
 
+_TEXTS = ("encoding", "types", "times", "nulls")
 _SHEETS = ("sheet", "range", "header", "skip", "errors")
 
 FORMATS = {
@@ -31,6 +32,13 @@ FORMATS = {
     "xlsx": Format((".xlsx", ".xlsm", ".xltx"), _SHEETS),
     "xlsb": Format((".xlsb",), _SHEETS),
     "xls": Format((".xls", ".xlt"), _SHEETS),
+    "fixed": Format(
+        (".fwf", ".fixed"),
+        ("widths", "columns", "names", "header", "skip", "short", *_TEXTS),
+        lines=True,
+        unpacked=True,
+    ),
+    "log": Format((".log",), ("pattern", "start", "unmatched", *_TEXTS), lines=True, unpacked=True),
     "ods": Format((".ods",), _SHEETS),
 }
 """Name to format."""

@@ -33,6 +33,7 @@ class Asked:
         options: What the user says of it.
         batch_bytes: About how many bytes a batch may hold.
         notes: Gets sentences for the user.
+        personal: Columns that hold personal values, so that no line may be kept as it is.
     """
 
     file: File
@@ -40,6 +41,7 @@ class Asked:
     options: Mapping[str, Any]
     batch_bytes: int
     notes: list[str] = field(compare=False)
+    personal: tuple[str, ...] = ()
 
     def stream(self) -> IO[bytes]:
         """Open the file from its first byte on, unpacked; its compression is told by its content."""
@@ -57,12 +59,14 @@ class FormatFiles:
         members: The files, and what their bytes told.
         options: What the user says of them.
         notes: Gets sentences for the user.
+        personal: Columns that hold personal values.
     """
 
     format: str
     members: tuple[tuple[File, Content], ...]
     options: Mapping[str, Any]
     notes: list[str] = field(compare=False)
+    personal: tuple[str, ...] = ()
 
     def batches(self, batch_bytes: int) -> Iterator[ArrowBatch]:
         """Yield the rows in their order, about ``batch_bytes`` at a time.
@@ -83,7 +87,7 @@ class FormatFiles:
                     f"{file.key} is compressed as a whole ({content.compression}), and {self.format} is not read so",
                     remedy="Unpack it first",
                 )
-            asked = Asked(file, content, self.options, batch_bytes, self.notes)
+            asked = Asked(file, content, self.options, batch_bytes, self.notes, self.personal)
             for batch in _guarded(read(asked), file, self.format):
                 for piece in pieces(batch, batch_bytes):
                     yield ArrowBatch(piece, origin)
