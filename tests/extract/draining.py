@@ -22,6 +22,7 @@ class Read:
     notes: tuple[str, ...]
     batches: int = 0
     largest: int = 0
+    misfits: tuple[dict[str, Any], ...] = ()
 
 
 def read(source: Any, request: Request) -> Read:
@@ -30,6 +31,7 @@ def read(source: Any, request: Request) -> Read:
     if extraction is None:
         return Read(None, {}, None, ())
     rows: list[dict[str, Any]] = []
+    misfits: list[dict[str, Any]] = []
     types: dict[str, str] = {}
     count = largest = 0
     engine = LocalEngine(memory=128 * 2**20, threads=1)
@@ -52,12 +54,15 @@ def read(source: Any, request: Request) -> Read:
                 types |= {row[0]: row[1] for row in described if row[0] != batch.file_column}
                 dicts = [dict(zip([row[0] for row in described], values, strict=True)) for values in found]
                 rows += [{key: value for key, value in row.items() if key != batch.file_column} for row in dicts]
+                if batch.misfits is not None:
+                    for some in batch.misfits(session, len(found)):
+                        misfits += some.to_pylist()
         position, notes = extraction.position(), extraction.notes()
         extraction.commit()
     finally:
         extraction.close()
         engine.close()
-    return Read(rows, types, position, notes, count, largest)
+    return Read(rows, types, position, notes, count, largest, tuple(misfits))
 
 
 def sql_request(kind: str, url: str, *, table: str = "t", **fields: Any) -> Request:

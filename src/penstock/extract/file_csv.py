@@ -1,4 +1,4 @@
-"""CSV and TSV: dialect and header are read here, so that a ragged row is refused instead of bending the dialect.
+"""CSV and TSV: how a file is written is found out here, then DuckDB is told all of it, so that it guesses nothing.
 
 DuckDB's own detection would take a file with a short row for a table of one column, or drop the header above a longer
 one.
@@ -6,26 +6,43 @@ one.
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, pairwise
+from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
+from penstock.extract.csv.detection import Detected, Told, detect
+from penstock.extract.csv.encodings import NATIVE, encoding, known
+from penstock.extract.csv.inference import Typed, converted, infer, likely
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import identifier, identifiers, literal
 
-OPTIONS = ("delimiter", "header", "encoding", "nulls", "types", "quote", "escape", "skip", "comment", "max_line_size")
+OPTIONS = (
+    "delimiter",
+    "header",
+    "encoding",
+    "nulls",
+    "types",
+    "quote",
+    "escape",
+    "skip",
+    "comment",
+    "decimal",
+    "dateformat",
+    "on_ragged",
+    "misfit_limit",
+    "max_line_size",
+)
+ON_RAGGED = ("quarantine", "refuse", "pad")
+MISFIT_LIMIT = 0.1
+"""The share of rows that may be set aside before the load stops; five rows may be, where half of them fit."""
 WHOLE_BYTES = 64 * 2**20
 """Types are inferred over the whole of files up to this size, over the first ``SAMPLED_ROWS`` of larger ones."""
 SAMPLED_ROWS = 400_000
 _UNTOLD = "the types of {} cannot be inferred; columns without a type of their own are read as text"
-_DELIMITERS = (",", ";", "\t", "|")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +52,36 @@ class Dialect:
     Attributes:
         columns: The names, exact and case-blind repeats numbered.
         options: The options of ``read_csv`` but for columns and types, as SQL.
+        padded: Whether short rows are filled with nulls.
+        encoding: What the files are written in.
+        detected: What was found out of this one file.
+        remark: How it is written, in a sentence.
     """
 
     columns: tuple[str, ...]
     options: str
+    padded: bool
+    encoding: str
+    detected: Detected = field(compare=False)
+    remark: str = field(compare=False, default="")
+
+    @property
+    def rewritten(self) -> bool:
+        """Whether a copy in UTF-8 is read."""
+        return self.encoding not in NATIVE
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """What the columns of a group of files hold.
+
+    Attributes:
+        types: Column to DuckDB type, as ``read_csv`` is told.
+        spelled: Columns that are read as text and converted, because a missing value is spelled in them.
+    """
+
+    types: Mapping[str, str]
+    spelled: Mapping[str, Typed]
 
 
 def dialect(file: File, content: Content, options: Mapping[str, Any], notes: list[str]) -> Dialect | None:
@@ -52,138 +95,212 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
 
     Raises:
         ConfigurationError: If an option is unknown or of no use.
-        DataError: If the header cannot be read.
+        DataError: If the file is not written in the encoding that was named.
     """
-    for name in options:
-        if name not in OPTIONS:
-            raise unknown("csv option", name, OPTIONS, where=file.key)
-    encoding = str(options.get("encoding") or content.encoding)
-    lines = _lines(file, content, encoding, int(options.get("skip", 0)))
-    if not lines:
+    _verify(file, options)
+    if options.get("encoding"):
+        coded, remark = known(str(options["encoding"]), file), None
+    else:
+        coded, remark = encoding(file, content)
+    text, cut = _text(file, content, coded)
+    if options.get("comment"):
+        comment = str(options["comment"])
+        text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(comment))
+    found = detect(text, _told(file, options), cut=cut)
+    if found is None:
         return None
-    delimiter = str(options.get("delimiter") or ("\t" if file.format == "tsv" else _delimiter(lines, options)))
-    first: list[str] = next(_records(lines, delimiter, options), [])
-    if not first:
-        return None
-    named = bool(options.get("header", True))
-    names = _names(first if named else [""] * len(first), file, notes)
-    if encoding != "utf-8" and "encoding" not in options and encoding != "utf-16":
-        notes.append(f"{file.key} is not UTF-8; it is read as Latin-1")
-    return Dialect(tuple(names), _options(delimiter, encoding, content.compression, options))
+    names = _names(found.structure.names, file, notes)
+    if remark:
+        notes.append(remark)
+    doubt = _doubt(found, options)
+    if doubt:
+        notes.append(f"{file.key} is read with {doubt}")
+    return Dialect(
+        tuple(names),
+        _options(found, "utf-8" if coded not in NATIVE else coded, content.compression, options),
+        options.get("on_ragged") == "pad",
+        coded,
+        found,
+        _remark(found, coded),
+    )
 
 
-def types(
+def columns(
     session: duckdb.DuckDBPyConnection,
     files: Sequence[tuple[File, Content]],
-    how: Dialect,
-    given: Mapping[str, str],
-) -> tuple[dict[str, str], list[str]]:
+    hows: Sequence[Dialect],
+    options: Mapping[str, Any],
+) -> tuple[Columns, list[str]]:
     """Infer the types of columns over all files of a group; a column that no type fits is VARCHAR.
 
     Args:
         session: A DuckDB to ask.
-        files: The files.
-        how: Their dialect.
-        given: Types that the user named; they win.
+        files: The files, as they are read.
+        hows: Their dialects, equal but for what was found out of each.
+        options: The user's ``csv`` options; types that are named win.
 
     Returns:
-        Column to DuckDB type, and sentences for the user.
+        The columns, and sentences for the user.
     """
+    how, given = hows[0], options.get("types") or {}
     for name in given:
         if name not in how.columns:
             raise unknown("column", name, how.columns, where=f"csv types of {files[0][0].key}")
     whole = sum(content.bytes for _, content in files) <= WHOLE_BYTES
-    sample = -1 if whole else SAMPLED_ROWS
     listed = ", ".join(literal(file.path) for file, _ in files)
-    found = dict.fromkeys(how.columns, "VARCHAR")
-    try:
-        described = session.execute(
-            f"DESCRIBE SELECT * FROM read_csv([{listed}], {how.options}, null_padding=true, union_by_name=true, "
-            f"dateformat='%Y-%m-%d', sample_size={sample})"
-        ).fetchall()
-    except duckdb.Error:
-        # What is wrong with the file, the strict scan says with its line.
-        return {**found, **given}, [_UNTOLD.format(files[0][0].key)]
-    if len(described) != len(how.columns):
-        return {**found, **given}, [_UNTOLD.format(files[0][0].key)]
-    found = {name: row[1] for name, row in zip(how.columns, described, strict=True)}
+    found = _sniffed(session, listed, how, whole)
     notes: list[str] = []
-    if any(content.long_numbers for _, content in files):
+    if found is not None and any(content.long_numbers for _, content in files):
         for name in _inexact(session, listed, how, found):
             found[name] = "VARCHAR"
             notes.append(f"{name} holds numbers with more digits than DOUBLE carries; it is read as text")
-    return {**found, **given}, notes
+    clean = found is not None
+    types = found or dict.fromkeys(how.columns, "VARCHAR")
+    spelled: dict[str, Typed] = {}
+    told = "nulls" in options
+    asked = {
+        name: type_
+        for name, type_ in _likely(hows).items()
+        if types[name] == "VARCHAR" and name not in given and not (told and clean) and "decimal" not in options
+    }
+    try:
+        looked = infer(session, _texts(listed, how), asked, not told)
+    except duckdb.Error:
+        # What is wrong with the file, the scan says with its line.
+        looked = {}
+        if not clean:
+            notes.append(_UNTOLD.format(files[0][0].key))
+    for name, typed in looked.items():
+        if typed.type != "VARCHAR" and (typed.nulls or clean):
+            spelled[name] = typed
+        elif typed.type != "VARCHAR":
+            types[name] = typed.type
+        notes += _sentences(name, typed)
+    return Columns({**types, **given}, spelled), notes
 
 
-def relation(files: Sequence[File], how: Dialect, found: Mapping[str, str], file_column: str) -> str:
-    """Return the strict ``read_csv`` over the files of a group."""
+def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: str, rejects: str | None) -> str:
+    """Return the query over the files of a group; rows that do not fit stop it, or go to the tables of ``rejects``."""
     listed = ", ".join(literal(file.path) for file in files)
-    columns = ", ".join(f"{literal(name)}: {literal(found[name])}" for name in how.columns)
-    return (
-        f"read_csv([{listed}], {how.options}, columns={{{columns}}}, auto_detect=false, strict_mode=true, "
-        f"null_padding=false, filename={literal(file_column)})"
+    told = ", ".join(
+        f"{literal(name)}: {literal('VARCHAR' if name in found.spelled else found.types[name])}" for name in how.columns
     )
+    aside = ""
+    if rejects is not None:
+        aside = f", store_rejects=true, rejects_table={literal(rejects)}, rejects_scan={literal(rejects + '_files')}"
+    replaced = ", ".join(converted(name, typed) for name, typed in found.spelled.items())
+    return (
+        f"SELECT *{f' REPLACE ({replaced})' if replaced else ''} "
+        f"FROM read_csv([{listed}], {how.options}, columns={{{told}}}, auto_detect=false, "
+        f"null_padding={'true' if how.padded else 'false'}, filename={literal(file_column)}{aside})"
+    )
+
+
+def _verify(file: File, options: Mapping[str, Any]) -> None:
+    for name in options:
+        if name not in OPTIONS:
+            raise unknown("csv option", name, OPTIONS, where=file.key)
+    for name, most in (("delimiter", 4), ("quote", 1), ("escape", 1), ("comment", 1), ("decimal", 1)):
+        value = options.get(name)
+        if value is not None and (not isinstance(value, str) or len(value.encode()) > most):
+            raise ConfigurationError(
+                f"The csv option {name} of {file.key} does not fit",
+                value=value,
+                valid="one character" if most == 1 else "one to four bytes",
+            )
+    chosen = options.get("on_ragged", ON_RAGGED[0])
+    if chosen not in ON_RAGGED:
+        raise ConfigurationError(f"The csv option on_ragged of {file.key} is unknown", value=chosen, valid=ON_RAGGED)
+    limit = options.get("misfit_limit", MISFIT_LIMIT)
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not 0 <= limit <= 1:
+        raise ConfigurationError(
+            f"The csv option misfit_limit of {file.key} does not fit", value=limit, valid="a share of rows from 0 to 1"
+        )
+
+
+def _told(file: File, options: Mapping[str, Any]) -> Told:
+    header = options.get("header")
+    delimiter = options.get("delimiter") or ("\t" if file.format == "tsv" else None)
+    quote, escape = options.get("quote"), options.get("escape")
+    return Told(
+        delimiter=delimiter,
+        quote=quote,
+        escape=escape if escape is not None else quote,
+        headers=None if header is None else int(header),
+        skip=int(options.get("skip") or 0),
+    )
+
+
+def _text(file: File, content: Content, name: str) -> tuple[str, bool]:
+    data = head(file, content)
+    cut = len(data) < content.bytes
+    codec = {"utf-8": "utf-8-sig"}.get(name, name)
+    try:
+        # The last line of the piece may be cut anywhere, within a character too.
+        return data.decode(codec, "ignore" if cut or name == "cp1252" else "strict").removeprefix("\ufeff"), cut
+    except UnicodeDecodeError:
+        raise DataError(
+            f"The file {file.key} is not written in {name}", remedy="Name its encoding with encoding=…"
+        ) from None
+
+
+def _sniffed(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, whole: bool) -> dict[str, str] | None:
+    """Return the types that DuckDB infers; None where rows that do not fit hinder it."""
+    # Of dates only those that cannot be read in two ways are believed without being told.
+    dates = "" if "dateformat=" in how.options else ", dateformat='%Y-%m-%d'"
+    try:
+        described = session.execute(
+            f"DESCRIBE SELECT * FROM read_csv([{listed}], {how.options}, null_padding=true, union_by_name=true, "
+            f"sample_size={-1 if whole else SAMPLED_ROWS}{dates})"
+        ).fetchall()
+    except duckdb.Error:
+        return None
+    if len(described) != len(how.columns):
+        return None
+    return {name: row[1] for name, row in zip(how.columns, described, strict=True)}
+
+
+def _likely(hows: Sequence[Dialect]) -> dict[str, str]:
+    """Return the columns whose values look typed in the sample of every file."""
+    found: dict[str, str] = {}
+    for place, how in enumerate(hows):
+        width, body = how.detected.structure.width, how.detected.records[how.detected.structure.headers :]
+        here = {how.columns[index]: type_ for index, type_ in likely(body, width).items()}
+        found = here if place == 0 else {name: type_ for name, type_ in found.items() if name in here}
+    return found
+
+
+def _texts(listed: str, how: Dialect) -> str:
+    told = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in how.columns)
+    return (
+        f"read_csv([{listed}], {how.options}, columns={{{told}}}, auto_detect=false, ignore_errors=true, "
+        f"null_padding={'true' if how.padded else 'false'})"
+    )
+
+
+def _sentences(name: str, typed: Typed) -> list[str]:
+    if typed.misfits:
+        return [
+            f"{name} is read as text: {typed.misfits} of its values are no {typed.nearly}, as nearly all others are"
+        ]
+    if not typed.nulls:
+        return []
+    counts = ", ".join(f"{text.strip()!r} ({count})" for text, count in typed.nulls.items())
+    return [f"{name} is {typed.type}; missing values are spelled {counts}"]
 
 
 def _inexact(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, found: Mapping[str, str]) -> list[str]:
     doubles = [name for name, type_ in found.items() if type_ == "DOUBLE"]
     if not doubles:
         return []
-    columns = ", ".join(f"{literal(name)}: 'VARCHAR'" for name in how.columns)
     flags = ", ".join(f"bool_or(regexp_matches({identifier(name)}, '^\\s*[+-]?\\d{{16,}}\\s*$'))" for name in doubles)
     try:
         row = session.execute(
-            f"SELECT {flags} FROM read_csv([{listed}], {how.options}, columns={{{columns}}}, auto_detect=false, "
-            "strict_mode=true)"
+            f"SELECT {flags} FROM (SELECT {identifiers(doubles)} FROM {_texts(listed, how)})"
         ).fetchone()
     except duckdb.Error:
         return []
     return [name for name, flag in zip(doubles, row or (), strict=False) if flag]
-
-
-def _lines(file: File, content: Content, encoding: str, skip: int) -> list[str]:
-    data = head(file, content)
-    codec = "utf-8-sig" if encoding.lower().replace("_", "-") in ("utf-8", "utf8") else encoding
-    try:
-        # The last line of the piece may be cut anywhere, within a character too.
-        text = data.decode(codec, "ignore" if len(data) < content.bytes else "strict")
-    except UnicodeDecodeError:
-        raise DataError(
-            f"The file {file.key} is not written in {encoding}", remedy="Name its encoding with encoding=…"
-        ) from None
-    except LookupError:
-        raise ConfigurationError(
-            f"The encoding of {file.key} is not known", value=encoding, valid="utf-8, utf-16, latin-1"
-        ) from None
-    lines = io.StringIO(text, newline="").readlines()
-    return lines[skip:]
-
-
-def _records(lines: Sequence[str], delimiter: str, options: Mapping[str, Any]) -> Any:
-    quote = str(options.get("quote", '"'))
-    comment = options.get("comment")
-    kept = (line for line in lines if not (comment and line.startswith(comment)))
-    try:
-        reader = csv.reader(kept, delimiter=delimiter, quotechar=quote or None, strict=False)
-    except TypeError:
-        raise ConfigurationError(
-            "A csv delimiter or quote must be one character", value=f"{delimiter} {quote}"
-        ) from None
-    return (record for record in reader if record)
-
-
-def _delimiter(lines: Sequence[str], options: Mapping[str, Any]) -> str:
-    best, most = ",", (0, 1)
-    for candidate in _DELIMITERS:
-        try:
-            counts = [len(record) for record in islice(_records(lines, candidate, options), 20)]
-        except csv.Error:
-            continue
-        agreeing = sum(1 for one, two in pairwise(counts) if one == two and one > 1)
-        score = (agreeing, counts[0] if counts else 0)
-        if score > most and counts[0] > 1:
-            best, most = candidate, score
-    return best
 
 
 def _names(first: Sequence[str], file: File, notes: list[str]) -> list[str]:
@@ -202,26 +319,70 @@ def _names(first: Sequence[str], file: File, notes: list[str]) -> list[str]:
     return names
 
 
-def _options(delimiter: str, encoding: str, compression: str | None, options: Mapping[str, Any]) -> str:
+def _options(found: Detected, coded: str, compression: str | None, options: Mapping[str, Any]) -> str:
     nulls = options.get("nulls", ())
     spellings = ["", *([nulls] if isinstance(nulls, str) else nulls)]
-    quote = str(options.get("quote", '"'))
+    form, shape = found.form, found.structure
+    skip = int(options.get("skip") or 0) + shape.data
+    # DuckDB steps over one line of header by itself, and over comments before it.
+    plain = shape.headers == 1 and shape.first == 0 and shape.data == 1
     parts = [
-        f"delim={literal(delimiter)}",
-        f"quote={literal(quote)}",
-        f"escape={literal(str(options.get('escape', quote)))}",
-        f"header={'true' if options.get('header', True) else 'false'}",
+        f"delim={literal(form.delimiter)}",
+        f"quote={literal(form.quote)}",
+        f"escape={literal(form.escape)}",
+        f"header={'true' if plain else 'false'}",
+        f"strict_mode={'false' if found.mixed else 'true'}",
         f"nullstr=[{', '.join(literal(str(text)) for text in dict.fromkeys(spellings))}]",
         # A quoted empty field is an empty text; only a bare one is null.
         "allow_quoted_nulls=false",
         f"compression={literal(compression or 'none')}",
     ]
-    if encoding != "utf-8":
-        parts.append(f"encoding={literal(encoding)}")
-    if options.get("skip"):
-        parts.append(f"skip={int(options['skip'])}")
+    if coded != "utf-8":
+        parts.append(f"encoding={literal(coded)}")
+    if skip - plain:
+        parts.append(f"skip={skip - plain}")
     if options.get("comment"):
         parts.append(f"comment={literal(str(options['comment']))}")
+    if options.get("decimal"):
+        parts.append(f"decimal_separator={literal(str(options['decimal']))}")
+    if options.get("dateformat"):
+        parts.append(f"dateformat={literal(str(options['dateformat']))}")
     if options.get("max_line_size"):
         parts.append(f"max_line_size={int(options['max_line_size'])}")
     return ", ".join(parts)
+
+
+def _remark(found: Detected, coded: str) -> str:
+    form, shape = found.form, found.structure
+    rows = {0: "no header", 1: "one header row"}.get(shape.headers, f"{shape.headers} header rows")
+    parts = [f"delimiter {_shown(form.delimiter)}" if shape.width > 1 else "one column"]
+    parts.append(f"quote {form.quote}" if form.quote else "no quotes")
+    if form.quote and form.escape != form.quote:
+        parts.append(f"escape {form.escape}")
+    parts += [rows, coded]
+    if found.above:
+        parts.append(f"{len(found.above)} lines above the table")
+    return f"{found.sureness}: {', '.join(parts)}"
+
+
+def _doubt(found: Detected, options: Mapping[str, Any]) -> str:
+    """Say what is not sure; empty where nothing is."""
+    form, second = found.form, found.second
+    if found.sureness != "unsure" or second is None:
+        return ""
+    if second.delimiter != form.delimiter and "delimiter" not in options:
+        return (
+            f"the delimiter {_shown(form.delimiter)} rather than {_shown(second.delimiter)}, but that is not sure; "
+            "say it with delimiter="
+        )
+    if second.quote != form.quote and "quote" not in options:
+        return f"{_quoting(form.quote)} rather than {_quoting(second.quote)}, but that is not sure; say it with quote="
+    return ""
+
+
+def _quoting(quote: str) -> str:
+    return f"the quote {quote}" if quote else "no quotes"
+
+
+def _shown(delimiter: str) -> str:
+    return {"\t": "tab", " ": "space"}.get(delimiter, repr(delimiter))

@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import PenstockError
 from penstock.extract import scoping
 from penstock.extract.file_csv import WHOLE_BYTES
+from penstock.extract.file_csv_scan import FILE_COLUMN
 from penstock.extract.file_listing import COMPRESSIONS, File, find, release
-from penstock.extract.file_plan import FILE_COLUMN, Rows, plan
+from penstock.extract.file_plan import Rows, plan
 from penstock.extract.port import Request, Scan, TableDescription
 from penstock.extract.spool import spool
+from penstock.names import DETAIL, ORIGIN, REASONS
 from penstock.queries.text import identifier
 from penstock.stores.engine import LocalEngine
 
 _LOOKED_AT = 2**20
 _SAMPLE = 200
+_SHOWN = (REASONS, ORIGIN, DETAIL)
 _MEMORY = 256 * 2**20
 
 
@@ -44,7 +50,9 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
     try:
         with spool(request, remarks, window=WHOLE_BYTES) as held:
             window = next(held.windows(files), [])
-            scans = [scan for _, scan in plan(request, [(each.file, each.content) for each in window], engine, remarks)]
+            planned = plan(request, [(each.file, each.content) for each in window], engine, remarks, held.lend)
+            scans = [scan for _, scan in planned]
+            remarks += [scan.remark for scan in scans if isinstance(scan, Scan) and scan.remark]
             for scan in scans:
                 found, personal = _look(scan, engine)
                 columns.update(found)
@@ -52,7 +60,8 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
             if held.full:
                 remarks.append(f"only the first {WHOLE_BYTES // 2**20} MiB of it were looked at")
             else:
-                rows = _rows(scans, [each.file for each in window], size, engine)
+                rows, aside = _rows(scans, [each.file for each in window], size, engine)
+                remarks += aside
     except PenstockError as error:
         remarks.append(error.sentence())
     several = len(files) > 1
@@ -87,12 +96,15 @@ def _look(scan: Scan | Rows, engine: LocalEngine) -> tuple[dict[str, str], tuple
     return columns, scoping.personal(columns, values)
 
 
-def _rows(scans: Sequence[Scan | Rows], files: Sequence[File], size: int, engine: LocalEngine) -> int | None:
+def _rows(
+    scans: Sequence[Scan | Rows], files: Sequence[File], size: int, engine: LocalEngine
+) -> tuple[int | None, list[str]]:
     """Count rows: from the footers of Parquet, by reading all of small files, else not at all."""
+    aside: list[str] = []
     if all(file.format == "parquet" for file in files):
-        return sum(int(pq.ParquetFile(file.path).metadata.num_rows) for file in files)
+        return sum(int(pq.ParquetFile(file.path).metadata.num_rows) for file in files), aside
     if size > WHOLE_BYTES:
-        return None
+        return None, aside
     total = 0
     with engine.session() as session:
         for scan in scans:
@@ -100,12 +112,30 @@ def _rows(scans: Sequence[Scan | Rows], files: Sequence[File], size: int, engine
                 total += sum(batch.data.num_rows for batch in scan.batches(_LOOKED_AT))
                 continue
             try:
-                # Every column is touched, so that a malformed row is found here.
-                counted = session.execute(f"SELECT count(*), count(COLUMNS(*)) FROM ({scan.sql})").fetchone()
+                # Every column is touched, so that a malformed row is found; only a scan that ended has kept such rows.
+                counted = session.execute(f"SELECT count(*), count(COLUMNS(*)) FROM ({scan.sql})").fetchall()
             except duckdb.Error as error:
                 raise _explained(scan, error) from error
-            total += counted[0] if counted else 0
-    return total
+            read = int(counted[0][0])
+            total += read
+            if scan.misfits is not None:
+                aside += _sentences(scan.misfits(session, read))
+    return total, aside
+
+
+def _sentences(batches: Iterable[pa.RecordBatch]) -> list[str]:
+    """Say which lines are no rows: how many for each reason, and the first of them."""
+    counts: Counter[str] = Counter()
+    first: dict[str, str] = {}
+    for batch in batches:
+        for reasons, origin, detail in zip(*(batch.column(name).to_pylist() for name in _SHOWN), strict=True):
+            counts.update(reasons)
+            for reason in reasons:
+                first.setdefault(reason, f"line {json.loads(detail)['line']} of {origin}")
+    return [
+        f"{count} line{'s are' if count > 1 else ' is'} no row and would be set aside: {reason}, as {first[reason]}"
+        for reason, count in counts.items()
+    ]
 
 
 def _explained(scan: Scan, error: duckdb.Error) -> PenstockError:

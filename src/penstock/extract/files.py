@@ -31,9 +31,10 @@ class FilesSource:
     """The source kind ``files``.
 
     Options: ``path``, ``format``; for CSV ``delimiter``, ``header``, ``encoding``, ``nulls``, ``types``, ``quote``,
-    ``escape``, ``skip``, ``comment``, ``max_line_size``, beside the others or in a table ``csv``; for JSON ``records``,
-    the dotted path to the list of records; ``compare="content"`` trusts checksums alone, not sizes and times;
-    ``read``: ``changed`` (new and changed files), ``new`` (each name once) or ``all``; ``order``: ``name`` or
+    ``escape``, ``skip``, ``comment``, ``decimal``, ``dateformat``, ``on_ragged``, ``misfit_limit``,
+    ``max_line_size``, beside the others or in a table ``csv``, each found out where it is not said; for JSON
+    ``records``, the dotted path to the list of records; ``compare="content"`` trusts checksums alone, not sizes and
+    times; ``read``: ``changed`` (new and changed files), ``new`` (each name once) or ``all``; ``order``: ``name`` or
     ``mtime``; ``unpack``: limits of what archives and compressed files may hold.
     """
 
@@ -109,7 +110,7 @@ class FilesExtraction:
         """Yield a scan for each group of files, or the rows of those that DuckDB does not read; see the port."""
         for window in self._spool.windows(self._wanted):
             pairs = [(taken.file, taken.content) for taken in window]
-            for _, scan in plan(self._request, pairs, self._engine, self._notes):
+            for _, scan in plan(self._request, pairs, self._engine, self._notes, self._spool.lend):
                 if isinstance(scan, Scan):
                     yield scan
                 else:

@@ -17,6 +17,7 @@ from penstock.model.interval import Interval
 from penstock.model.specs import ConnectionSpec, SourceSpec, SourceTable
 
 if TYPE_CHECKING:
+    import duckdb
     import pyarrow as pa
 
 
@@ -67,8 +68,11 @@ class Scan:
         paths: What the file column calls each origin, in the order of the origins; empty: by its uri.
         file_column: Name of the column of ``sql`` that holds each row's file; landing counts rows by it and leaves it
             out.
-        rejects: Name of the temporary table into which DuckDB puts the rows that it cannot read, if asked to.
+        misfits: Called once, after ``sql`` was run, with the session that ran it and the number of its rows; yields
+            the lines that are no rows, with the columns ``_reasons``, ``_line``, ``_origin`` and ``_origin_detail``.
+            Raises DataError where they are too many.
         attach: Alias and path of a DuckDB file that ``sql`` reads; it is attached read-only as long as the scan lasts.
+        remark: How the rows are written, and how sure that is.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
     """
 
@@ -77,8 +81,11 @@ class Scan:
     origins: tuple[tuple[str, Mapping[str, Any]], ...] = ()
     paths: tuple[str, ...] = ()
     file_column: str | None = None
-    rejects: str | None = None
+    misfits: Callable[[duckdb.DuckDBPyConnection, int], Iterator[pa.RecordBatch]] | None = field(
+        default=None, compare=False
+    )
     attach: tuple[str, str] | None = None
+    remark: str = ""
     explain: Callable[[Exception], PenstockError] | None = field(default=None, compare=False)
 
 

@@ -80,6 +80,7 @@ class Spool:
         self._count = 0
         self._held = 0
         self._fetcher = Fetcher(self._new)
+        self._lent: list[str] = []
 
     def __enter__(self) -> Spool:
         return self
@@ -106,6 +107,12 @@ class Spool:
         if window:
             yield window
             self._forget(window)
+
+    def lend(self) -> str:
+        """Return a path for a copy of a file of the window, which is forgotten with it."""
+        path = self._new()
+        self._lent.append(path)
+        return path
 
     def close(self) -> None:
         """Delete all that is held."""
@@ -218,6 +225,9 @@ class Spool:
         for taken in window:
             if self._folder is not None and os.path.dirname(taken.file.path) == self._folder:
                 os.unlink(taken.file.path)
+        for path in self._lent:
+            Path(path).unlink(missing_ok=True)
+        self._lent.clear()
 
 
 def spool(request: Request, notes: list[str], window: int = WINDOW) -> Spool:

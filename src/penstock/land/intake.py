@@ -15,8 +15,10 @@ from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
 from penstock.land.columns import Columns, Plan, incoming, sentences
+from penstock.land.misfits import MisfitFile
 from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
 from penstock.land.protection import Personal
+from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
@@ -30,11 +32,12 @@ CHUNK_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class Taken:
-    """What an extraction gave: its files, how many rows it held, and sentences about it."""
+    """What an extraction gave: its files, how many rows it held, sentences about it, and lines that are no rows."""
 
     parts: tuple[Part, ...]
     rows: int
     notes: tuple[str, ...] = ()
+    misfits: Misfits | None = None
 
 
 class Intake:
@@ -45,6 +48,7 @@ class Intake:
         folder: Names the files.
         columns: Decides on the columns.
         personal: Protects what is personal of them.
+        misfits: Takes the lines that are no rows.
         number: The load's number.
         advance: Told of rows and bytes as they pass.
     """
@@ -55,6 +59,7 @@ class Intake:
         folder: Folder,
         columns: Columns,
         personal: Personal,
+        misfits: MisfitFile,
         number: int,
         advance: Advance,
     ) -> None:
@@ -74,7 +79,7 @@ class Intake:
         self._source_types: dict[str, str] | None = None
         self._open: frozenset[str] = frozenset()
         self._rows = 0
-        self._notes: list[str] = []
+        self._misfits = misfits
 
     def drain(self, extraction: Extraction) -> Taken:
         """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller."""
@@ -98,7 +103,7 @@ class Intake:
         finally:
             if self._file is not None:
                 self._file.abandon()
-        return Taken(tuple(self._parts), self._rows, tuple(self._notes))
+        return Taken(tuple(self._parts), self._rows, misfits=self._misfits.close())
 
     def _batches(self, extraction: Extraction) -> Iterator[Batch]:
         try:
@@ -229,12 +234,13 @@ class Intake:
         described = self._described(scan.sql, scan.values, scan.explain)
         columns = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
         plan = self._columns.plan(self._personal.shielded(columns))
+        before = self._rows
         if scan.file_column is not None and len(scan.origins) != 1:
             self._stream(scan, plan)
         else:
             self._copy(scan, plan)
-        if scan.rejects is not None:
-            self._rejected(scan.rejects)
+        if scan.misfits is not None:
+            self._misfits.take(scan.misfits(self._connection, self._rows - before))
 
     def _copy(self, scan: Scan, plan: Plan) -> None:
         """Let DuckDB write what it reads: rows of one origin need no counting."""
@@ -265,11 +271,6 @@ class Intake:
                 self._rows += batch.num_rows
                 self._advance(batch.num_rows, batch.nbytes)
         self._close()
-
-    def _rejected(self, rejects: str) -> None:
-        found = self._connection.execute(f"SELECT count(*) FROM {identifier(rejects)}").fetchone()
-        if found and found[0]:
-            self._notes.append(f"{found[0]} lines could not be read and were left out")
 
     def _described(self, sql: str, values: Sequence[Any] = (), explain: Explain | None = None) -> list[tuple[str, str]]:
         with refusals(self._folder.table.name, explain):

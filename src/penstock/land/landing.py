@@ -18,9 +18,11 @@ from penstock.land.boundary import Boundary, without_known
 from penstock.land.columns import Columns
 from penstock.land.content import content_of
 from penstock.land.intake import Intake, Taken
+from penstock.land.misfits import MisfitFile
 from penstock.land.parts import Folder, Part, merged, renumber, settle
 from penstock.land.protection import Personal
 from penstock.land.reconciling import Landed, kept, reconcile, wanted
+from penstock.model.codec import fingerprint
 from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
@@ -117,7 +119,9 @@ class _Attempt:
         self._shield = ports.shield or Shield(spec.source.table, spec.source.personal, None)
         self._personal = Personal(spec.source, self._shield, self._prior, landed=spec.taken is not None)
         partition = names.moment(spec.created_at)
-        self._folder = Folder(table, partition, f"{self._number}-{secrets.token_hex(4)}")
+        suffix = f"{self._number}-{secrets.token_hex(4)}"
+        self._folder = Folder(table, partition, suffix)
+        self._misfits = MisfitFile(ports.lake.objects, table.name, suffix)
 
     def run(self) -> LandReceipt:
         """Land; the files are kept only if the entry is committed."""
@@ -138,16 +142,19 @@ class _Attempt:
                 notes.append(f"{self._table.name}: {known} rows were landed before and were left out")
             if compared is not None and compared.differences and not compared.rejects:
                 notes.append(compared.sentence(self._table.name))
-            draft = self._draft(parts, taken.rows)
+            draft = self._draft(parts, taken)
             if draft is not None:
                 entry, committed = self._commit(replace(draft, reconciliation=compared), parts)
             elif compared is not None:
                 self._refuse(compared)
         finally:
             self._folder.clear(committed)
+            if entry is None:
+                self._misfits.clear()
         notes += [*self._ports.extraction.notes(), *self._acknowledge()]
         written = sum(part.written.bytes for part in committed)
-        return LandReceipt(table=self._table.name, entry=entry, rows=taken.rows, bytes=written, notes=tuple(notes))
+        extracted = taken.rows + (taken.misfits.rows if taken.misfits else 0)
+        return LandReceipt(table=self._table.name, entry=entry, rows=extracted, bytes=written, notes=tuple(notes))
 
     def _refuse(self, compared: Reconciliation) -> None:
         """Refuse a reading that brought nothing new and does not hold what its source says: it may have lost that."""
@@ -160,7 +167,13 @@ class _Attempt:
 
     def _taken(self) -> Taken:
         intake = Intake(
-            self._connection, self._folder, self._columns, self._personal, self._number, self._ports.advance
+            self._connection,
+            self._folder,
+            self._columns,
+            self._personal,
+            self._misfits,
+            self._number,
+            self._ports.advance,
         )
         with self._shield.raised(self._connection):
             return intake.drain(self._ports.extraction)
@@ -174,11 +187,11 @@ class _Attempt:
         boundary = Boundary(loads, self._table.reading, self._columns.schema(), source.cursor, source.key, given)
         return without_known(self._connection, parts, boundary, self._folder)
 
-    def _draft(self, parts: list[Part], extracted: int) -> Entry | None:
+    def _draft(self, parts: list[Part], taken: Taken) -> Entry | None:
         """Return the entry to commit, or None where there is nothing new to say."""
         spec, work = self._spec, self._spec.work
         rows = sum(part.written.rows for part in parts)
-        if not extracted and spec.source.whole and spec.source.on_empty is OnEmpty.REFUSE:
+        if not taken.rows and spec.source.whole and spec.source.on_empty is OnEmpty.REFUSE:
             raise DataError(
                 f"The source of {spec.source.table} is empty, and its table would be emptied",
                 remedy="Mend the source, or set on_empty to 'empty' if that is meant",
@@ -187,6 +200,9 @@ class _Attempt:
         schema = self._columns.schema()
         whole = spec.source.whole or work.interval is not None
         content = content_of(self._connection, [part.place for part in parts], schema) if whole else ""
+        if whole and taken.misfits is not None:
+            # Lines that are no rows belong to what came: with others of them the load is another.
+            content += f":{fingerprint(self._misfits.digest)}"
         if whole:
             if self._unchanged(content):
                 return None
@@ -206,6 +222,7 @@ class _Attempt:
             supersedes=spec.supersedes,
             content=content,
             taken=spec.taken,
+            misfits=taken.misfits,
         )
 
     def _unchanged(self, content: str) -> bool:

@@ -135,6 +135,21 @@ class TakenRows:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Misfits:
+    """The lines of a load's source that are no rows of its table.
+
+    Attributes:
+        path: Of the file that holds them, below the lake root.
+        rows: How many they are.
+        reasons: Why to how many; a line may have several reasons.
+    """
+
+    path: str
+    rows: int
+    reasons: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """The identity of a piece of extraction: what was asked, and where reading stopped.
 
@@ -235,6 +250,7 @@ class Entry:
         taken: Of a replaying load or a discard: the rows that it took from a quarantine.
         slices: Of a compaction: where the rows of each removed file stand now.
         compaction: The newest compaction before it, whatever its kind; None if there is none. Filled in by the commit.
+        misfits: Of a load: lines of its source that are no rows and were set aside; ``rows`` does not count them.
         reconciliation: Of a load, and of the verdict that the checks gave: the comparison with its source.
     """
 
@@ -266,3 +282,4 @@ class Entry:
     slices: tuple[Slice, ...] = ()
     compaction: int | None = None
     reconciliation: Reconciliation | None = None
+    misfits: Misfits | None = None

@@ -5,8 +5,9 @@ Nothing is written but the index, and the end of a release that a crash left hal
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
 from penstock import names
 from penstock.errors import PenstockError
@@ -92,29 +93,35 @@ def quarantine(workspace: Workspace, table: str | None) -> tuple[QuarantineSumma
     """Return what was set aside, newest first."""
     tables = (resolve(workspace, table),) if table else workspace.catalog.tables()
     found = [
-        _summary(workspace, name, entry, standing)
+        summary
         for name in tables
         for standing in (_standing(workspace, name),)
         for entry in workspace.catalog.entries(name)
-        if entry.quarantine is not None
+        for summary in _aside(workspace, entry, standing)
     ]
     return tuple(sorted(found, key=lambda item: item.created_at, reverse=True))
 
 
 def quarantine_rows(workspace: Workspace, table: str, number: int | None, limit: int) -> QuarantineRows:
-    """Return rows that one load or version set aside."""
+    """Return rows that one load or version set aside: those that failed checks, then lines that are no rows."""
     name = resolve(workspace, table)
-    shelved = [entry for entry in workspace.catalog.entries(name) if entry.quarantine is not None]
-    chosen = [entry for entry in shelved if number is None or number in (entry.load, entry.number)]
+    standing = _standing(workspace, name)
+    shelved = [
+        (entry.number, summary)
+        for entry in workspace.catalog.entries(name)
+        for summary in _aside(workspace, entry, standing, whole=False)
+    ]
+    chosen = [item for own, item in shelved if number is None or number in (item.number, own)]
     if not chosen:
-        numbers = [str(entry.load or entry.number) for entry in shelved]
+        numbers = list(dict.fromkeys(str(item.number) for _, item in shelved))
         what = f"{name} has no quarantined rows" + (f" in load {number}" if number is not None else "")
         raise indexing.not_found(what, numbers)
-    entry = chosen[0]
-    assert entry.quarantine is not None
-    rows = shelves.rows(workspace.lake.objects, entry.quarantine, limit)
-    total = entry.report.quarantined if entry.report else rows.num_rows
-    return QuarantineRows(table=name, number=entry.load or entry.number, rows=tuple(rows.to_pylist()), total=total)
+    same = [item for item in chosen if item.number == chosen[0].number]
+    # A verdict is a later entry than its load, so that rows which failed checks come first.
+    rows: list[Mapping[str, Any]] = []
+    for item in same:
+        rows += shelves.rows(workspace.lake.objects, item.path, max(0, limit - len(rows))).to_pylist()
+    return QuarantineRows(table=name, number=same[0].number, rows=tuple(rows), total=sum(item.rows for item in same))
 
 
 def _standing(workspace: Workspace, table: str) -> tuple[SourceLedger, set[int]]:
@@ -128,27 +135,41 @@ def _standing(workspace: Workspace, table: str) -> tuple[SourceLedger, set[int]]
     return known, {record.entry.number for record in known.live()}
 
 
-def _summary(
-    workspace: Workspace, table: str, entry: Entry, standing: tuple[SourceLedger, set[int]]
-) -> QuarantineSummary:
-    assert entry.quarantine is not None
-    failures = entry.report.failures if entry.report else ()
-    rows = entry.report.quarantined if entry.report else 0
-    number = entry.load or 0
-    taken = sum(each.rows for each in standing[0].taken(number))
-    discarded = sum(each.taken.rows for each in standing[0].discards if each.taken and each.load == number)
-    return QuarantineSummary(
-        table=table,
-        number=entry.load or entry.number,
-        created_at=entry.created_at,
-        rows=rows,
-        reasons={failure.check: failure.count for failure in failures if failure.severity == "quarantine"},
-        path=workspace.lake.objects.uri(entry.quarantine),
-        run=entry.run,
-        open=rows - taken if entry.load is None or entry.load in standing[1] else 0,
-        replayed=taken - discarded,
-        discarded=discarded,
-    )
+def _aside(
+    workspace: Workspace, entry: Entry, standing: tuple[SourceLedger, set[int]], *, whole: bool = True
+) -> Iterator[QuarantineSummary]:
+    """Yield what an entry set aside; its files by their paths on this machine, or below the lake root."""
+    place = workspace.lake.objects.uri if whole else str
+    number = entry.load or entry.number
+    alive = entry.load is None or entry.load in standing[1]
+    if entry.quarantine is not None:
+        failures = entry.report.failures if entry.report else ()
+        rows = entry.report.quarantined if entry.report else 0
+        taken = sum(each.rows for each in standing[0].taken(entry.load or 0))
+        discarded = sum(each.taken.rows for each in standing[0].discards if each.taken and each.load == entry.load)
+        yield QuarantineSummary(
+            table=entry.table,
+            number=number,
+            created_at=entry.created_at,
+            rows=rows,
+            reasons={failure.check: failure.count for failure in failures if failure.severity == "quarantine"},
+            path=place(entry.quarantine),
+            run=entry.run,
+            open=rows - taken if alive else 0,
+            replayed=taken - discarded,
+            discarded=discarded,
+        )
+    if entry.misfits is not None:
+        yield QuarantineSummary(
+            table=entry.table,
+            number=number,
+            created_at=entry.created_at,
+            rows=entry.misfits.rows,
+            reasons=entry.misfits.reasons,
+            path=place(entry.misfits.path),
+            run=entry.run,
+            open=entry.misfits.rows if entry.number in standing[1] else 0,
+        )
 
 
 def _pipeline(workspace: Workspace, spec: PipelineSpec, current: Release | None) -> PipelineStatus:
@@ -198,7 +219,7 @@ def _source(source: SourceSpec, known: SourceLedger) -> TableStatus:
         kind="source",
         number=newest.number if newest else 0,
         rows=sum(record.entry.rows for record in live) - set_aside,
-        quarantined=set_aside - ended,
+        quarantined=set_aside - ended + sum(record.entry.misfits.rows for record in live if record.entry.misfits),
         rejected=tuple(record.entry.number for record in known.rejected),
         newest=newest.created_at if newest else None,
         event_time=max(bounds, default=None),

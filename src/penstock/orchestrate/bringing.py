@@ -215,14 +215,15 @@ def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceip
     turned_down = verdict.verdict is Verdict.DISCARDED and report is not None and report.rejects
     rejected = verdict.verdict is Verdict.REJECTED or turned_down
     reasons = [failure.message for failure in report.failures if failure.severity == "error"] if report else []
+    misfits = load.misfits.rows if load.misfits else 0
     return StepReceipt(
         step=step,
         table=load.table,
         state=State.REJECTED if rejected else State.DONE,
         interval=load.work.interval if load.work else None,
-        rows=load.rows,
+        rows=load.rows + misfits,
         bytes=sum(file.bytes for file in load.files),
-        quarantined=report.quarantined if report else 0,
+        quarantined=(report.quarantined if report else 0) + misfits,
         seconds=seconds,
         number=load.number,
         notes=tuple([verdict.reason, *reasons] if rejected and verdict.reason else reasons),

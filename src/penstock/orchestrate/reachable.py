@@ -89,6 +89,8 @@ def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
                 named.add(entry.quarantine)
             if entry.taken is not None:
                 named.add(entry.taken.path)
+            if entry.misfits is not None:
+                named.add(entry.misfits.path)
     return lambda path: path in named or any(known.fullmatch(path) for known in (_LOG, _RECORD, _INGEST_CATALOG))
 
 

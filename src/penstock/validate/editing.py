@@ -14,13 +14,13 @@ import duckdb
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.model.entries import Column, DataFile
-from penstock.names import unknown
+from penstock.names import DETAIL, ORIGIN, REASONS, unknown
 from penstock.queries import edges
 from penstock.queries.text import identifier, literal
 from penstock.schema import restore
 from penstock.stores.parquet import first_line, without_values
 from penstock.validate.expressions import one_row
-from penstock.validate.quarantine import DETAIL, ORIGIN, REASONS, renamed
+from penstock.validate.quarantine import renamed
 
 ORDER = ("order_load", "order_position")
 _NAMES = ("_load", "_position")

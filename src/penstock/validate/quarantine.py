@@ -19,6 +19,7 @@ import pyarrow.parquet as pq
 
 from penstock.errors import BugError, DataError, NotFoundError
 from penstock.model.codec import plain
+from penstock.names import DETAIL, ORIGIN, REASONS
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier, literal
 from penstock.stores.objects import TEMPORARY, sync_file
@@ -27,7 +28,7 @@ from penstock.validate.rows import PLACES, POSITION, Rows
 from penstock.validate.values import quoted
 
 FOLDER = "_quarantine"
-REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL = "_reasons", "_file", "_row", "_origin", "_origin_detail"
+FILE_OF, ROW_OF = "_file", "_row"
 _OWN = (REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL)
 _ORIGINS = "_penstock_origins"
 _BATCH_ROWS = 65_536
