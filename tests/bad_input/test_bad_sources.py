@@ -21,13 +21,15 @@ HEAD = "order_id,country,day,amount\n"
 MANY = HEAD + "".join(f"{n},PE,2026-01-01,{n}.5\n" for n in range(30_000))
 FILES = 'sources.files("orders.csv", table="orders", write="replace"%s)'
 
+REFUSE = ', options={"on_ragged": "refuse"}'
 BAD_FILES: dict[str, tuple[str, bytes, int, tuple[str, ...]]] = {
     "missing": ('sources.files("ordres.csv", table="orders")', b"", 2, ("ordres.csv", "Did you mean 'orders.csv'?")),
-    "too many fields": (FILES % "", (ORDERS + "4,PE,2026-01-04,7,x\n").encode(), 3, ("Line 5 of", "5 fields")),
-    "too few fields": (FILES % "", (ORDERS + "4,PE\n").encode(), 3, ("Line 5 of orders.csv", "2 fields")),
-    "ragged far down": (FILES % "", (MANY + "x,PE\n").encode(), 3, ("Line 30002 of orders.csv",)),
-    "open quote": (FILES % "", (ORDERS + '4,"PE,2026-01-04,7\n').encode(), 3, ("orders.csv", "quote")),
-    "no CSV but a ZIP": (FILES % "", b"PK\x03\x04" + bytes(range(256)) * 40, 3, ("orders.csv",)),
+    "too many fields": (FILES % REFUSE, (ORDERS + "4,PE,2026-01-04,7,x\n").encode(), 3, ("Line 5 of", "5 fields")),
+    "too few fields": (FILES % REFUSE, (ORDERS + "4,PE\n").encode(), 3, ("Line 5 of orders.csv", "2 fields")),
+    "ragged far down": (FILES % REFUSE, (MANY + "x,PE\n").encode(), 3, ("Line 30002 of orders.csv",)),
+    "open quote": (FILES % REFUSE, (ORDERS + '4,"PE,2026-01-04,7\n').encode(), 3, ("orders.csv", "quote")),
+    "mostly ragged": (FILES % "", (ORDERS + "4,PE\n" * 9).encode(), 3, ("Line 5 of orders.csv", "9 of 12 rows")),
+    "no CSV but a ZIP": (FILES % "", b"PK\x03\x04" + bytes(range(256)) * 40, 3, ("orders.csv", "no text")),
     "half a gzip": ('sources.files("o.csv.gz", table="orders")', gzip.compress(MANY.encode())[:-500], 3, ("o.csv.gz",)),
     "no JSON": ('sources.files("o.json", table="orders")', b'[{"a": 1}, {"a": ', 3, ("o.json",)),
     "HTML for JSON": ('sources.files("o.json", table="orders")', b"<html><body>Sorry</body></html>", 3, ("o.json",)),
@@ -52,10 +54,21 @@ def test_a_bad_file(shop: Shop, given: str) -> None:
     shop.whole()
 
 
+@pytest.mark.parametrize("line", ["4,PE,2026-01-04,7,x", "4,PE", '4,"PE,2026-01-04,7', '4,"P"E,2026-01-04,7'])
+def test_a_row_that_does_not_fit_is_set_aside_and_told(shop: Shop, line: str) -> None:
+    shop.write("orders.csv", ORDERS + line + "\n")
+    found = shop.type("run")
+    assert found.code == 0
+    assert "1 set aside" in found.out
+    assert len(shop.rows("raw_orders")) == 3
+    shown = shop.type("quarantine", "show", "orders", "--json")
+    assert [row["_line"] for row in json.loads(shown.out)["rows"]] == [line]
+
+
 def test_a_bad_file_after_a_good_one_leaves_the_tables_as_they_were(shop: Shop) -> None:
     assert shop.type("run").code == 0
     before, rows = shop.tree(), shop.rows("raw_orders")
-    shop.write("orders.csv", ORDERS + "4,PE\n")
+    shop.write("orders.csv", ORDERS + "4,PE\n" * 9)
     shop.refused(shop.type("run"), 3, "extract orders: Line 5 of orders.csv")
     shop.unchanged(before)
     shop.whole()

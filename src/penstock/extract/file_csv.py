@@ -14,7 +14,7 @@ import duckdb
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.csv.detection import Detected, Told, detect
-from penstock.extract.csv.encodings import NATIVE, encoding, known
+from penstock.extract.csv.encodings import NATIVE, binary, encoding, known
 from penstock.extract.csv.inference import Typed, converted, infer, likely
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
@@ -95,7 +95,7 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
 
     Raises:
         ConfigurationError: If an option is unknown or of no use.
-        DataError: If the file is not written in the encoding that was named.
+        DataError: If the file is no text, or not written in the encoding that was named.
     """
     _verify(file, options)
     if options.get("encoding"):
@@ -103,6 +103,11 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
     else:
         coded, remark = encoding(file, content)
     text, cut = _text(file, content, coded)
+    if binary(text):
+        raise DataError(
+            f"The file {file.key} is no text, so it is no {file.format.upper()}",
+            remedy="Name the right format with format=…, or leave the file out",
+        )
     if options.get("comment"):
         comment = str(options["comment"])
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(comment))

@@ -46,6 +46,7 @@ def structure(found: Sequence[Record], width: int, headers: int | None, *, whole
         whole: Whether the user said where the table begins, so that it is the first record.
     """
     rows = [record for record in found if record.cells]
+    width = _wider(rows, width)
     start = 0 if whole else _start(rows, width)
     start, width = (0, len(rows[0].cells)) if whole and width == 1 else _odd_header(rows, start, width, headers)
     body = rows[start:]
@@ -56,6 +57,16 @@ def structure(found: Sequence[Record], width: int, headers: int | None, *, whole
     lines = [_fitted(record.cells, width) for record in body[:headers]]
     data = body[headers - 1].after if headers else body[0].first if body else 0
     return Structure(width, body[0].first if body else 0, data, headers, _names(lines, width), sure)
+
+
+def _wider(rows: Sequence[Record], width: int) -> int:
+    """Return the width of a table at the beginning that is wider than most rows, which lack some of its fields."""
+    beginning = rows[: MOST_HEADERS + 1]
+    widths = {len(record.cells) for record in beginning}
+    if len(beginning) <= 2 or len(widths) > 1 or max(widths) <= width:
+        return width
+    named = beginning[0].filled == len(beginning[0].cells) and not any(kind(cell) in TYPED for cell in rows[0].cells)
+    return max(widths) if named else width
 
 
 def _start(rows: Sequence[Record], width: int) -> int:
