@@ -312,7 +312,8 @@ def _names(first: Sequence[str], file: File, notes: list[str]) -> list[str]:
     taken: set[str] = set()
     names: list[str] = []
     for position, column in enumerate(first, start=1):
-        base = column or f"column{position}"
+        # No engine takes a name with a zero byte.
+        base = column.replace("\0", "\ufffd") or f"column{position}"
         name, number = base, 1
         while name.lower() in taken:
             number += 1

@@ -67,9 +67,7 @@ def plan(
                 continue
             if isinstance(how, file_csv.Dialect):
                 _without_records(request, members[0][0])
-                scan = csv_scan(
-                    Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes
-                )
+                scan = csv_scan(Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes)
                 scans.append(([file for file, _ in members], scan))
                 continue
             explained = partial(explain, {file.path: file for file, _ in members})

@@ -16,7 +16,7 @@ NATIVE = ("utf-8", "utf-16", "latin-1")
 _CHUNK = 2**20
 _CONTROLS = re.compile(rb"[\x80-\x9f]")
 _NO_TEXT = re.compile("[\x00\x02-\x08\x0e-\x1b\x7f]")
-_FEW_CONTROLS = 0.02
+_FEWEST_CONTROLS, _SHARE_OF_CONTROLS = 4, 0.02
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"))
 
 
@@ -44,7 +44,7 @@ def encoding(file: File, content: Content) -> tuple[str, str | None]:
 
 def binary(text: str) -> bool:
     """Say whether what was read as text is none: more control characters stand in it than any text has."""
-    return len(_NO_TEXT.findall(text)) > _FEW_CONTROLS * len(text)
+    return len(_NO_TEXT.findall(text)) > max(_FEWEST_CONTROLS, _SHARE_OF_CONTROLS * len(text))
 
 
 def known(name: str, file: File) -> str:

@@ -65,8 +65,7 @@ def _wider(rows: Sequence[Record], width: int) -> int:
     widths = {len(record.cells) for record in beginning}
     if len(beginning) <= 2 or len(widths) > 1 or max(widths) <= width:
         return width
-    named = beginning[0].filled == len(beginning[0].cells) and not any(kind(cell) in TYPED for cell in rows[0].cells)
-    return max(widths) if named else width
+    return max(widths) if _named(beginning[0]) else width
 
 
 def _start(rows: Sequence[Record], width: int) -> int:
@@ -76,9 +75,17 @@ def _start(rows: Sequence[Record], width: int) -> int:
     for place, record in enumerate(rows):
         following = rows[place + 1 : place + 4]
         regular = sum(1 for other in following if len(other.cells) == width)
-        if len(record.cells) == width and record.filled >= enough and 2 * regular >= len(following):
+        if len(record.cells) != width or record.filled < enough:
+            continue
+        if 2 * regular >= len(following) or _named(record):
             return place
     return 0
+
+
+def _named(record: Record) -> bool:
+    """Say whether a row is made of names alone, each another one."""
+    cells = {cell.strip() for cell in record.cells}
+    return record.filled == len(cells) == len(record.cells) > 1 and not any(kind(cell) in TYPED for cell in cells)
 
 
 def _odd_header(rows: Sequence[Record], start: int, width: int, headers: int | None) -> tuple[int, int]:
