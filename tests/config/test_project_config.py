@@ -135,7 +135,9 @@ def test_no_secret_is_shown(write: Write) -> None:
         ("", "project is missing"),
         ('[project]\nname = ""', "project.name in .* is not usable"),
         ('[project]\nname = "p"\nmemory = "lots"', "project.memory in .* is not a size. Got: lots"),
-        ('[project]\nname = "p"\nmemory = "1MiB"', "too small"),
+        ('[project]\nname = "p"\nmemory = "511MiB"', "project.memory in .* too small.*Got: 511MiB.*512MiB or more"),
+        ('[project]\nname = "p"\nmemory = "-1GiB"', "project.memory in .* is not a size. Got: -1GiB"),
+        ('[project]\nname = "p"\nmemory = true', "project.memory"),
         ('[project]\nname = "p"\npipelines = "a:b"', "project.pipelines in .* is not usable"),
         (LEAST + "[environments.production]\nkeep_releases = 0", "keep_releases in .* is not usable"),
         (LEAST + '[environments.staging]\nlake = "data/production/lake/in"', "overlap"),
@@ -181,8 +183,8 @@ def test_a_byte_order_mark_is_no_trouble(tmp_path: Path) -> None:
         ('"512MiB"', 512 * 2**20),
         ('"2GB"', 2 * 10**9),
         ('"1.5 gib"', 3 * 2**29),
-        ("268435456", 2**28),
-        ('"100M"', 10**8),
+        ("1073741824", 2**30),
+        ('"600M"', 6 * 10**8),
     ],
 )
 def test_sizes(write: Write, given: str, size: int) -> None:

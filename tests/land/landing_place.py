@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from penstock.extract.port import ArrowBatch
 from penstock.land.landing import Landing, LandPorts, land
+from penstock.model.budget import ReadingShare
 from penstock.model.entries import Work
 from penstock.model.interval import Interval
 from penstock.model.specs import SourceSpec
@@ -52,6 +53,7 @@ class Place:
         self.lake = DeltaLake(root)
         self.engine = LocalEngine()
         self.passed = [0, 0]
+        self.chunk_bytes = ReadingShare().chunk
         self._times = 0
 
     def land(self, batches, *, table="t", position=None, schema=None, extraction=None, **more):
@@ -67,7 +69,8 @@ class Place:
             **more,
         )
         self.extraction = extraction or Batches(batches, position, schema)
-        return land(landing, LandPorts(self.lake, self.engine, self.extraction, self.advance))
+        ports = LandPorts(self.lake, self.engine, self.extraction, self.advance, chunk_bytes=self.chunk_bytes)
+        return land(landing, ports)
 
     def advance(self, rows, size):
         self.passed[0] += rows

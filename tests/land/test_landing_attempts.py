@@ -121,7 +121,7 @@ def test_memory_stays_flat_over_a_million_rows(place):
 
 def test_files_roll_over_at_their_size(place, monkeypatch):
     monkeypatch.setattr("penstock.land.parts.LARGEST", 200_000)
-    monkeypatch.setattr("penstock.land.intake.CHUNK_BYTES", 500_000)
+    place.chunk_bytes = 500_000
 
     def many():
         for start in range(0, 400_000, 20_000):

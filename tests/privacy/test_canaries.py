@@ -173,7 +173,7 @@ def project(tmp_path: Path, postgres: PostgresServer) -> Iterator[Path]:
 [project]
 name = "canaries"
 pipelines = ["pipeline:good", "pipeline:bad"]
-memory = "256MiB"
+memory = "512MiB"
 [privacy]
 key = "${{TEST_PRIVACY_KEY}}"
 [connections.ops]

@@ -19,12 +19,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from penstock.config.connections import ConnectionTable, connection_from_table, resolved
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
+from penstock.model.budget import DEFAULT_CAP, LEAST_CAP
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
 
 FILE = "penstock.toml"
-LEAST_MEMORY = 64 * 2**20
 LEAST_TARGET = 2**20
 
 _SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
@@ -41,7 +41,7 @@ class ProjectConfig:
         pipelines: ``module:attribute`` of each pipeline, below the root.
         environments: ``staging`` and ``production``.
         connections: The named endpoints, secrets resolved.
-        memory: Bytes that DuckDB may hold.
+        memory: Bytes that the whole process may hold; ``model.budget`` divides them.
         datasets: Folder of training sets.
         approvers: Who may approve a release; empty: anybody.
         compaction: When and how small files of raw tables are written together.
@@ -69,7 +69,7 @@ class _Project(_Section):
     name: str = Field(min_length=1)
     catalog: str = "sqlite:///.penstock/catalog.db"
     pipelines: tuple[str, ...] = ()
-    memory: int | str = "512MiB"
+    memory: int | str = DEFAULT_CAP
     datasets: str = "data/datasets"
     approvers: tuple[str, ...] = ()
 
@@ -258,7 +258,7 @@ def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, 
     return MappingProxyType(specs)
 
 
-def _bytes(given: int | str, where: str, least: int = LEAST_MEMORY) -> int:
+def _bytes(given: int | str, where: str, least: int = LEAST_CAP) -> int:
     match = _SIZE.fullmatch(str(given))
     if match is None:
         raise ConfigurationError(

@@ -206,7 +206,7 @@ class _Several:
         self._stopped = threading.Event()
         try:
             for _ in range(min(_readers(request), len(statements))):
-                self._sessions.append(_Session(request, snapshot, share=2))
+                self._sessions.append(_Session(request, snapshot, share=min(_readers(request), len(statements))))
             for session in self._sessions:
                 # Each locks the table against being rewritten: a rewritten one has other blocks.
                 with ExitStack() as opened:

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import duckdb
 
 from penstock.errors import DataError
+from penstock.land.chunks import OriginRows
 from penstock.land.columns import source_name
-from penstock.land.parts import Folder, OriginRows, Part, rewrite
+from penstock.land.parts import Folder, Part, rewrite
 from penstock.model.entries import Column, DataFile, Entry
 from penstock.names import LOAD
 from penstock.queries.relations import FILE, ROW, FileSet, accepted, parquet

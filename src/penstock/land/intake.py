@@ -14,20 +14,21 @@ import pyarrow.compute as pc
 from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
+from penstock.land.chunks import Chunks, Held, OriginRows
 from penstock.land.columns import Columns, Plan, incoming, sentences
 from penstock.land.misfits import MisfitFile
-from penstock.land.parts import ArrowFile, Folder, OriginRows, Part
+from penstock.land.parts import ArrowFile, Folder, Part
 from penstock.land.protection import Personal
 from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
-from penstock.stores.parquet import ROW_GROUP, first_line, refusals, write
+from penstock.stores.parquet import first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
 
-CHUNK_BYTES = 32 * 2**20
-"""Bytes of Arrow data that are gathered before they are written as a row group."""
+_STREAMED = 4 * 2048
+"""Rows that are asked of DuckDB at a time, in multiples of its own unit; few, because they may be wide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,9 +72,7 @@ class Intake:
         self._advance = advance
         self._parts: list[Part] = []
         self._file: ArrowFile | None = None
-        self._held: list[tuple[pa.RecordBatch, OriginRows]] = []
-        self._held_rows = 0
-        self._held_bytes = 0
+        self._chunk_bytes = 0
         self._schema: pa.Schema | None = None
         self._plans: dict[pa.Schema, Plan] = {}
         self._source_types: dict[str, str] | None = None
@@ -81,8 +80,15 @@ class Intake:
         self._rows = 0
         self._misfits = misfits
 
-    def drain(self, extraction: Extraction) -> Taken:
-        """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller."""
+    def drain(self, extraction: Extraction, chunk_bytes: int) -> Taken:
+        """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller.
+
+        Args:
+            extraction: What is read.
+            chunk_bytes: Bytes of rows that are gathered before they are written as a row group.
+        """
+        self._chunk_bytes = chunk_bytes
+        chunks = Chunks(chunk_bytes)
         if extraction.schema is not None:
             self._source_types = arrow.source_types(extraction.schema)
             self._open = arrow.undecided(extraction.schema)
@@ -91,12 +97,12 @@ class Intake:
         try:
             for batch in self._batches(extraction):
                 if isinstance(batch, ArrowBatch):
-                    self._hold(batch)
+                    self._hold(batch, chunks)
                 else:
-                    self._flush()
+                    self._write_chunk(chunks.rest())
                     self._close()
                     self._scan(batch)
-            self._flush()
+            self._write_chunk(chunks.rest())
             if not self._parts and self._file is None and self._schema is not None:
                 self._plan(self._schema)
             self._close()
@@ -116,7 +122,7 @@ class Intake:
                 f"{type(error).__name__}: {first_line(error)}"
             ) from error
 
-    def _hold(self, batch: ArrowBatch) -> None:
+    def _hold(self, batch: ArrowBatch, chunks: Chunks) -> None:
         rows = batch.data.num_rows
         if self._source_types is None:
             self._source_types = arrow.source_types(batch.data.schema)
@@ -126,29 +132,23 @@ class Intake:
             )
             return
         data = arrow.plain(batch.data, self._folder.table.name)
-        uri, detail = batch.origin
-        self._held.append((data, (uri, detail, rows)))
-        self._held_rows += rows
-        size = byte_size(data)
-        self._held_bytes += size
+        for chunk in chunks.add(data, batch.origin):
+            self._write_chunk(chunk)
         self._rows += rows
-        self._advance(rows, size)
-        if self._held_rows >= ROW_GROUP or self._held_bytes >= CHUNK_BYTES:
-            self._flush()
+        self._advance(rows, byte_size(data))
 
-    def _flush(self) -> None:
-        if not self._held:
+    def _write_chunk(self, held: Sequence[Held]) -> None:
+        if not held:
             return
         table = self._folder.table.name
         schema = self._schema
         if schema is not None and self._open:
-            schema, self._open = arrow.decided(schema, self._open, self._held[0][0].schema), frozenset()
-        for batch, _ in self._held:
+            schema, self._open = arrow.decided(schema, self._open, held[0][0].schema), frozenset()
+        for batch, _ in held:
             schema = arrow.united(schema, batch.schema, table)
-        whole = arrow.chunk([batch for batch, _ in self._held], schema, table)
-        origins = [origin for _, origin in self._held]
+        whole = arrow.chunk([batch for batch, _ in held], schema, table)
+        origins = [origin for _, origin in held]
         self._schema = schema
-        self._held, self._held_rows, self._held_bytes = [], 0, 0
         self._write(whole, origins)
 
     def _write(self, table: pa.Table, origins: Sequence[OriginRows]) -> None:
@@ -263,14 +263,21 @@ class Intake:
         named = _Named(scan)
         table = self._folder.table.name
         with sentences(table, plan.columns), refusals(table, scan.explain):
-            for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(ROW_GROUP):
-                if not batch.num_rows:
-                    continue
-                rows = pa.Table.from_batches([batch]).drop_columns(["penstock_origin"])
-                self._append(rows, plan, named.runs(batch.column(0)))
+            chunks = Chunks(self._chunk_bytes)
+            for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(_STREAMED):
+                for chunk in chunks.add(batch, ("", {})):
+                    self._append_named(chunk, plan, named)
                 self._rows += batch.num_rows
                 self._advance(batch.num_rows, batch.nbytes)
+            self._append_named(chunks.rest(), plan, named)
         self._close()
+
+    def _append_named(self, held: Sequence[Held], plan: Plan, named: _Named) -> None:
+        if not held:
+            return
+        rows = pa.Table.from_batches([batch for batch, _ in held])
+        origins = [run for batch, _ in held for run in named.runs(batch.column(0))]
+        self._append(rows.drop_columns(["penstock_origin"]), plan, origins)
 
     def _described(self, sql: str, values: Sequence[Any] = (), explain: Explain | None = None) -> list[tuple[str, str]]:
         with refusals(self._folder.table.name, explain):

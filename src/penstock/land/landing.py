@@ -22,6 +22,7 @@ from penstock.land.misfits import MisfitFile
 from penstock.land.parts import Folder, Part, merged, renumber, settle
 from penstock.land.protection import Personal
 from penstock.land.reconciling import Landed, kept, reconcile, wanted
+from penstock.model.budget import ReadingShare
 from penstock.model.codec import fingerprint
 from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
@@ -29,6 +30,7 @@ from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
 from penstock.privacy.shield import Shield
+from penstock.stores.freeing import give_back
 from penstock.stores.parquet import without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 
@@ -68,6 +70,7 @@ class LandPorts:
     """What landing works with; ``extraction`` is closed at the end in every case.
 
     ``shield`` protects what is personal, so that nothing of it reaches a disk; a source that names none needs none.
+    ``chunk_bytes`` of rows are gathered before they are written as one row group.
     """
 
     lake: Lake
@@ -75,6 +78,7 @@ class LandPorts:
     extraction: Extraction
     advance: Advance
     shield: Shield | None = None
+    chunk_bytes: int = ReadingShare().chunk
 
 
 def land(spec: Landing, ports: LandPorts) -> LandReceipt:
@@ -101,6 +105,7 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         # What landed is committed or not by now; a source that cannot be closed changes neither.
         with contextlib.suppress(PenstockError, OSError):
             ports.extraction.close()
+        give_back()
 
 
 class _Attempt:
@@ -176,7 +181,7 @@ class _Attempt:
             self._ports.advance,
         )
         with self._shield.raised(self._connection):
-            return intake.drain(self._ports.extraction)
+            return intake.drain(self._ports.extraction, self._ports.chunk_bytes)
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source

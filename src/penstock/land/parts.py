@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import BugError
+from penstock.land.chunks import OriginRows
 from penstock.land.columns import Columns, convert, sentences
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
@@ -24,9 +25,6 @@ from penstock.stores.port import LakeTable
 
 LARGEST = 128 * 2**20
 """Bytes after which a file is closed and the next begun."""
-
-OriginRows = tuple[str, Mapping[str, Any], int]
-"""Where rows came from, and how many in a row: (uri, detail, rows)."""
 
 
 @dataclass(frozen=True, slots=True)

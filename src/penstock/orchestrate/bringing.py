@@ -101,6 +101,7 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     connection = workspace.connections.get(task.source.connection) if task.source.connection else None
     kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
     shield = Shield(task.source.table, task.source.personal, workspace.keys)
+    share = workspace.budget.reading(min(workspace.workers, len(context.spec.sources)))
     extraction = plugins.find("source", kind)().open(
         Request(
             source=task.source,
@@ -108,6 +109,7 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
             interval=task.interval,
             position=task.position,
             root=workspace.root,
+            batch_bytes=share.batch,
         )
     )
     if extraction is None:
@@ -123,7 +125,8 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
         boundary=task.boundary,
         current=task.current,
     )
-    receipt = land(spec, LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield))
+    ports = LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield, share.chunk)
+    receipt = land(spec, ports)
     if receipt.entry is not None:
         workspace.catalog.index((receipt.entry,))
     return receipt

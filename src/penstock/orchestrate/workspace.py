@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
+from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
@@ -38,7 +39,7 @@ class Workspace:
         connections: The named endpoints.
         datasets: Folder of training sets.
         approvers: Who may approve; empty: anybody.
-        memory: Bytes for DuckDB.
+        memory: Bytes that the whole process may hold.
         observer: Gets events.
         workers: How many independent steps run at once.
         served: Source to the warehouse table it is served as, where that is not ``raw_{source}``.
@@ -54,7 +55,7 @@ class Workspace:
     connections: Mapping[str, ConnectionSpec] = field(default_factory=dict)
     datasets: str = ""
     approvers: tuple[str, ...] = ()
-    memory: int = 512 * 2**20
+    memory: int = DEFAULT_CAP
     observer: Observer = ignore
     workers: int = 4
     served: Mapping[str, str] = field(default_factory=dict)
@@ -62,7 +63,8 @@ class Workspace:
     keys: Keys | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        self.engine = LocalEngine(self.memory)
+        self.budget = MemoryBudget(self.memory)
+        self.engine = LocalEngine(self.budget.engine)
         self.lake = DeltaLake(self.staging.lake)
         self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self._wait)
 

@@ -28,6 +28,8 @@ _SETTINGS = {
     "preserve_insertion_order": "true",
     "TimeZone": "UTC",
     "enable_progress_bar": "false",
+    # A checkpoint holds all row groups in memory that it unites: few at a time, the others at the next one.
+    "max_vacuum_tasks": "1",
 }
 
 

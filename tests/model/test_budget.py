@@ -1,0 +1,33 @@
+"""The cap is divided wholly and never exceeded, whatever it is and however many sources are read."""
+
+from __future__ import annotations
+
+import pytest
+
+from penstock.model.budget import GROUND, LEAST_CAP, MemoryBudget
+
+MIB = 2**20
+
+
+@pytest.mark.parametrize("cap", [LEAST_CAP, 700 * MIB, 2**30, 3 * 2**30, 64 * 2**30])
+@pytest.mark.parametrize("sources", [1, 2, 4, 16])
+def test_shares_add_up_to_no_more_than_the_cap(cap: int, sources: int) -> None:
+    budget = MemoryBudget(cap)
+    share = budget.reading(sources)
+    assert GROUND + budget.engine + sources * 5 * (share.batch + share.chunk) <= cap
+    assert share.batch > 0
+    assert budget.engine >= 96 * MIB
+
+
+def test_what_reading_cannot_use_goes_to_the_engine() -> None:
+    small, large = MemoryBudget(2**30), MemoryBudget(8 * 2**30)
+    assert small.engine == (2**30 - GROUND) // 2
+    assert small.reading(1).chunk == large.reading(1).chunk == large.reading(4).chunk == 32 * MIB
+    assert large.engine - small.engine > 6 * 2**30
+
+
+def test_sources_that_are_read_at_once_share() -> None:
+    budget = MemoryBudget(2**30)
+    one, four = budget.reading(1), budget.reading(4)
+    assert four.batch < one.batch
+    assert 4 * four.batch <= 2 * one.batch
