@@ -96,22 +96,34 @@ def landed(type_: str) -> str:
     """Return the type that a DuckDB type is landed as: its own, but for those that no text could be restored to.
 
     Enumerations are texts, wherever they stand. A type whose text loses what it is (VARIANT, UNION), or that cannot be
-    taken apart, is JSON as a whole.
+    taken apart, is JSON as a whole; in a type that is nested too deep, what lies deepest is.
     """
     try:
         found = parse(type_)
-        made = _landed(found)
+        made = _landed(found, _DEEPEST)
     except ValueError:
         return "JSON"
     return type_ if made == found else spell(made)
 
 
-def _landed(type_: Type) -> Type:
+def _landed(type_: Type, room: int) -> Type:
     if type_.name == "ENUM":
         return Type("VARCHAR")
     if type_.name == "VARIANT":
         raise ValueError(type_.name)
-    return replace(type_, members=tuple((label, _landed(member)) for label, member in type_.members))
+    if not type_.members:
+        return type_
+    left = room - (_OBJECT if type_.name == "STRUCT" else _LIST)
+    if left < 0:
+        return Type("JSON")
+    return replace(type_, members=tuple((label, _landed(member, left)) for label, member in type_.members))
+
+
+_DEEPEST = 114
+_OBJECT = 3
+"""Levels that an object takes in the text of a Delta schema, whose readers stop at 128."""
+_LIST = 6
+"""As how many levels a list counts: the time to hash a value doubles with each list within a list."""
 
 
 @lru_cache(maxsize=1024)

@@ -113,3 +113,65 @@ def test_new_members_of_nested_values_come_into_the_lake_and_the_tables(shop: Pa
         {"name": "Ann", "vip": None}, {"name": "Bo", "vip": True}, {"name": None, "vip": False}
     ]  # fmt: skip
     assert found[1]["items"] == [{"sku": "b", "qty": 2, "gifts": [{"n": 7}]}]
+
+
+def test_fifty_levels_come_whole(tmp_path: Path) -> None:
+    objects, lists = {"v": 1}, {"v": 2}
+    for _ in range(50):
+        objects, lists = {"a": objects}, {"l": [lists]}
+    write(tmp_path / "deep.jsonl", [{"id": 1, "objects": objects, "lists": lists}])
+    penstock.ingest(
+        str(tmp_path / "deep.jsonl"), to=str(tmp_path / "w.duckdb"), table="t", nested="tables", max_depth=5
+    )
+    (found,) = served(tmp_path, "SELECT objects__a__a__a__a__a FROM t")[0]
+    for _ in range(5):
+        objects = objects["a"]
+    assert json.loads(found) == objects
+    (found,) = served(tmp_path, "SELECT l FROM t__lists__l__l__l__l")[0]
+    for _ in range(4):
+        lists = lists["l"][0]
+    assert json.loads(found) == lists["l"]
+
+
+def test_ten_thousand_keys_are_a_map(tmp_path: Path) -> None:
+    records = [
+        {"id": n, "tags": {f"k{n * 5 + i}": n for i in range(5)}, "items": [{"rare": {f"o{n}": 1.5}}]}
+        for n in range(2000)
+    ]
+    write(tmp_path / "keys.jsonl", records)
+    penstock.ingest(str(tmp_path / "keys.jsonl"), to=str(tmp_path / "w.duckdb"), table="t", nested="tables")
+    assert served(tmp_path, "SELECT typeof(tags), tags FROM t WHERE id = 7") == [
+        ("MAP(VARCHAR, BIGINT)", records[7]["tags"])
+    ]
+    assert served(tmp_path, "SELECT sum(map_values(rare)[1]), count(DISTINCT map_keys(rare)) FROM t__items") == [
+        (3000.0, 2000)
+    ]
+
+
+def test_values_of_several_kinds_stay_one_column(tmp_path: Path) -> None:
+    records = [
+        {"id": 1, "n": 1, "x": 1, "e": {}, "l": [], "tags": ["a", None], "items": [{"q": 1, "m": 1}]},
+        {"id": 2, "n": 1.5, "x": "a", "e": None, "l": None, "tags": [], "items": [None, {"q": 2.5, "m": "s"}]},
+        {"id": 3, "items": []},
+        {"id": 4, "items": None},
+    ]
+    write(tmp_path / "mixed.jsonl", records)
+    penstock.ingest(str(tmp_path / "mixed.jsonl"), to=str(tmp_path / "w.duckdb"), table="t", nested="tables")
+    assert served(tmp_path, "SELECT id, n, x, e, l, tags, items__length FROM t ORDER BY id") == [
+        (1, 1.0, "1", "{}", "[]", ["a", None], 1),
+        (2, 1.5, '"a"', None, None, [], 2),
+        (3, None, None, None, None, None, 0),
+        (4, None, None, None, None, None, None),
+    ]
+    assert served(tmp_path, "SELECT _parent, _index, q, m FROM t__items ORDER BY 1, 2") == [
+        ("1-0", 0, 1.0, "1"),
+        ("1-1", 0, None, None),
+        ("1-1", 1, 2.5, '"s"'),
+    ]
+
+
+def test_scope_tells_the_child_tables(shop: Path) -> None:
+    write(shop / "orders1.jsonl", FIRST)
+    with penstock.Project(shop) as project:
+        (found,) = project.scope(str(shop / "orders1.jsonl"))
+    assert found.children == ("__items", "__items__gifts")

@@ -16,6 +16,9 @@ from penstock.schema import Type, parse, spell
 
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
 _DETAIL = "sample_size=-1, map_inference_threshold=-1"
+_WITH_MAPS = "sample_size=-1"
+_MOST_KEYS = 200
+"""Keys of an object, over all records, beyond which it may be a map, if most records lack most of them."""
 _LARGEST_RECORD = 16 * 2**20
 _NUMBERED = re.compile(r"(.+)_\d+")
 
@@ -40,6 +43,9 @@ def json_relation(
     """
     scan = _scan(files, layout(*files[0]), file_column)
     types = _describe(session, scan)
+    notes: list[str] = []
+    if any(_is_wide(parse(type_)) for type_ in types.values()):
+        types = _mapped(types, _describe(session, scan.replace(_DETAIL, _WITH_MAPS, 1)), notes)
     if (
         types.get("json") == "JSON"
         and len(types) == 2
@@ -47,7 +53,7 @@ def json_relation(
     ):
         return None, [f"{files[0][0].key} holds no records"]
     mixed = [name for name, type_ in types.items() if type_ == "JSON"]
-    notes = [f"{name} holds values of several types; it is read as JSON text" for name in mixed]
+    notes += [f"{name} holds values of several types; it is read as JSON text" for name in mixed]
     doubtful = any(content.long_numbers for _, content in files) and any("DOUBLE" in type_ for type_ in types.values())
     if not _has_renamed([(name, parse(type_)) for name, type_ in types.items()]):
         exact = _exact(session, scan, types, notes) if doubtful else types
@@ -97,6 +103,33 @@ def _forced(scan: str, types: dict[str, str]) -> str:
 
 def _describe(session: duckdb.DuckDBPyConnection, scan: str) -> dict[str, str]:
     return {row[0]: row[1] for row in session.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
+
+
+def _is_wide(type_: Type) -> bool:
+    return (type_.name == "STRUCT" and len(type_.members) > _MOST_KEYS) or any(_is_wide(m) for _, m in type_.members)
+
+
+def _mapped(types: dict[str, str], coarse: dict[str, str], notes: list[str]) -> dict[str, str]:
+    """Return the types with maps in the place of objects whose keys vary, where DuckDB finds that they do."""
+    found = {}
+    for name, type_ in types.items():
+        exact = parse(type_)
+        met = _with_maps(exact, parse(coarse[name])) if name in coarse else exact
+        found[name] = type_ if met == exact else spell(met)
+        if met != exact:
+            notes.append(
+                f"{name} holds objects of more than {_MOST_KEYS} keys, most of them rare; they are read as maps"
+            )
+    return found
+
+
+def _with_maps(exact: Type, coarse: Type) -> Type:
+    if exact.name == "STRUCT" and coarse.name == "MAP":
+        return coarse if len(exact.members) > _MOST_KEYS else exact
+    if exact.name != coarse.name:
+        return exact
+    twins = dict(coarse.members)
+    return replace(exact, members=tuple((n, _with_maps(m, twins[n]) if n in twins else m) for n, m in exact.members))
 
 
 def _has_renamed(fields: Sequence[tuple[str, Type]]) -> bool:
@@ -149,7 +182,7 @@ def _replaced(type_: Type, path: str, inexact: set[str]) -> Type:
 def _members(type_: Type) -> list[tuple[str, Type]]:
     if type_.name == "STRUCT":
         return [('."' + name.replace('"', '\\"') + '"', member) for name, member in type_.members]
-    return [("[*]", member) for _, member in type_.members]
+    return [(".*" if type_.name == "MAP" else "[*]", member) for _, member in type_.members]
 
 
 def _records(session: duckdb.DuckDBPyConnection, scan: str, file: File, column: str, records: str) -> str:
