@@ -19,6 +19,8 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "postgres": "penstock.extract.postgres:PostgresSource",
         "duckdb": "penstock.extract.database.duckdb_file:DuckDbSource",
         "access": "penstock.extract.database.access_file:AccessSource",
+        "mssql": "penstock.extract.database.mssql:SqlServerSource",
+        "oracle": "penstock.extract.database.oracle:OracleSource",
         "mysql": "penstock.extract.database.mysql:MySqlSource",
         "files": "penstock.extract.files:FilesSource",
         "rest": "penstock.extract.rest.source:RestSource",

@@ -24,18 +24,23 @@ _SCHEMES = {
     "access": "access",
     "mysql": "mysql",
     "mariadb": "mysql",
+    "mssql": "mssql",
+    "sqlserver": "mssql",
+    "oracle": "oracle",
     "http": "rest",
     "https": "rest",
     "file": "files",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
-DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access")
+DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access", "mssql", "oracle")
 """The kinds of connection whose tables and queries are read as kind ``sql``."""
 KEYS: Mapping[str, tuple[str, ...]] = {
     "sqlite": (),
     "postgres": ("user", "readers", "connect_timeout", "statement_timeout"),
     "duckdb": (),
     "access": (),
+    "mssql": ("user", "encrypt", "trust_server_certificate", "authentication", "connect_timeout", "statement_timeout"),
+    "oracle": ("user", "ssl", "ssl_ca", "connect_timeout", "statement_timeout"),
     "mysql": ("user", "ssl", "ssl_ca", "reader", "connect_timeout"),
     "files": (
         "endpoint", "region", "access_key_id", "anonymous", "account", "service_account_file", "user",

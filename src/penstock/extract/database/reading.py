@@ -103,7 +103,7 @@ class DatabaseExtraction:
         rows = max(1, min(_MOST_ROWS, self._request.batch_bytes // max(1, plan.relation.row_bytes or 128)))
         with database.translated():
             for raw in database.stream(f"SELECT {listed} FROM {plan.relation.sql}{plan.where}", rows):
-                arrays = [_cast(array, column) for array, column in zip(raw.columns, plan.columns, strict=True)]
+                arrays = [cast(array, column) for array, column in zip(raw.columns, plan.columns, strict=True)]
                 batch = pa.RecordBatch.from_arrays(arrays, schema=self._schema)
                 self._advance(batch)
                 yield ArrowBatch(batch, origin)
@@ -259,9 +259,12 @@ class _Planner:
         return tuple(column.as_text() if column.name in odd else column for column in relation.columns)
 
 
-def _cast(array: pa.Array, column: DatabaseColumn) -> pa.Array:
+def cast(array: pa.Array, column: DatabaseColumn) -> pa.Array:
+    """Return what a driver gave for a column as the type that the column has."""
     if array.type.equals(column.target):
         return array
+    if isinstance(column.target, pa.BaseExtensionType):
+        return pa.ExtensionArray.from_storage(column.target, array.cast(column.target.storage_type))
     if pa.types.is_date32(column.target) and pa.types.is_integer(array.type):
         array = array.cast(pa.int32())
     if pa.types.is_time64(column.target) and not pa.types.is_integer(array.type):

@@ -1,0 +1,134 @@
+"""What a database's own catalog says, in the words that ``scope`` and the finding of a table need."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from penstock.errors import ConfigurationError
+from penstock.extract import scoping
+from penstock.extract.port import Request, TableDescription
+from penstock.names import unknown
+
+Ask = Callable[[str], Sequence[Sequence[Any]]]
+
+SAMPLE = 200
+COUNTED_BYTES = 64 * 2**20
+"""Tables up to this size are counted; of others the catalog's figure is told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listed:
+    """A table or view.
+
+    Attributes:
+        schema: Its schema.
+        name: Its name.
+        here: True where it needs no schema before its name.
+        rows: How many rows the catalog thinks it has; None where it does not know.
+        row_bytes: About how many bytes a row has.
+        bytes: Its size, where known.
+    """
+
+    schema: str
+    name: str
+    here: bool
+    rows: int | None = None
+    row_bytes: int | None = None
+    bytes: int | None = None
+
+    @property
+    def full(self) -> str:
+        """Return its name as a source names it."""
+        return self.name if self.here else f"{self.schema}.{self.name}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """The columns of a table, by what they are good for.
+
+    Attributes:
+        spelt: Column to type, as the database spells it.
+        key: Columns of the primary key.
+        times: Columns of dates and times.
+        counting: Columns of whole numbers.
+        texts: Columns of short texts.
+    """
+
+    spelt: Mapping[str, str]
+    key: tuple[str, ...] = ()
+    times: tuple[str, ...] = ()
+    counting: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+
+
+def asked(request: Request) -> tuple[str | None, str | None]:
+    """Return table and query of a request, just one of them a text.
+
+    Raises:
+        ConfigurationError: Neither or both are named.
+    """
+    table, query = request.source.options.get("table"), request.source.options.get("query")
+    if (table is None) == (query is None):
+        raise ConfigurationError(
+            f"The source {request.source.table} must name either a table or a query",
+            remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
+        )
+    return (None, str(query).strip().rstrip(";")) if table is None else (str(table), None)
+
+
+def found(tables: Sequence[Listed], table: str, where: str) -> Listed:
+    """Return the table of that name, its case ignored where only one fits.
+
+    Raises:
+        ConfigurationError: There is none; says which there are.
+    """
+    for each in tables:
+        if table == f"{each.schema}.{each.name}" or (each.here and table == each.name):
+            return each
+    folded = table.casefold()
+    near = [
+        each
+        for each in tables
+        if folded == f"{each.schema}.{each.name}".casefold() or (each.here and folded == each.name.casefold())
+    ]
+    if len(near) == 1:
+        return near[0]
+    raise unknown("table", table, [each.full for each in tables], where=where)
+
+
+def described(
+    table: Listed, shape: Shape, request: Request, count: Callable[[], int], sample: Mapping[str, tuple[Any, ...]]
+) -> TableDescription:
+    """Return what ``scope`` says of a table.
+
+    Args:
+        table: The table.
+        shape: Its columns.
+        request: Names the connection.
+        count: Counts its rows; called only where it is small.
+        sample: Column to some of its values.
+    """
+    small = table.bytes is not None and table.bytes <= COUNTED_BYTES
+    rows = count() if small else table.rows
+    cursors = scoping.cursors({name: name in shape.times for name in shape.spelt}, shape.key, shape.counting)
+    pattern, reason = scoping.pattern(cursors, shape.key, rows)
+    connection = request.connection.name if request.connection is not None else "database"
+    return TableDescription(
+        name=table.full,
+        columns=shape.spelt,
+        rows=rows,
+        bytes=table.bytes,
+        key=shape.key,
+        cursors=cursors,
+        pattern=pattern,
+        reason=reason,
+        remarks=scoping.personal(shape.spelt, sample),
+        suggestion=scoping.suggestion(connection, table.full, cursors, shape.key),
+    )
+
+
+def sampled(rows: Sequence[Sequence[Any]], columns: Sequence[str]) -> dict[str, tuple[Any, ...]]:
+    """Return rows by column."""
+    return dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else {}
