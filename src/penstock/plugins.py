@@ -35,6 +35,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "xlsx": "penstock.extract.formats.spreadsheets.reading:read",
         "xlsb": "penstock.extract.formats.spreadsheets.reading:read",
         "xls": "penstock.extract.formats.spreadsheets.reading:read",
+        "xml": "penstock.extract.formats.xml_files:read",
         "ods": "penstock.extract.formats.spreadsheets.reading:read",
     },
     "catalog": {

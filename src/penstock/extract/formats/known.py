@@ -39,6 +39,7 @@ FORMATS = {
         unpacked=True,
     ),
     "log": Format((".log",), ("pattern", "start", "unmatched", *_TEXTS), lines=True, unpacked=True),
+    "xml": Format((".xml",), ("records", "namespaces", "lists", "types", "times"), unpacked=True),
     "ods": Format((".ods",), _SHEETS),
 }
 """Name to format."""

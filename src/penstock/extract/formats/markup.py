@@ -48,9 +48,11 @@ def parse(stream: IO[bytes], made: expat.XMLParserType, what: str, *, size: int 
     chunk, fed = first, 0
     try:
         while chunk:
-            made.Parse(decode(chunk) if decode else chunk, False)
-            fed += len(chunk)
-            if decode is None and fed - made.CurrentByteIndex > LARGEST:
+            # A text overrides what the document says of its encoding.
+            data = decode(chunk) if decode else chunk
+            made.Parse(data, False)
+            fed += len(data) if isinstance(data, bytes) else len(data.encode())
+            if fed - made.CurrentByteIndex > LARGEST:
                 raise DataError(f"{what} holds a tag of over {LARGEST:,} bytes: it is damaged, or made to harm")
             yield
             chunk = stream.read(size)

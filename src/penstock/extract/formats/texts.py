@@ -135,6 +135,23 @@ def conversion(column: str, type_: str, form: str | None = None) -> str:
     return parsed if any(f"%{part}" in form for part in "HIMSfpzsgncX") else f"CAST({parsed} AS DATE)"
 
 
+def answer(session: duckdb.DuckDBPyConnection, sql: str, key: str, wanted: object) -> pa.Table:
+    """Return what a conversion gives.
+
+    Raises:
+        ConfigurationError: A type or format that there is not; ``wanted`` is shown.
+    """
+    try:
+        found: pa.Table = session.sql(sql).to_arrow_table()
+    except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.InvalidInputException):
+        raise ConfigurationError(
+            f"A type or time format of {key} is not known",
+            value=wanted,
+            valid="types that DuckDB knows, as BIGINT, DECIMAL(12,2), VARCHAR; formats as %Y%m%d",
+        ) from None
+    return found
+
+
 @dataclass(frozen=True, slots=True)
 class Typed:
     """Rows of types.
@@ -212,13 +229,7 @@ class _Converted:
     def typed(self, rows: Rows) -> Typed:
         self._session.register("_rows", pa.Table.from_batches([rows.columns]))
         try:
-            table: pa.Table = self._session.sql(f"SELECT {self._sql} FROM _rows").to_arrow_table()
-        except (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.InvalidInputException):
-            raise ConfigurationError(
-                f"A type or time format of {self._key} is not known",
-                value={**self._types, **self._times},
-                valid="types that DuckDB knows, as BIGINT, DECIMAL(12,2), VARCHAR; formats as %Y%m%d",
-            ) from None
+            table = answer(self._session, f"SELECT {self._sql} FROM _rows", self._key, {**self._types, **self._times})
         finally:
             self._session.unregister("_rows")
         found = table.combine_chunks().to_batches()
