@@ -158,7 +158,8 @@ def test_a_document_type_is_refused_before_anything_of_it_is_read(tmp_path: Path
 
 @pytest.mark.parametrize(("document", "told"), [
     ("<r>\n<i>1</i>\n<i>2</j></r>", "at line 3: mismatched tag"), ("<r><i>1</i>", "at line 1: no element found"),
-    ("<r><i>&nosuch;</i></r>", "undefined entity"), ("{}", "no well-formed XML at line 1"), ("<r><i>1</i></r><r/>", "junk after"),
+    ("<r><i>&nosuch;</i></r>", "undefined entity"), ("{}", "no well-formed XML at line 1"),
+    ("<r><i>1</i></r><r/>", "junk after"),
     ('<?xml version="1.0" encoding="klingon"?><r/>', "not known"), ("<r>" + "<i>" * 200, "more than 100 deep"),
     ('<?xml version="1.0" encoding="utf-8"?><r><i>\udcff</i></r>', "not well-formed"),
     ("<r><i xmlns:p='u:1'><p:a/></i><i xmlns:p='u:2'><p:a/></i></r>", "of two namespaces"),
