@@ -77,6 +77,14 @@ def _nested(folder: Path, scan: str) -> None:
             SELECT id, item, unnest(e.lots) AS l, generate_subscripts(e.lots, 1) AS place FROM ({items}))""")
 
 
+def csv_to_duckdb(folder: Path, path: str) -> None:
+    """Let DuckDB read the file into a table."""
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        target.execute(f"CREATE TABLE t AS FROM read_csv('{path}')")
+
+
 def merge(folder: Path, path: str) -> None:
     """Delete and insert in one transaction, and checkpoint."""
     import duckdb
@@ -134,6 +142,7 @@ WORKS = {
     "csv": csv,
     "nested": nested,
     "nested_guessed": nested_guessed,
+    "csv_to_duckdb": csv_to_duckdb,
     "merge": merge,
     "transforms": transforms,
 }

@@ -7,6 +7,33 @@ from pathlib import Path
 
 import penstock
 
+PROJECT = """
+[project]
+name = "bench"
+pipelines = ["bench:bench"]
+[environments.staging]
+lake = "t.lake"
+warehouse = "t.duckdb"
+[environments.production]
+lake = "p.lake"
+warehouse = "p.duckdb"
+[connections.server]
+url = "{url}"
+readers = 1
+"""
+PIPELINE = """
+from penstock import Pipeline, sources
+bench = Pipeline(name="bench", sources=[sources.sql("server", table="lineitem", name="t", write="replace")])
+"""
+
+
+def _by_one_connection(folder: Path, url: str) -> int:
+    """Run a project that reads over one connection."""
+    (folder / "penstock.toml").write_text(PROJECT.format(url=url.partition("?")[0]))
+    (folder / "bench.py").write_text(PIPELINE)
+    with penstock.Project(folder) as project:
+        return project.run().exit_code
+
 
 def main() -> None:
     """Do the work that the arguments name."""
@@ -15,6 +42,8 @@ def main() -> None:
         with penstock.Project(folder) as project:
             receipt = project.run()
         sys.exit(receipt.exit_code)
+    if work == "one_connection":
+        sys.exit(_by_one_connection(Path(folder), given[0]))
     reading = {"merge": {"write": "merge", "key": "id"}, "nested": {"nested": "tables"}}.get(work, {})
     penstock.ingest(given[0], to=str(Path(folder) / "t.duckdb"), table="t", **reading)
 

@@ -18,15 +18,15 @@ from benchmarks.measuring import Contestant, Line, compete, once
 
 ROOT = Path(__file__).resolve().parents[1]
 DLT = "PENSTOCK_BENCH_DLT_PYTHON"
-"""The environment variable that names an interpreter with dlt."""
+"""The environment variable that names an interpreter with dlt and polars."""
 
 
 @dataclass(frozen=True)
 class Sizes:
     """How many rows each case takes."""
 
-    postgres: int = 1_000_000
-    csv: int = 4_500_000
+    postgres: int = 6_000_000
+    csv: int = 19_000_000
     nested: int = 1_000_000
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
@@ -55,7 +55,8 @@ def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         figures = "sum(quantity), sum(price), sum(discount), max(committed), min(shipped), count(instruction)"
         contestants = [
             _hand("by hand, both targets", "postgres", server.url(), figures, lake=True),
-            _penstock("Penstock, both targets", "ingest", url, figures),
+            _penstock("Penstock, both targets, one connection", "one_connection", url, figures, table="raw_t"),
+            _penstock("Penstock, both targets, parallel", "ingest", url, figures),
             _hand("by hand, DuckDB alone", "postgres_to_duckdb", server.url(), figures),
         ]
         python = os.environ.get(DLT)
@@ -73,13 +74,16 @@ def csv(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     data.write_csv(path, sizes.csv)
     size = path.stat().st_size / 1e6
     figures = "sum(id), sum(round(price * 100)::BIGINT), max(committed), min(shipped), count(instruction)"
-    lines = compete(
-        [
-            _hand("by hand, both targets", "csv", str(path), figures, lake=True),
-            _penstock("Penstock, both targets", "ingest", str(path), figures),
-        ],
-        rounds,
-    )
+    contestants = [
+        _hand("by hand, both targets", "csv", str(path), figures, lake=True),
+        _penstock("Penstock, both targets", "ingest", str(path), figures),
+        _hand("by hand, DuckDB alone", "csv_to_duckdb", str(path), figures),
+    ]
+    python = os.environ.get(DLT)
+    if python:
+        command = [python, str(Path(__file__).parent / "by_polars.py"), "{out}", str(path)]
+        contestants.append(Contestant("polars, Parquet alone", command, lambda out: _parquet(out, figures), peer=True))
+    lines = compete(contestants, rounds)
     path.unlink()
     yield Table(f"CSV of {size:,.0f} MB to lake and DuckDB, 12 columns", sizes.csv, lines)
 
@@ -204,9 +208,11 @@ def _hand(
     return Contestant(name, _module("by_hand", work, given), answer, base)
 
 
-def _penstock(name: str, work: str, given: str, figures: str, *, base: Path | None = None) -> Contestant:
+def _penstock(
+    name: str, work: str, given: str, figures: str, *, base: Path | None = None, table: str = "t"
+) -> Contestant:
     def answer(out: Path) -> Any:
-        found = _answer(out, "t", figures)
+        found = _answer(out, table, figures)
         if base is None:
             _same_in_lake(out / "t.lake" / "raw_t", found[0])
         return found
@@ -224,6 +230,15 @@ def _answer(out: Path, table: str, figures: str) -> tuple[Any, ...]:
     described = _look(file, f"DESCRIBE {table}")
     types = tuple(row[1] for row in described if not row[0].startswith("_"))
     return (*_look(file, f"SELECT count(*), {figures} FROM {table}")[0], types)
+
+
+def _parquet(out: Path, figures: str) -> tuple[Any, ...]:
+    """Return the same of one Parquet file."""
+    with duckdb.connect() as connection:
+        connection.execute("SET TimeZone = 'UTC'")
+        connection.execute(f"CREATE VIEW t AS FROM read_parquet('{out / 't.parquet'}')")
+        types = tuple(row[1] for row in connection.execute("DESCRIBE t").fetchall())
+        return (*connection.execute(f"SELECT count(*), {figures} FROM t").fetchall()[0], types)
 
 
 def _look(file: Path, query: str) -> list[tuple[Any, ...]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -16,6 +17,12 @@ from typing import Any
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 _EVERY = 0.02
 """Seconds between two looks at the memory."""
+
+
+def cpu_of_children() -> float:
+    """Return the processor seconds of all children that have ended, and of theirs."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 class ContestantFailedError(Exception):
@@ -43,9 +50,10 @@ class Contestant:
 
 @dataclass(frozen=True)
 class Sample:
-    """One run: wall seconds, greatest memory of the process tree in bytes, and what came out."""
+    """One run: wall and processor seconds, greatest memory of the process tree in bytes, and what came out."""
 
     seconds: float
+    cpu: float
     peak: int
     answer: Any
 
@@ -72,6 +80,11 @@ class Line:
     def seconds(self) -> float:
         """Median of the wall seconds."""
         return median(sample.seconds for sample in self.samples)
+
+    @property
+    def cpu(self) -> float:
+        """Median of the processor seconds of the process and its children; a server's are not among them."""
+        return median(sample.cpu for sample in self.samples)
 
     @property
     def ratio(self) -> float | None:
@@ -126,8 +139,9 @@ def once(one: Contestant) -> Sample:
         else:
             shutil.copytree(one.base, out)
         os.sync()
+        before = cpu_of_children()
         seconds, peak = _watched([part.replace("{out}", str(out)) for part in one.command], one)
-        return Sample(seconds, peak, one.answer(out))
+        return Sample(seconds, cpu_of_children() - before, peak, one.answer(out))
 
 
 def _watched(command: Sequence[str], one: Contestant) -> tuple[float, int]:

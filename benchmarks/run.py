@@ -1,4 +1,4 @@
-"""Measures the cases and prints tables: ``python -m benchmarks.run [NAME…] [--rounds N] [--small]``."""
+"""Measures the cases and prints tables: ``python -m benchmarks.run [NAME…] [--rounds N] [--small] [--save]``."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cases import CASES, SMALL, Sizes, Table
+from benchmarks.results import save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"of {', '.join(CASES)}; default: all")
     parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: 3)")
     parser.add_argument("--small", action="store_true", help="tiny data: shows that it runs, measures nothing")
+    parser.add_argument("--save", action="store_true", help="keep the results for docs/benchmarks.md")
     asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(CASES))
     if unknown or asked.rounds < 1:
@@ -25,9 +27,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = SMALL if asked.small else Sizes()
     print(f"{os.cpu_count()} cores, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f} at the start", flush=True)
     for name in asked.names or CASES:
+        load, tables = os.getloadavg()[0], []
         with tempfile.TemporaryDirectory(prefix="penstock-bench-") as folder:
             for table in CASES[name](sizes, asked.rounds, Path(folder)):
                 print(text(table), flush=True)
+                tables.append(table)
+        if asked.save:
+            save(name, tables, asked.rounds, load)
     return 0
 
 
@@ -35,14 +41,14 @@ def text(table: Table) -> str:
     """Return a table as Markdown."""
     lines = [
         f"\n### {table.title}\n",
-        "| way | median s | range s | ratio | rows/s | peak memory, MB |",
-        "|---|---|---|---|---|---|",
+        "| way | median s | range s | CPU s | ratio | rows/s | peak memory, MB |",
+        "|---|---|---|---|---|---|---|",
     ]
     for line in table.lines:
         ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
         taken = [sample.seconds for sample in line.samples]
         lines.append(
-            f"| {line.name} | {line.seconds:.2f} | {min(taken):.2f} to {max(taken):.2f} | {ratio} "
+            f"| {line.name} | {line.seconds:.2f} | {min(taken):.2f} to {max(taken):.2f} | {line.cpu:.2f} | {ratio} "
             f"| {(line.rows or table.rows) / line.seconds:,.0f} | {line.peak / 1e6:,.0f} |"
         )
     lines += [f"\n{line.name} {line.differs}." for line in table.lines if line.differs]

@@ -1,0 +1,58 @@
+"""What benchmarks gave, kept as JSON: one file a case, which the page and its plots are made from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.cases import Table
+from benchmarks.measuring import Line
+
+FOLDER = Path(__file__).parent / "results"
+
+
+def save(name: str, tables: Sequence[Table], rounds: int, load: float) -> None:
+    """Keep what a case gave.
+
+    Args:
+        name: The case.
+        tables: What it gave.
+        rounds: How often each contestant ran.
+        load: Of the machine at the start, averaged over a minute.
+    """
+    FOLDER.mkdir(exist_ok=True)
+    kept = {
+        "measured": datetime.now(UTC).date().isoformat(),
+        "cores": os.cpu_count(),
+        "rounds": rounds,
+        "load": round(load, 1),
+        "tables": [
+            {
+                "title": table.title,
+                "rows": table.rows,
+                "note": table.note,
+                "lines": [_line(line, table) for line in table.lines],
+            }
+            for table in tables
+        ],
+    }
+    (FOLDER / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def _line(line: Line, table: Table) -> dict[str, Any]:
+    taken = [sample.seconds for sample in line.samples]
+    return {
+        "name": line.name,
+        "seconds": round(line.seconds, 3),
+        "least": round(min(taken), 3),
+        "most": round(max(taken), 3),
+        "cpu": round(line.cpu, 3),
+        "ratio": None if line.ratio is None else round(line.ratio, 3),
+        "rows": line.rows or table.rows,
+        "peak": line.peak,
+        "differs": line.differs,
+    }
