@@ -1,7 +1,7 @@
 """Gathering batches into chunks that are written as one row group each: full ones where rows are narrow.
 
-The rows of a full group have the number that DuckDB works with. (Measured: a warehouse table made from groups of other
-sizes is united by the next checkpoint, which took twice the CPU, three times the memory and left twice the file.)
+A full group has a few rows less than a group of DuckDB's own; see ``stores.parquet.ROW_GROUP``. (Measured: a warehouse
+table made from larger ones is united by the next checkpoint: twice the CPU, three times the memory, twice the file.)
 """
 
 from __future__ import annotations
