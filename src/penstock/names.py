@@ -19,11 +19,13 @@ CREATED = "_created_at"
 UPDATED = "_updated_at"
 VALID_FROM = "_valid_from"
 VALID_TO = "_valid_to"
+DISCARDED = "_discarded"
+"""The column of the raw zone that keeps what a contract left out of a row."""
 INTERVAL = "_interval"
 """The partition column of a table that is rebuilt interval by interval."""
 REASONS, ORIGIN, DETAIL, LINE = "_reasons", "_origin", "_origin_detail", "_line"
 """Columns of a quarantine file: why a row stands there, where it came from, the line of one that could not be read."""
-RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL})
+RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL, DISCARDED})
 
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 

@@ -145,6 +145,13 @@ def storage(type_: str) -> Storage | None:
     return None if stored == original else _cast(spell(stored), type_)
 
 
+def known(type_: Type) -> bool:
+    """Say whether every part of a type is one whose values the lake can hold."""
+    if type_.members:
+        return all(known(member) for _, member in type_.members)
+    return type_.name in NATIVE or (type_.name in _STORAGE and type_.name != "NULL")
+
+
 def store(expression: str, type_: str) -> str:
     """Return the SQL that turns an expression of a type into its stored form."""
     how = storage(type_)

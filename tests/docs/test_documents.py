@@ -26,6 +26,7 @@ PAGES = [
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",
     "how-to/files-from-anywhere.md",
+    "how-to/schema-contracts.md",
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

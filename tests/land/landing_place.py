@@ -58,7 +58,8 @@ class Place:
 
     def land(self, batches, *, table="t", position=None, schema=None, extraction=None, **more):
         self._times += 1
-        spec = {name: more.pop(name) for name in ("write", "key", "cursor", "on_empty", "reconcile") if name in more}
+        taken = ("write", "key", "cursor", "on_empty", "reconcile", "contract")
+        spec = {name: more.pop(name) for name in taken if name in more}
         work = Work(interval=more.pop("interval", None), since=more.pop("since", None))
         landing = Landing(
             source=more.pop("source", None) or SourceSpec(table=table, kind="python", **spec),

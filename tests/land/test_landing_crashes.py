@@ -8,8 +8,10 @@ import time
 
 import duckdb
 import pytest
+from deltalake import DeltaTable
 from landing_place import Place, batch
 
+from penstock.model.entries import EntryKind
 from penstock.stores.lake import DeltaLake
 
 CHILD = """
@@ -79,3 +81,46 @@ def test_a_disk_that_takes_no_more_is_a_sentence_and_nothing_is_left(tmp_path, b
     command = [sys.executable, "-c", FULL, str(tmp_path), os.path.dirname(__file__), by]
     said = subprocess.run(command, capture_output=True, text=True, check=False)
     assert said.stdout == "TransientError 1 1 1\n", said.stderr
+
+
+WIDENING = """
+import os, signal, sys
+sys.path.insert(0, sys.argv[2])
+import pyarrow as pa
+from landing_place import Place, batch
+place = Place(sys.argv[1])
+if not place.table().head():
+    place.land([batch({"k": [1], "x": pa.array([1], pa.int32())})])
+    place.land([batch({"k": [2], "x": pa.array([2], pa.int32())})])
+left = int(sys.argv[3])
+def count(event, arguments):
+    global left
+    # Manifests and the log entry of a change of types come into being by a link; data files are opened to be synced.
+    if event == "os.link" or (event == "open" and str(arguments[0]).endswith(".parquet")):
+        left -= 1
+        if left == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+sys.addaudithook(count)
+place.land([batch({"k": [3], "x": [2**40]})])
+print("landed", flush=True)
+"""
+
+
+def test_killed_at_any_step_of_a_widening_the_table_is_whole_and_goes_on(tmp_path):
+    for kill in range(1, 100):
+        folder = tmp_path / str(kill)
+        command = [sys.executable, "-c", WIDENING, str(folder), os.path.dirname(__file__)]
+        said = subprocess.run([*command, str(kill)], capture_output=True, text=True, check=False)
+        assert said.returncode in (0, -9), said.stderr
+        place = Place(folder)
+        landed = [entry for entry in place.table().entries() if entry.kind is EntryKind.LOAD]
+        rows = DeltaTable(str(folder / "raw_t")).to_pyarrow_table().to_pylist()
+        assert sorted((row["k"], row["x"]) for row in rows) == [(1, 1), (2, 2), (3, 2**40)][: len(landed)]
+        if len(landed) == 2:
+            place.land([batch({"k": [3], "x": [2**40]})])
+            rows = DeltaTable(str(folder / "raw_t")).to_pyarrow_table().to_pylist()
+            assert sorted((row["k"], row["x"]) for row in rows) == [(1, 1), (2, 2), (3, 2**40)]
+        place.engine.close()
+        if said.stdout == "landed\n":
+            break
+    assert kill > 4

@@ -4,9 +4,9 @@ import duckdb
 import pytest
 
 from penstock.errors import DataError
-from penstock.land.columns import Columns, Incoming, convert
-from penstock.land.types import grown, lacks, widest
+from penstock.land.columns import Columns, Incoming
 from penstock.model.entries import Column
+from penstock.queries.widening import convert, grown, lacks, widest
 
 MEETINGS = [
     ("BIGINT", "BIGINT", "BIGINT"),

@@ -39,6 +39,7 @@ class FolderTable:
         self.root.mkdir(parents=True, exist_ok=True)
         self.files: list[DataFile] = []
         self.entries: dict[int, Entry] = {}
+        self.stored: tuple[Column, ...] = ()
 
     def uri(self, path: str) -> str:
         found = self.root / path
@@ -56,6 +57,9 @@ class FolderTable:
 
     def entry(self, number: int) -> Entry:
         return self.entries[number]
+
+    def columns(self) -> tuple[Column, ...]:
+        return self.stored
 
     def load(
         self,

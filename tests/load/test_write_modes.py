@@ -343,11 +343,20 @@ def test_a_column_that_held_only_nulls_takes_its_type_later(warehouse: DuckDBWar
     assert table(warehouse, "id, v::VARCHAR") == [(1, None), (2, "2026-01-01"), (3, None)]
 
 
-def test_a_column_missing_in_a_merged_row_is_null(warehouse: DuckDBWarehouse, lake: FolderTable) -> None:
-    load(warehouse, lake, MERGE, [lake.load(1, "SELECT 1 AS id, 1 AS updated, 'x' AS v")])
-    load(warehouse, lake, MERGE, [lake.load(2, "SELECT 1 AS id, 2 AS updated")])
-    load(warehouse, lake, MERGE, [lake.load(3, "SELECT 1 AS id, 'unordered' AS v")])
-    assert table(warehouse, "id, updated, v") == [(1, 2, None)]
+def test_a_column_that_a_load_lacks_keeps_what_the_table_has_and_null_does_not(
+    warehouse: DuckDBWarehouse, lake: FolderTable
+) -> None:
+    loads = [
+        lake.load(1, "SELECT 1 AS id, 1 AS updated, 'x' AS v"),
+        lake.load(2, "SELECT 1 AS id, 2 AS updated"),
+        lake.load(3, "SELECT 1 AS id, 'unordered' AS v"),
+        lake.load(4, "SELECT 1 AS id, 3 AS updated, NULL::VARCHAR AS v"),
+    ]
+    for place, one in enumerate(loads[:3], start=1):
+        load(warehouse, lake, MERGE, [one], live=loads[:place])
+    assert table(warehouse, "id, updated, v") == [(1, 2, "x")]
+    load(warehouse, lake, MERGE, loads[3:], live=loads)
+    assert table(warehouse, "id, updated, v") == [(1, 3, None)]
 
 
 def test_another_write_mode_makes_the_table_anew_from_all_live_loads(

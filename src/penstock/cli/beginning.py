@@ -67,6 +67,9 @@ def scope(session: Session, uri: str, table: str | None) -> None:
     type=click.Choice(["columns", "tables", "json"]),
     help="How nested values stand in the table: as they came, as child tables, or as JSON.",
 )
+@click.option(
+    "--contract", type=click.Choice(["evolve", "freeze", "discard"]), help="What columns and types may do later."
+)
 @click.option("--no-raw", is_flag=True, help="Keep no raw zone beside the warehouse.")
 def ingest(session: Session, uri: str, to: str, table: str | None, no_raw: bool, **reading: Any) -> int:
     """Bring one URI into one table of a DuckDB file; no project needed.

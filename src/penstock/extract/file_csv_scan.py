@@ -89,14 +89,15 @@ def csv_scan(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str])
     if rejects is not None:
         limit = float(options.get("misfit_limit", file_csv.MISFIT_LIMIT))
         refusal = partial(_refused, places, found)
-        misfits = Misfits(rejects, f"{rejects}_files", places, limit, bool(personal), refusal).batches
+        misfits = Misfits(rejects, f"{rejects}_files", places, limit, bool(personal), refusal)
     origins = tuple((file.key, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in group.members)
     return Scan(
         sql,
         origins=origins,
         paths=tuple(read.path for read, _ in reads),
         file_column=FILE_COLUMN,
-        misfits=misfits,
+        misfits=misfits.batches if misfits else None,
+        again=misfits.forget if misfits else None,
         remark=how.remark,
         explain=explained,
     )

@@ -71,6 +71,7 @@ class Scan:
         misfits: Called once, after ``sql`` was run, with the session that ran it and the number of its rows; yields
             the lines that are no rows, with the columns ``_reasons``, ``_line``, ``_origin`` and ``_origin_detail``.
             Raises DataError where they are too many.
+        again: Called before ``sql`` is run once more, with the same session; forgets what the run before set aside.
         attach: Alias and path of a DuckDB file that ``sql`` reads; it is attached read-only as long as the scan lasts.
         remark: How the rows are written, and how sure that is.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
@@ -84,6 +85,7 @@ class Scan:
     misfits: Callable[[duckdb.DuckDBPyConnection, int], Iterator[pa.RecordBatch]] | None = field(
         default=None, compare=False
     )
+    again: Callable[[duckdb.DuckDBPyConnection], None] | None = field(default=None, compare=False)
     attach: tuple[str, str] | None = None
     remark: str = ""
     explain: Callable[[Exception], PenstockError] | None = field(default=None, compare=False)

@@ -29,23 +29,26 @@ def empty(schema: pa.Schema) -> pa.RecordBatch:
     return pa.RecordBatch.from_arrays([pa.nulls(0, field.type) for field in schema], names=schema.names)
 
 
-def united(schema: pa.Schema | None, other: pa.Schema, table: str) -> pa.Schema:
-    """Return the schema that holds the columns of both, with types widened where no value can be lost.
-
-    Raises:
-        DataError: A column has types of different kinds.
-    """
+def united(schema: pa.Schema | None, other: pa.Schema) -> pa.Schema | None:
+    """Return the schema that holds the columns of both, with types widened; None where types are of different kinds."""
     if schema is None or schema.equals(other):
         return other
     fields = {field.name: field for field in schema}
     for field in other:
         known = fields.get(field.name)
-        fields[field.name] = field if known is None else pa.field(field.name, _wider(known, field, table))
+        wider = field.type if known is None else _wider(known, field)
+        if wider is None:
+            return None
+        fields[field.name] = pa.field(field.name, wider)
     return pa.schema(list(fields.values()))
 
 
 def chunk(batches: Sequence[pa.RecordBatch], schema: pa.Schema, table: str) -> pa.Table:
-    """Return batches as one table of a schema that ``united`` gave for them; missing columns are null."""
+    """Return batches as one table of a schema that ``united`` gave for them; missing columns are null.
+
+    Raises:
+        DataError: A value is none of the schema's type.
+    """
     parts = []
     for batch in batches:
         if batch.schema.equals(schema):
@@ -146,7 +149,7 @@ def _fitted(column: pa.Array, name: str, table: str) -> pa.Array:
         ) from error
 
 
-def _wider(known: pa.Field, field: pa.Field, table: str) -> pa.DataType:
+def _wider(known: pa.Field, field: pa.Field) -> pa.DataType | None:
     one, other = known.type, field.type
     if one.equals(other):
         return one
@@ -163,10 +166,7 @@ def _wider(known: pa.Field, field: pa.Field, table: str) -> pa.DataType:
             return pa.unify_schemas(pair, promote_options="permissive").field(0).type
     except (pa.ArrowTypeError, pa.ArrowInvalid, pa.ArrowNotImplementedError):
         pass
-    raise DataError(
-        f"The column {field.name!r} of {table} came as {one} and then as {other} in one load",
-        remedy="Cast it to one type in the source's query, or mend the source",
-    )
+    return None
 
 
 def _is_text(type_: pa.DataType) -> bool:

@@ -20,12 +20,14 @@ def content_of(connection: duckdb.DuckDBPyConnection, uris: Sequence[str], colum
     Args:
         connection: A session of the engine.
         uris: The files; may be empty.
-        columns: The columns that count, all of them in the files' schema united by name.
+        columns: The columns that count.
     """
     shape = fingerprint([(column.name, column.type) for column in columns])
     if not uris or not columns:
         return f"0:0:0:{shape}"
-    names = identifiers(sorted(column.name for column in columns))
+    # A column that held nothing but nulls so far is in no file.
+    there = {name for name, *_ in connection.execute(f"DESCRIBE SELECT * FROM {parquet(uris)}").fetchall()}
+    names = identifiers(sorted(column.name for column in columns if column.name in there)) or "0"
     row = connection.execute(
         f"SELECT count(*), sum(h::HUGEINT), bit_xor(h) FROM (SELECT hash({names}) AS h FROM {parquet(uris)})"
     ).fetchone()

@@ -15,15 +15,16 @@ from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
 from penstock.land.chunks import Chunks, Held, OriginRows
-from penstock.land.columns import Columns, Plan, incoming, sentences
+from penstock.land.columns import Columns, Plan, incoming
 from penstock.land.misfits import MisfitFile
 from penstock.land.parts import ArrowFile, Folder, Part
 from penstock.land.protection import Personal
+from penstock.land.refusing import MisfitError, Passed, sentences
 from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
-from penstock.stores.parquet import first_line, refusals, write
+from penstock.stores.parquet import discard, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
 
@@ -79,6 +80,7 @@ class Intake:
         self._open: frozenset[str] = frozenset()
         self._rows = 0
         self._misfits = misfits
+        self._passed = Passed()
 
     def drain(self, extraction: Extraction, chunk_bytes: int) -> Taken:
         """Take all batches; what a source raises passes through, and no file of the attempt is kept by the caller.
@@ -126,34 +128,82 @@ class Intake:
         rows = batch.data.num_rows
         if self._source_types is None:
             self._source_types = arrow.source_types(batch.data.schema)
-        if not rows:
-            self._schema = arrow.united(
-                self._schema, arrow.plain(batch.data, self._folder.table.name).schema, self._folder.table.name
-            )
-            return
         data = arrow.plain(batch.data, self._folder.table.name)
+        if not rows:
+            self._schema = arrow.united(self._schema, data.schema) or self._schema
+            return
         for chunk in chunks.add(data, batch.origin):
             self._write_chunk(chunk)
         self._rows += rows
         self._advance(rows, byte_size(data))
 
     def _write_chunk(self, held: Sequence[Held]) -> None:
+        """Write what is held, in one piece where its types can be united; else the columns decide, batch by batch."""
         if not held:
             return
-        table = self._folder.table.name
+        for batch, _ in held:
+            self._columns.passed(batch.schema.names, batch.num_rows)
+        whole = self._united([batch for batch, _ in held])
+        if whole is not None:
+            self._write(whole, [origin for _, origin in held])
+            return
+        self._schema = None
+        for batch, origin in held:
+            self._write(pa.Table.from_batches([batch]), [origin])
+
+    def _united(self, batches: Sequence[pa.RecordBatch]) -> pa.Table | None:
         schema = self._schema
         if schema is not None and self._open:
-            schema, self._open = arrow.decided(schema, self._open, held[0][0].schema), frozenset()
-        for batch, _ in held:
-            schema = arrow.united(schema, batch.schema, table)
-        whole = arrow.chunk([batch for batch, _ in held], schema, table)
-        origins = [origin for _, origin in held]
+            schema, self._open = arrow.decided(schema, self._open, batches[0].schema), frozenset()
+        for batch in batches:
+            schema = arrow.united(schema, batch.schema)
+            if schema is None:
+                return None
+        try:
+            whole = arrow.chunk(batches, schema, self._folder.table.name)
+        except DataError:
+            return None
         self._schema = schema
-        self._write(whole, origins)
+        return whole
 
     def _write(self, table: pa.Table, origins: Sequence[OriginRows]) -> None:
-        plan = self._plan(table.schema)
-        self._append(self._stored(table, plan), plan, origins)
+        while True:
+            plan = self._plan(table.schema, origins)
+            try:
+                stored = self._stored(table, plan)
+            except MisfitError as misfit:
+                self._plans = {}
+                if not self._columns.widen(misfit.column):
+                    raise self._located(misfit, _placed(table), origins) from misfit
+            else:
+                self._append(stored, plan, origins)
+                self._passed.take(origins)
+                return
+
+    def _located(self, misfit: MisfitError, table: pa.Table, origins: Sequence[OriginRows]) -> MisfitError:
+        """Return the refusal with the first row that it is about."""
+        with self._registered(table):
+            found = self._first(misfit, "penstock_chunk")
+        place = "" if found is None else self._passed.place(origins, found[0])
+        return MisfitError(misfit.table, misfit.column, misfit.type, place)
+
+    def _first(
+        self, misfit: MisfitError, relation: str, values: Sequence[Any] = (), file: str = "NULL"
+    ) -> tuple[int, Any] | None:
+        """Return the place, from 0, of the first row whose value does not fit, and its file."""
+        condition = self._columns.misfit(misfit.column)
+        if condition is None:
+            return None
+        try:
+            found: list[tuple[int, Any]] = self._connection.execute(
+                f"SELECT n - 1, file FROM (SELECT row_number() OVER () AS n, {file} AS file, {condition} AS unfit "
+                f"FROM {relation}) WHERE unfit ORDER BY n LIMIT 1",
+                list(values),
+            ).fetchall()
+            return found[0] if found else None
+        except duckdb.Error:
+            # The refusal stands without the place.
+            return None
 
     def _append(self, table: pa.Table, plan: Plan, origins: Sequence[OriginRows]) -> None:
         if self._file is not None and (self._file.full or self._file.columns != plan.columns):
@@ -163,7 +213,7 @@ class Intake:
             self._file = ArrowFile(path, place, plan.columns)
         self._file.write(table, origins)
 
-    def _plan(self, schema: pa.Schema) -> Plan:
+    def _plan(self, schema: pa.Schema, origins: Sequence[OriginRows] = ()) -> Plan:
         """Plan a schema; columns are known to DuckDB by their place, because it takes ``Id`` and ``ID`` for one."""
         found = self._plans.get(schema)
         if found is None:
@@ -171,11 +221,13 @@ class Intake:
             empty = _placed(pa.Table.from_batches([arrow.empty(schema)]))
             with self._registered(empty):
                 described = self._described("SELECT * FROM penstock_chunk")
-            columns = [
+            came = [
                 incoming(name, type_, identifier(place), told.get(name))
                 for name, (place, type_) in zip(schema.names, described, strict=True)
             ]
-            found = self._columns.plan(self._personal.shielded(columns))
+            came = self._personal.shielded(came)
+            with _from(self._passed.place(origins, 0)):
+                found = self._columns.plan(came)
             self._plans = {schema: found}
         return found
 
@@ -232,15 +284,46 @@ class Intake:
 
     def _read(self, scan: Scan) -> None:
         described = self._described(scan.sql, scan.values, scan.explain)
-        columns = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
-        plan = self._columns.plan(self._personal.shielded(columns))
-        before = self._rows
-        if scan.file_column is not None and len(scan.origins) != 1:
-            self._stream(scan, plan)
-        else:
-            self._copy(scan, plan)
+        came = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
+        came = self._personal.shielded(came)
+        parts, rows = len(self._parts), self._rows
+        while True:
+            with _from(f" (in {scan.origins[0][0]})" if len(scan.origins) == 1 else ""):
+                plan = self._columns.plan(came)
+            try:
+                if scan.file_column is not None and len(scan.origins) != 1:
+                    self._stream(scan, plan)
+                else:
+                    self._copy(scan, plan)
+                break
+            except MisfitError as misfit:
+                self._undo(scan, parts, rows)
+                if not self._columns.widen(misfit.column):
+                    raise self._located_in(scan, misfit) from misfit
+        self._columns.passed([column.name for column in came], self._rows - rows)
         if scan.misfits is not None:
-            self._misfits.take(scan.misfits(self._connection, self._rows - before))
+            self._misfits.take(scan.misfits(self._connection, self._rows - rows))
+
+    def _undo(self, scan: Scan, parts: int, rows: int) -> None:
+        """Take back what a scan wrote before it was stopped."""
+        if self._file is not None:
+            self._file.abandon()
+            self._file = None
+        for part in self._parts[parts:]:
+            discard(part.place)
+        self._parts, self._rows = self._parts[:parts], rows
+        if scan.again is not None:
+            scan.again(self._connection)
+
+    def _located_in(self, scan: Scan, misfit: MisfitError) -> MisfitError:
+        file = "NULL" if scan.file_column is None else identifier(scan.file_column)
+        found = self._first(misfit, f"({scan.sql})", scan.values, file)
+        place = ""
+        if found is not None and scan.file_column is None and len(scan.origins) == 1:
+            place = f" (row {found[0] + 1} of {scan.origins[0][0]})"
+        elif found is not None and scan.file_column is not None:
+            place = f" (in {_Named(scan).origin(found[1])[0]})"
+        return MisfitError(misfit.table, misfit.column, misfit.type, place)
 
     def _copy(self, scan: Scan, plan: Plan) -> None:
         """Let DuckDB write what it reads: rows of one origin need no counting."""
@@ -298,12 +381,13 @@ class _Named:
         runs: list[OriginRows] = []
         start = 0
         for value, end in zip(encoded.values.to_pylist(), encoded.run_ends.to_pylist(), strict=True):
-            uri, detail = self._origin(value)
+            uri, detail = self.origin(value)
             runs.append((uri, detail, end - start))
             start = end
         return runs
 
-    def _origin(self, value: str) -> tuple[str, Mapping[str, Any]]:
+    def origin(self, value: str) -> tuple[str, Mapping[str, Any]]:
+        """Return the origin of a value of the file column."""
         found = self._known.get(value)
         place = 0
         # A reader may give the absolute path of an origin that is named from the project's folder on.
@@ -311,6 +395,17 @@ class _Named:
             found = self._known.get(value[place:])
         self._known[value] = found or (value, {})
         return self._known[value]
+
+
+@contextmanager
+def _from(place: str) -> Iterator[None]:
+    """Add to a refusal of columns where they came from."""
+    try:
+        yield
+    except DataError as error:
+        error.what += place
+        error.args = (error.sentence(),)
+        raise
 
 
 def _placed(table: pa.Table) -> pa.Table:

@@ -12,9 +12,11 @@ from typing import Any
 import duckdb
 
 from penstock import names
-from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
+from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError
 from penstock.extract.port import Extraction
+from penstock.land import discarding
 from penstock.land.boundary import Boundary, without_known
+from penstock.land.changes import told
 from penstock.land.columns import Columns
 from penstock.land.content import content_of
 from penstock.land.intake import Intake, Taken
@@ -24,7 +26,8 @@ from penstock.land.protection import Personal
 from penstock.land.reconciling import Landed, kept, reconcile, wanted
 from penstock.model.budget import ReadingShare
 from penstock.model.codec import fingerprint
-from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
+from penstock.model.contracts import SchemaChange
+from penstock.model.entries import Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
@@ -33,6 +36,7 @@ from penstock.privacy.shield import Shield
 from penstock.stores.freeing import give_back
 from penstock.stores.parquet import without_values
 from penstock.stores.port import Engine, Lake, LakeTable
+from penstock.stores.retyping import Retyping, retype
 
 _TRIES = 4
 """How often a number is asked for: once, and again after three conflicts."""
@@ -119,10 +123,11 @@ class _Attempt:
         self._table = table
         self._connection = connection
         self._number = table.next_number()
-        self._prior = prior_columns(table)
-        self._columns = Columns(table.name, self._prior)
+        self._prior = table.columns()
+        self._columns = Columns(table.name, self._prior, spec.source.contract, landed=spec.taken is not None)
         self._shield = ports.shield or Shield(spec.source.table, spec.source.personal, None)
-        self._personal = Personal(spec.source, self._shield, self._prior, landed=spec.taken is not None)
+        own = [column for column in self._prior if column.name != names.DISCARDED]
+        self._personal = Personal(spec.source, self._shield, own, landed=spec.taken is not None)
         partition = names.moment(spec.created_at)
         suffix = f"{self._number}-{secrets.token_hex(4)}"
         self._folder = Folder(table, partition, suffix)
@@ -136,12 +141,16 @@ class _Attempt:
             taken = self._taken()
             if taken.rows:
                 self._columns.verify(self._spec.source)
+            retyped = self._retype()
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
-            landed = Landed(self._connection, self._spec.source, self._columns.schema())
+            if retyped:
+                parts = renumber(self._connection, parts, self._folder, self._number)
+            landed = Landed(self._connection, self._spec.source, self._columns.whole())
             compared = reconcile(landed, parts, self._ports.extraction, taken.rows) if wanted(landed.source) else None
             parts = self._new_rows(parts)
             compared = kept(landed, parts, compared) if compared is not None else None
-            notes = [*taken.notes, *self._columns.notes()]
+            change = self._change(parts)
+            notes = [*taken.notes, *self._columns.notes(), *told(self._table.name, change)]
             known = taken.rows - sum(part.written.rows for part in parts)
             if known:
                 notes.append(f"{self._table.name}: {known} rows were landed before and were left out")
@@ -149,7 +158,7 @@ class _Attempt:
                 notes.append(compared.sentence(self._table.name))
             draft = self._draft(parts, taken)
             if draft is not None:
-                entry, committed = self._commit(replace(draft, reconciliation=compared), parts)
+                entry, committed = self._commit(replace(draft, reconciliation=compared, change=change), parts)
             elif compared is not None:
                 self._refuse(compared)
         finally:
@@ -182,6 +191,36 @@ class _Attempt:
         )
         with self._shield.raised(self._connection):
             return intake.drain(self._ports.extraction, self._ports.chunk_bytes)
+
+    def _retype(self) -> bool:
+        """Give the table the types that the load needs; the load then gets another number, for this is an entry too."""
+        for left in range(_TRIES - 1, -1, -1):
+            after = self._columns.table_schema()
+            if after is None:
+                return False
+            spec = Retyping(
+                run=self._spec.run,
+                fence=self._spec.fence,
+                at=self._spec.created_at,
+                before=self._prior,
+                after=after,
+            )
+            try:
+                retype(spec, self._table, self._connection)
+            except StaleWriterError:
+                raise
+            except ConflictError:
+                if not left:
+                    raise
+                continue
+            self._number = self._table.next_number()
+            return True
+        raise AssertionError
+
+    def _change(self, parts: Sequence[Part]) -> SchemaChange | None:
+        """Return what the columns did, with what is left out of the rows that are new."""
+        keeping = [part.place for part in parts if any(column.name == names.DISCARDED for column in part.columns)]
+        return self._columns.change(discarding.counted(self._connection, keeping))
 
     def _new_rows(self, parts: list[Part]) -> list[Part]:
         source = self._spec.source
@@ -262,20 +301,6 @@ class _Attempt:
         except PenstockError as error:
             return (f"The rows are safe, but the source could not be told so: {error.what}",)
         return ()
-
-
-def prior_columns(table: LakeTable) -> tuple[Column, ...]:
-    """Return the columns of a raw table as its newest entry with columns has them; empty for a new table."""
-    number: int | None = table.head()
-    while number:
-        try:
-            entry = table.entry(number)
-        except NotFoundError:
-            return ()
-        if entry.schema:
-            return entry.schema
-        number = entry.previous
-    return ()
 
 
 def _moved(position: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> bool:

@@ -14,10 +14,12 @@ import pyarrow.parquet as pq
 
 from penstock.errors import BugError
 from penstock.land.chunks import OriginRows
-from penstock.land.columns import Columns, convert, sentences
+from penstock.land.columns import Columns
+from penstock.land.refusing import sentences
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
 from penstock.queries.text import identifier, literal
+from penstock.queries.widening import convert
 from penstock.schema import parse, restore, store
 from penstock.stores.objects import file_error
 from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, statistic, write

@@ -10,7 +10,7 @@ from penstock.errors import DataError
 from penstock.load.columns import fit
 from penstock.load.ledger import LoadLedger
 from penstock.load.merge import ROWS, TOUCHED, Merging, order_type
-from penstock.load.rows import ORDER_LOAD, POSITION, Part, expected, named, parts, union, wanted
+from penstock.load.rows import ORDER_LOAD, POSITION, Part, expected, named, parts, told, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, unknown
 from penstock.queries.text import identifier
@@ -106,11 +106,13 @@ def prepare(change: Change, loads: Sequence[AcceptedLoad], more: Sequence[tuple[
     """
     ports, spec = change.ports, change.spec
     found = parts(loads, spec.prepare, ports, reserved=reserved(spec.source))
-    types = dict(fit(ports.transaction, spec.table, [*wanted(found, ports), *ADDED], change.where))
+    lake = told(found, spec.prepare, ports)
+    types = dict(fit(ports.transaction, spec.table, [*wanted(found, ports), *ADDED], change.where, lake))
     merging = _merging(change, found, types)
     if merging is None:
         return None
-    fit(ports.transaction, spec.table, [(ORDER, order_type(merging.cursor_type or None)), *more], change.where)
+    order = order_type(merging.cursor_type or None)
+    fit(ports.transaction, spec.table, [(ORDER, order), *more], change.where, {ORDER: order} if lake else {})
     return Prepared(merging, types, found)
 
 

@@ -7,10 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import duckdb
+
 from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.names import RESERVED
 from penstock.queries.text import identifier
+from penstock.queries.widening import grows
 from penstock.schema import restore
 from penstock.stores.port import WarehouseTransaction
 
@@ -82,7 +85,8 @@ def served(schema: Sequence[Column], reserved: Iterable[str]) -> tuple[ServedCol
         ServedColumn(
             names[column.name],
             served_type(column.type),
-            restore(f"r.{identifier(column.name)}", column.type),
+            # A column without a type held nothing but nulls, and is in no file.
+            "NULL" if column.type == UNKNOWN else restore(f"r.{identifier(column.name)}", column.type),
             column.name if column.source_name is None else column.source_name,
         )
         for column in columns
@@ -113,6 +117,26 @@ def wider(first: str, second: str, connection: Any) -> str | None:
     if first == UNKNOWN:
         return second
     return _wider_integer(first, second) or _wider_decimal(first, second) or _wider_nested(first, second, connection)
+
+
+def present(schema: Sequence[Column], stored: Sequence[Column]) -> tuple[Column, ...]:
+    """Return the columns of a load as its files hold them now.
+
+    Args:
+        schema: The columns as they were when the load landed.
+        stored: The columns of the lake's table: types may have become wider since, and files were written anew; not
+            for new members of a nested value.
+    """
+    now = {column.name: column for column in stored}
+    return tuple(
+        column if column.type == UNKNOWN else _newer(column, now.get(column.name, column)) for column in schema
+    )
+
+
+def _newer(landed: Column, now: Column) -> Column:
+    if landed.type == now.type or grows(landed.stored or landed.type, now.stored or now.type):
+        return landed
+    return now
 
 
 def _wider_integer(first: str, second: str) -> str | None:
@@ -154,7 +178,11 @@ def _wider_nested(first: str, second: str, connection: Any) -> str | None:
 
 
 def fit(
-    transaction: WarehouseTransaction, table: str, wanted: Sequence[tuple[str, str]], where: str
+    transaction: WarehouseTransaction,
+    table: str,
+    wanted: Sequence[tuple[str, str]],
+    where: str,
+    told: Mapping[str, str] | None = None,
 ) -> Mapping[str, str]:
     """Make the table, or widen it, so that rows with these columns fit; return name in lower case to type.
 
@@ -163,6 +191,8 @@ def fit(
         table: The warehouse table.
         wanted: Name and type of each column.
         where: What brings the columns, for messages: ``load 7``.
+        told: Name in lower case to type, for columns of which the lake says which type they have now: it has tried
+            every value.
 
     Raises:
         DataError: A column of the table and one of the rows cannot be held by one type.
@@ -180,6 +210,8 @@ def fit(
             transaction.execute(f"ALTER TABLE {identifier(table)} ADD COLUMN {identifier(name)} {types[name.lower()]}")
             continue
         joined = wider(had, type_, transaction.connection)
+        if joined is None and (told or {}).get(name.lower()) == type_ and _holds_same(transaction, table, name, type_):
+            joined = type_
         if joined is None and had == "VARCHAR" and _holds_nothing(transaction, table, name):
             joined = type_
         if joined is None:
@@ -195,7 +227,21 @@ def fit(
 
 
 def _created(type_: str) -> str:
-    return "VARCHAR" if type_ == UNKNOWN else type_
+    return type_.replace(UNKNOWN, "VARCHAR")
+
+
+def _holds_same(transaction: WarehouseTransaction, table: str, column: str, type_: str) -> bool:
+    """Say whether every value of a column is the same in another type."""
+    had = next(str(known.type) for known in transaction.columns(table) or () if known.name.lower() == column.lower())
+    value = identifier(column)
+    try:
+        changed = transaction.execute(
+            f"SELECT count(*) FROM {identifier(table)} "
+            f"WHERE CAST(TRY_CAST({value} AS {type_}) AS {had}) IS DISTINCT FROM {value}"
+        )
+    except duckdb.Error:
+        return False
+    return changed == [(0,)]
 
 
 def _holds_nothing(transaction: WarehouseTransaction, table: str, column: str) -> bool:

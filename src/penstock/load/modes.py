@@ -6,8 +6,9 @@ from penstock.load import snapshots
 from penstock.load.change import ADDED, Change, Effect, agree, define_rows, gather, prepare
 from penstock.load.columns import fit
 from penstock.load.history import keep_history
-from penstock.load.merge import merge, take_out
-from penstock.load.rows import ORDER_LOAD, POSITION, parts, union, wanted
+from penstock.load.merge import Merging, merge, take_out
+from penstock.load.missing import Missing, missing
+from penstock.load.rows import ORDER_LOAD, POSITION, parts, told, union, wanted
 from penstock.load.session import count
 from penstock.load.tombstones import Tombstones
 from penstock.model.specs import WriteMode
@@ -18,7 +19,9 @@ def append(change: Change) -> Effect:
     """Insert the new rows, delete those of superseded loads."""
     found = parts(change.new, change.spec.prepare, change.ports, located=False)
     execute = change.ports.transaction.execute
-    types = fit(change.ports.transaction, change.spec.table, [*wanted(found, change.ports), *ADDED], change.where)
+    lake = told(found, change.spec.prepare, change.ports)
+    columns = [*wanted(found, change.ports), *ADDED]
+    types = fit(change.ports.transaction, change.spec.table, columns, change.where, lake)
     deleted = 0
     if change.dead:
         dead = "SELECT unnest(?::BIGINT[])"
@@ -66,10 +69,25 @@ def _merge(change: Change) -> Effect:
     merging = define_rows(change, prepared, older=older)
     if graves:
         graves.raise_met(merging)
+    left = _missing(change, merging)
+    if left is not None:
+        left.remember()
     inserted, replaced = merge(merging)
+    if left is not None:
+        left.fill(prepared.types)
     if graves:
         return graves.bury(merging, (inserted, replaced), before)
     return Effect(inserted, deleted + replaced)
+
+
+def _missing(change: Change, merging: Merging) -> Missing | None:
+    """Return the columns that some live loads lack; a preparation gives all of its own in every load."""
+    if change.spec.prepare is not None:
+        return None
+    new = {load.entry.number: load for load in change.new}
+    known = {load.entry.number: load for load in change.ports.live()} if change.ports.live is not None else {}
+    live = [load for number, load in sorted((known | new).items()) if number in change.ledger.live() | new.keys()]
+    return missing(change, merging, live)
 
 
 MODES = {

@@ -18,7 +18,7 @@ from penstock.load.columns import ServedColumn, fit, served
 from penstock.load.flattening import Value, fields_of, typed, unnested
 from penstock.load.layout import INDEX, KEY, PARENT, ROW_ID, Kind, Layout, Limits, TableLayout, layout, unite
 from penstock.load.ledger import SCHEMA
-from penstock.load.rows import ORDER_LOAD, POSITION, Part, parts, union, wanted
+from penstock.load.rows import ORDER_LOAD, POSITION, Part, parts, told, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.model.entries import Entry
 from penstock.model.specs import Nested, Reconcile, SourceSpec, WriteMode
@@ -275,7 +275,8 @@ class Nesting:
         name = self._name(child)
         own = [(PARENT, "VARCHAR"), (INDEX, "BIGINT"), (ROW_ID, "VARCHAR")]
         columns = wanted(brought, self.ports) if brought else own
-        types = fit(self.ports.transaction, name, [*columns, (LOAD, "BIGINT")], change.where)
+        lake = told(brought, self.spec.prepare, self.ports)
+        types = fit(self.ports.transaction, name, [*columns, (LOAD, "BIGINT")], change.where, lake)
         rows = union(brought, types)
         if rows is not None:
             kept = f"SELECT * EXCLUDE ({POSITION}, {ORDER_LOAD}, {CREATED}) FROM ({rows})"

@@ -14,6 +14,7 @@ from penstock.load.change import Change, prepare
 from penstock.load.columns import served_names
 from penstock.load.deletes import means_deletion
 from penstock.load.merge import tally, winning
+from penstock.load.missing import given
 from penstock.load.rows import parts, union
 from penstock.load.spec import RESERVED, AcceptedLoad, reserved
 from penstock.model.figures import Figures, compare, figures
@@ -72,6 +73,10 @@ def _columns(change: Change, types: Mapping[str, str]) -> list[Measured]:
         wanted = [] if source.personal else [name for name in types if name not in RESERVED]
     else:
         wanted = list(dict.fromkeys(name for load in change.new for name in _names(load, change).values()))
+        if source.write is WriteMode.MERGE:
+            # Of a column that a load lacks, a merged row keeps what the table had.
+            had = [given(load, source, change.ports.layout) for load in change.new]
+            wanted = [name for name in wanted if all(name in known for known in had)]
     return [Measured(name, types[name], identifier(name)) for name in wanted if name in types]
 
 

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.load.columns import UNKNOWN, ServedColumn, clear_of, served, wider
+from penstock.load.columns import UNKNOWN, ServedColumn, clear_of, present, served, wider
 from penstock.load.flattening import flat
 from penstock.load.layout import ROW_ID, Layout
 from penstock.load.session import lookup
@@ -94,10 +94,13 @@ def parts(
     if prepare is not None:
         return tuple(_prepared(load, prepare, ports, reserved) for load in loads)
     groups: dict[tuple[tuple[Column, ...], str | None], list[AcceptedLoad]] = {}
+    stored = ports.lake_table.columns() if loads else ()
     for load in loads:
-        groups.setdefault((load.entry.schema, load.taken), []).append(load)
+        groups.setdefault((present(load.entry.schema, stored), load.taken), []).append(load)
     apart = ports.layout is not None and ports.layout.mode is Nested.TABLES
-    found = (_part(tuple(group), ports, reserved, located=located or apart) for group in groups.values())
+    found = (
+        _part(tuple(group), schema, ports, reserved, located=located or apart) for (schema, _), group in groups.items()
+    )
     return tuple(_flattened(part, ports.layout) for part in found)
 
 
@@ -178,14 +181,28 @@ def left_out(load: AcceptedLoad, ports: LoadPorts, reserved: tuple[str, ...]) ->
         return None
     files = ports.lake_table.reading(load.entry.files, load.quarantine)
     number, created = f"CAST({load.entry.number} AS BIGINT)", moment_literal(load.entry.created_at)
-    columns = served(load.entry.schema, reserved)
+    columns = served(present(load.entry.schema, ports.lake_table.columns()), reserved)
     part = Part(f"{set_aside(files)} r", columns, number, created, f"r.{ROW}", number, (load.entry.number,))
     return _flattened(part, ports.layout)
 
 
-def _part(loads: tuple[AcceptedLoad, ...], ports: LoadPorts, reserved: tuple[str, ...], *, located: bool) -> Part:
+def told(found: Sequence[Part], prepare: str | None, ports: LoadPorts) -> dict[str, str]:
+    """Return the columns, by name in lower case, of which the lake says the type: it has tried every value."""
+    if prepare is not None or not ports.lake_table.columns():
+        return {}
+    return {column.name.lower(): column.type for part in found for column in part.columns if column.type != UNKNOWN}
+
+
+def _part(
+    loads: tuple[AcceptedLoad, ...],
+    schema: tuple[Column, ...],
+    ports: LoadPorts,
+    reserved: tuple[str, ...],
+    *,
+    located: bool,
+) -> Part:
     """Read loads of one schema in one scan."""
-    columns = served(loads[0].entry.schema, reserved)
+    columns = served(schema, reserved)
     numbers = tuple(load.entry.number for load in loads)
     sets = [ports.lake_table.reading(load.entry.files, load.quarantine) for load in loads if load.entry.files]
     if not sets:
@@ -232,7 +249,8 @@ def _firsts(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> list[tuple[str, 
 
 def _prepared(load: AcceptedLoad, prepare: str, ports: LoadPorts, reserved: tuple[str, ...]) -> Part:
     """Run the preparation over one load; a row keeps its position where the query passes ``POSITION`` on."""
-    plain = _part((load,), ports, reserved, located=True)
+    schema = present(load.entry.schema, ports.lake_table.columns())
+    plain = _part((load,), schema, ports, reserved, located=True)
     number = load.entry.number
     types = {column.name.lower(): "VARCHAR" if column.type == UNKNOWN else column.type for column in plain.columns}
     rows = union([plain], types)

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from penstock.model.contracts import SchemaChange
 from penstock.model.figures import Reconciliation
 from penstock.model.interval import Interval
 
@@ -235,6 +236,7 @@ class Entry:
         schema: The table's columns after it (of a load: of its files).
         rows: Rows added (of a version: rows of the whole table).
         work: Of a load: what was read.
+        change: Of a load: its contract and what its columns did; None where nothing changed under the default one.
         origins: Of a load: where its rows came from.
         supersedes: Of a load: numbers of loads whose rows it replaces (a re-run of an interval, a retry).
         load: Of a verdict or a discard: the load it is about.
@@ -266,6 +268,7 @@ class Entry:
     schema: tuple[Column, ...] = ()
     rows: int = 0
     work: Work | None = None
+    change: SchemaChange | None = None
     origins: tuple[Origin, ...] = ()
     supersedes: tuple[int, ...] = ()
     load: int | None = None

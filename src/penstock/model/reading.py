@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from enum import StrEnum
 from typing import Any, TypedDict, TypeVar
 
 from penstock.errors import ConfigurationError
+from penstock.model.contracts import Contract, OnChange
 from penstock.model.durations import parse_duration
 from penstock.model.specs import Deletes, Nested, OnEmpty, OnNullCursor, Protection, Reconcile, SourceSpec, WriteMode
-from penstock.names import unknown
+from penstock.names import nearest, unknown
+from penstock.schema import NATIVE, known, parse, spell
 
 Choice = TypeVar("Choice", bound=StrEnum)
 
@@ -46,6 +49,8 @@ class Reading(TypedDict, total=False):
         forget_after: How long a deleted key is remembered, so that an older row that comes does not bring it back.
         personal: The columns with personal values, which are tokenised before they reach a disk; or column to how:
             ``tokenise``, ``encrypt``, ``mask`` or ``null``. A dotted path names a field within a column.
+        contract: What the columns and types may do: ``evolve``, ``freeze`` or ``discard``, or a mapping with
+            ``columns``, ``types`` and ``each``, which names single columns and their word or type.
     """
 
     write: str
@@ -63,6 +68,7 @@ class Reading(TypedDict, total=False):
     deletes: str | Mapping[str, Any] | None
     forget_after: str | timedelta | None
     personal: str | Sequence[str] | Mapping[str, str]
+    contract: str | Mapping[str, Any]
 
 
 def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpec:
@@ -94,6 +100,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         deletes=_deletes(reading.get("deletes"), spec.table),
         forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
         personal=_personal(reading.get("personal", ()), spec.table),
+        contract=_contract(reading.get("contract", {}), spec.table),
     )
     _refuse_personal_uses(found)
     if found.write in _KEYED and not found.key:
@@ -261,3 +268,58 @@ def _check_deletes(source: SourceSpec) -> None:
                 f"{name} compares snapshots, for which it is read whole, but has the {argument} {value!r}",
                 remedy=f"Drop {argument}, or say deletions by a column: deletes=…",
             )
+
+
+def _contract(value: str | Mapping[str, Any], table: str) -> Contract:
+    """Read a contract: a word for columns and types, or a mapping."""
+    where = f"contract of source {table!r}"
+    if isinstance(value, str):
+        word = _word(value, where)
+        return Contract(columns=word, types=word)
+    if not isinstance(value, Mapping):
+        raise ConfigurationError(f"The {where} is neither a word nor a mapping", value=value, valid=list(OnChange))
+    for name in value:
+        if name not in _SAID:
+            raise unknown("argument", name, _SAID, where=where)
+    each = value.get("each", {})
+    if not isinstance(each, Mapping):
+        raise ConfigurationError(f"each of the {where} is no mapping", value=each, valid='as {"amount": "freeze"}')
+    return Contract(
+        columns=_word(value.get("columns", "evolve"), f"columns of the {where}"),
+        types=_word(value.get("types", "evolve"), f"types of the {where}"),
+        each={name: _rule(said, f"column {name!r} of the {where}") for name, said in each.items()},
+    )
+
+
+_SAID = ("columns", "types", "each")
+
+
+def _word(value: Any, what: str) -> OnChange:
+    words = [word.value for word in OnChange]
+    if value not in words:
+        guess = nearest(str(value), words)
+        raise ConfigurationError(
+            f"The word for {what} is not known",
+            value=value,
+            valid=words,
+            remedy=f"Did you mean {guess!r}?" if guess else None,
+        )
+    return OnChange(value)
+
+
+def _rule(value: Any, what: str) -> str:
+    """Return the word or the type for one column."""
+    words = [word.value for word in OnChange]
+    if value in words:
+        return str(value)
+    with suppress(ValueError):
+        type_ = parse(str(value))
+        if known(type_):
+            return spell(type_)
+    guess = nearest(str(value), words) or nearest(str(value).upper(), sorted(NATIVE))
+    raise ConfigurationError(
+        f"The rule for {what} is neither a word nor a type",
+        value=value,
+        valid=[*words, "a type of DuckDB, as VARCHAR or DECIMAL(12,2)"],
+        remedy=f"Did you mean {guess!r}?" if guess else None,
+    )

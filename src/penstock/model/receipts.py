@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
+from penstock.model.contracts import SchemaChange
 from penstock.model.entries import CheckReport, Entry
 from penstock.model.interval import Interval
 
@@ -121,6 +122,7 @@ class StepReceipt:
         report: The checks, if it checked.
         reconciled: How the comparison of source, raw zone and warehouse ended, in a word: ``reconciled``; ``counted``
             where the source says nothing by itself; ``source changed``; ``differs``; empty where nothing was compared.
+        change: Of an extraction: the contract in force and what the columns did.
     """
 
     step: str
@@ -137,6 +139,7 @@ class StepReceipt:
     notes: tuple[str, ...] = ()
     report: CheckReport | None = None
     reconciled: str = ""
+    change: SchemaChange | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from penstock.model.contracts import Contract
+
 
 class WriteMode(StrEnum):
     """How a load changes the warehouse table."""
@@ -128,6 +130,7 @@ class SourceSpec:
         nested: How nested values stand in the warehouse; the raw zone keeps them as they came.
         max_depth: For nested values as tables: levels of objects and lists that are taken apart; deeper ones are JSON.
         max_child_tables: The most child tables; lists of objects beyond them are JSON.
+        contract: What the table's columns and types may do.
         data: The object or callable of kind ``python``.
     """
 
@@ -150,6 +153,7 @@ class SourceSpec:
     max_child_tables: int = 20
     deletes: Deletes | None = None
     forget_after: timedelta | None = None
+    contract: Contract = field(default_factory=Contract)
     data: Any = field(default=None, compare=False)
 
     @property

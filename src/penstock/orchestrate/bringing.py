@@ -11,17 +11,19 @@ from penstock import names, plugins
 from penstock.errors import ConflictError, PenstockError, StaleWriterError
 from penstock.extract.port import Request
 from penstock.land.landing import Landing, LandPorts, land
+from penstock.load.columns import present
 from penstock.model import positions
 from penstock.model.entries import Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
-from penstock.model.specs import CheckSpec, SourceSpec
+from penstock.model.specs import CheckSpec, Severity, SourceSpec
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
 from penstock.orchestrate.workspace import now
 from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
 from penstock.queries import relations
+from penstock.queries.text import literal
 from penstock.validate.checking import Checking, CheckPorts, check
 
 WHOLE = ("row_count", "fresh")
@@ -128,8 +130,16 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     ports = LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield, share.chunk)
     receipt = land(spec, ports)
     if receipt.entry is not None:
-        workspace.catalog.index((receipt.entry,))
+        workspace.catalog.index((*_retyped(receipt.entry, context), receipt.entry))
     return receipt
+
+
+def _retyped(load: Entry, context: RunContext) -> tuple[Entry, ...]:
+    """Return the change of the table's types that a load asked for, which is the entry before it."""
+    if load.change is None or not load.change.retyped or load.previous is None:
+        return ()
+    before = context.workspace.lake.table(load.table).entry(load.previous)
+    return (before,) if before.kind is EntryKind.COMPACTION else ()
 
 
 def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], context: RunContext) -> Entry:
@@ -145,9 +155,9 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         found = check(
             Checking(
                 table=load.table,
-                checks=_checks(load, source, context),
+                checks=(*_checks(load, source, context), *_contracted(load)),
                 relation=relation,
-                columns=load.schema,
+                columns=present(load.schema, table.columns()),
                 tables=tables,
                 now=load.created_at,
                 quarantine_path=f"_quarantine/{load.table}/{load.number}.parquet",
@@ -232,4 +242,25 @@ def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceip
         notes=tuple([verdict.reason, *reasons] if rejected and verdict.reason else reasons),
         report=report,
         reconciled=load.reconciliation.word if load.reconciliation else "",
+        change=load.change,
     )
+
+
+def _contracted(load: Entry) -> tuple[CheckSpec, ...]:
+    """Return the checks that set the rows aside of which the contract left a value out."""
+    if load.change is None:
+        return ()
+    return tuple(
+        CheckSpec(
+            kind="expression",
+            parameters={"sql": f"json_extract_string({names.DISCARDED}, {literal(_pointer(left.column))}) IS NULL"},
+            severity=Severity.QUARANTINE,
+            name=f"contract of {left.column}",
+        )
+        for left in load.change.discarded
+        if not left.whole
+    )
+
+
+def _pointer(column: str) -> str:
+    return "/values/" + column.replace("~", "~0").replace("/", "~1")

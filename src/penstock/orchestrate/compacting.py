@@ -5,10 +5,9 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, fields, replace
 
-from penstock.catalog.port import CatalogReader
 from penstock.errors import LeaseHeldError, PenstockError, StaleWriterError
 from penstock.model.answers import CompactionReport
-from penstock.model.entries import Column, EntryKind
+from penstock.model.entries import EntryKind
 from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
 from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import CompactionSpec
@@ -113,7 +112,7 @@ def _compact(workspace: Workspace, name: str, asked: _Asked, advance: Advance) -
             run=asked.run,
             now=now(),
             sources=compaction.sources_of(loads, compactions),
-            columns=_columns(catalog, name),
+            columns=workspace.lake.table(name).columns(),
             window=asked.spec.window,
             target=asked.spec.target,
             open=asked.open_too,
@@ -125,15 +124,6 @@ def _compact(workspace: Workspace, name: str, asked: _Asked, advance: Advance) -
     )
     indexing.follow(workspace, (name,))
     return done
-
-
-def _columns(catalog: CatalogReader, name: str) -> tuple[Column, ...]:
-    """Return the table's present columns: those of its newest load or verdict."""
-    for limit in (10, None):
-        for entry in catalog.entries(name, limit=limit):
-            if entry.schema:
-                return entry.schema
-    return ()
 
 
 def _advance(workspace: Workspace, step: str) -> Advance:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from penstock import names
 from penstock.errors import ConfigurationError, NotFoundError
+from penstock.load.columns import present
 from penstock.model.codec import encode
 from penstock.model.entries import Entry, Verdict
 from penstock.model.receipts import CheckReceipt
@@ -95,7 +96,7 @@ def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
                 table=name,
                 checks=spec.checks.get(name, ()),
                 relation=relation,
-                columns=head.schema,
+                columns=present(head.schema, workspace.lake.table(head.table).columns()),
                 tables=tables,
                 now=now(),
                 quarantine_path=None,

@@ -23,7 +23,7 @@ from penstock.model.codec import encode
 from penstock.model.entries import CheckFailure, Entry, EntryKind, TakenRows, Work
 from penstock.model.receipts import RunReceipt
 from penstock.model.releases import Decision
-from penstock.model.specs import PipelineSpec, SourceSpec
+from penstock.model.specs import CheckSpec, PipelineSpec, Severity, SourceSpec
 from penstock.orchestrate import indexing, running
 from penstock.orchestrate.bringing import WHOLE, check_load, judged
 from penstock.orchestrate.context import RunContext, leased
@@ -82,7 +82,10 @@ def preview(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str,
             found = check_rows(
                 Checking(
                     table=known.table,
-                    checks=tuple(each for each in spec.checks.get(source.table, ()) if each.kind not in WHOLE),
+                    checks=(
+                        *(each for each in spec.checks.get(source.table, ()) if each.kind not in WHOLE),
+                        *_contracted(shelf),
+                    ),
                     relation=f"({editing.stored(shelf, query)})",
                     columns=shelf.columns,
                     tables=tables,
@@ -145,6 +148,18 @@ def export(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
         return editing.export(query, file, shelves[0].columns, connection)
 
 
+def _contracted(shelf: Shelf) -> tuple[CheckSpec, ...]:
+    """Return the check that rows fail which still hold a value that the contract left out."""
+    if all(column.name != names.DISCARDED for column in shelf.columns):
+        return ()
+    left_out = f"coalesce(len(json_keys({names.DISCARDED}, '$.values')), 0)"
+    return (
+        CheckSpec(
+            kind="expression", parameters={"sql": f"{left_out} = 0"}, severity=Severity.QUARANTINE, name="contract"
+        ),
+    )
+
+
 def _bare(table: str) -> str:
     return table.removeprefix(names.RAW_PREFIX)
 
@@ -203,13 +218,13 @@ def _shelf(record: LoadRecord, known: SourceLedger, workspace: Workspace) -> She
     objects, entry, verdict = workspace.lake.objects, record.entry, record.verdict_entry
     assert verdict is not None
     assert verdict.quarantine is not None
-    columns = next(other.entry.schema for other in reversed(known.records) if other.entry.schema)
     return Shelf(
         table=_bare(known.table),
         load=entry.number,
         quarantine=objects.uri(verdict.quarantine),
         files=entry.files,
-        columns=columns,
+        columns=workspace.lake.table(known.table).columns(),
+        landed=entry.schema,
         taken=tuple(objects.uri(each.path) for each in known.taken(entry.number)),
         extracted=entry.taken.extracted if entry.taken else entry.number,
         replayed=objects.uri(entry.taken.path) if entry.taken else None,
@@ -234,6 +249,7 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
     shelf = _shelf(record, known, workspace)
     with workspace.engine.session() as connection:
         query = editing.edited(shelf, edit, connection)
+        rows = editing.landed(shelf, query, connection)
     taken = _take(shelf, query, context)
     receipt = land(
         Landing(
@@ -247,7 +263,7 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
         LandPorts(
             workspace.lake,
             workspace.engine,
-            _Rows(editing.landed(shelf, query), f"the quarantine of {known.table}", record.entry.number),
+            _Rows(rows, f"the quarantine of {known.table}", record.entry.number),
             context.advance(step),
         ),
     )

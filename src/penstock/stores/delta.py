@@ -205,6 +205,43 @@ class DeltaLog:
         names = os.listdir(os.path.join(self._folder, LOG))
         return max((int(name[:20]) for name in names if ".checkpoint" in name and name[:20].isdigit()), default=-1)
 
+    def retyping(self, commit: DeltaCommit) -> tuple[str, bytes]:
+        """Return path, below the table's folder, and text of the log entry by which columns change their types.
+
+        The files that come in hold the rows of those that go out. delta-rs has no call that changes a schema and keeps
+        an append-only table; whoever creates this object, and only if there is none of its name, has committed.
+        """
+        if self._handle is None:
+            raise ConflictError(f"The Delta table {self._table} was never opened")
+        made = self._handle.metadata()
+        at = int(commit.at.timestamp() * 1000)
+        actions: list[dict[str, Any]] = [
+            {"commitInfo": {"timestamp": at, "operation": "RETYPE", "penstock.entry": str(commit.number)}},
+            {
+                "metaData": {
+                    "id": str(made.id),
+                    "name": made.name,
+                    "description": made.description,
+                    "format": {"provider": "parquet", "options": {}},
+                    "schemaString": commit.schema.to_json(),
+                    "partitionColumns": list(made.partition_columns),
+                    "createdTime": made.created_time,
+                    "configuration": dict(made.configuration),
+                }
+            },
+        ]
+        actions += _upgrade(self._handle.protocol(), commit.schema.to_json())
+        for file in commit.removed:
+            taken = {"path": file.path, "dataChange": False, "deletionTimestamp": at, "extendedFileMetadata": True}
+            actions.append({"remove": taken | {"partitionValues": dict(file.partition), "size": file.bytes}})
+        for file in commit.added:
+            given = {"path": file.path, "dataChange": False, "modificationTime": at, "size": file.bytes}
+            stats = json.dumps(_statistics(file))
+            actions.append({"add": given | {"partitionValues": dict(file.partition), "stats": stats}})
+        actions.append({"txn": {"appId": APPLICATION, "version": commit.number, "lastUpdated": at}})
+        text = "\n".join(json.dumps(action) for action in actions) + "\n"
+        return f"{LOG}/{self._handle.version() + 1:020}.json", text.encode()
+
     def _seal(self) -> None:
         """Make the newest log entry durable; delta-rs leaves that to the operating system."""
         self.refresh()
@@ -259,6 +296,20 @@ def _statistics(file: DataFile) -> dict[str, Any]:
         stats["maxValues"] = {name: high for name, (_, high, _) in whole.items() if high is not None}
         stats["nullCount"] = {name: nulls for name, (_, _, nulls) in whole.items()}
     return stats
+
+
+def _upgrade(protocol: Any, schema: str) -> list[dict[str, Any]]:
+    """Return the change of protocol that a schema asks for: moments without a zone are a feature of their own."""
+    feature = "timestampNtz"
+    if '"timestamp_ntz"' not in schema or feature in (protocol.reader_features or ()):
+        return []
+    # What a table of an old version may do has to be named once features are.
+    former = protocol.writer_features or (("appendOnly", "invariants") if protocol.min_writer_version >= 2 else ())
+    features = {
+        "readerFeatures": sorted({*(protocol.reader_features or ()), feature}),
+        "writerFeatures": sorted({*former, feature}),
+    }
+    return [{"protocol": {"minReaderVersion": 3, "minWriterVersion": 7} | features}]
 
 
 def _first_line(error: Exception) -> str:

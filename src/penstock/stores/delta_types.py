@@ -104,6 +104,12 @@ def difference(table: Schema, wanted: Sequence[Field]) -> Difference:
     return Difference(tuple(added), tuple(changed), tuple(field.name for field in known.values()))
 
 
+def retyped(table: Schema, wanted: Sequence[Field]) -> Schema:
+    """Return a table's schema with the types of the fields that are wanted; no field comes or goes."""
+    given = {field.name.lower(): field for field in wanted}
+    return Schema([given.get(field.name.lower(), field) for field in table.fields])
+
+
 def _grown(old: Any, new: Any) -> Any:
     """Return the type, as the log spells it, with the members of both; None where a plain type differs."""
     if not (isinstance(old, dict) and isinstance(new, dict)):

@@ -11,16 +11,20 @@ from threading import RLock
 from deltalake import Field, Schema
 from deltalake.schema import PrimitiveType
 
-from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError
-from penstock.model.entries import DataFile, Entry, EntryKind
+from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
+from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.names import LOAD, RAW_PREFIX
 from penstock.queries.relations import FileSet, Moved
+from penstock.queries.widening import UNTYPED
 from penstock.stores.delta import LOG, DeltaCommit, DeltaLog
-from penstock.stores.delta_types import Difference, delta_field, difference
+from penstock.stores.delta_types import Difference, delta_field, difference, retyped
 from penstock.stores.manifests import Manifests
 from penstock.stores.objects import LocalObjects, file_error
 from penstock.stores.port import Objects
 from penstock.stores.replaced import Replaced
+
+_REPEATING = (EntryKind.VERDICT, EntryKind.DISCARD)
+"""Kinds of entries that repeat the columns of their load, which may be an old one."""
 
 
 class DeltaLake:
@@ -137,8 +141,22 @@ class DeltaLakeTable:
                 overwrite=overwrite,
                 same_rows=made.kind is EntryKind.COMPACTION,
             )
-            self._pass(made, lambda: self._log.append(commit))
+            retypes = made.kind is EntryKind.COMPACTION and bool(made.schema)
+            self._pass(made, lambda: self._retype(commit) if retypes else self._log.append(commit))
             return made
+
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns as the newest load, version or change of types left them; empty for a new table."""
+        number: int | None = self.head()
+        while number:
+            try:
+                entry = self.entry(number)
+            except NotFoundError:
+                break
+            if entry.schema and entry.kind not in _REPEATING:
+                return entry.schema
+            number = entry.previous
+        return ()
 
     def live(self) -> tuple[DataFile, ...]:
         """Return the files that a Delta reader sees, from the log, sorted by path."""
@@ -246,8 +264,10 @@ class DeltaLakeTable:
         if unknown:
             raise ConflictError(f"A file that entry {entry.number} takes out of {self.name} is gone", value=unknown[0])
         removed = tuple(live[path] for path in entry.removed)
-        if not entry.schema:
+        if not entry.schema or entry.kind in _REPEATING:
             return removed, False, schema
+        if entry.kind is EntryKind.COMPACTION:
+            return removed, False, retyped(schema, wanted)
         change = difference(schema, wanted)
         emptied = len(removed) == len(live) if entry.removed else not (change.changed and self._log.files())
         if emptied and (change.changed or (entry.removed and (change.added or change.dropped))):
@@ -256,6 +276,11 @@ class DeltaLakeTable:
         if change.added:
             self._log.add_columns(change.added)
         return removed, False, self._log.schema or schema
+
+    def _retype(self, commit: DeltaCommit) -> None:
+        path, text = self._log.retyping(commit)
+        self._objects.create(f"{self.name}/{path}", text)
+        self._log.refresh()
 
     def _refuse_changes(self, change: Difference) -> None:
         for column, old, new in change.changed:
@@ -284,7 +309,9 @@ def _fields(entry: Entry, partition_by: Sequence[str]) -> list[Field]:
     """Return the Delta fields of an entry's columns, then the load's number of a raw table, then the partitions."""
     if not entry.schema and not entry.table.startswith(RAW_PREFIX):
         return []
-    fields = [delta_field(column) for column in entry.schema if column.name not in partition_by]
+    # A column that held nothing but nulls has no type yet, so that its first value can give it one.
+    typed = [column for column in entry.schema if column.type != UNTYPED and column.name not in partition_by]
+    fields = [delta_field(column) for column in typed]
     if entry.table.startswith(RAW_PREFIX) and all(field.name != LOAD for field in fields):
         fields.append(Field(LOAD, PrimitiveType("long")))
     return fields + [Field(name, PrimitiveType("string")) for name in partition_by]

@@ -17,6 +17,7 @@ import duckdb
 
 from penstock.errors import AlreadyExistsError, DataError, PenstockError, TransientError
 from penstock.queries.text import literal
+from penstock.queries.widening import LOSSY
 from penstock.schema import parse
 from penstock.stores.objects import sync_file
 
@@ -26,8 +27,6 @@ ROW_GROUP = 116_736
 DuckDB ends a group after the vector that fills it. One that is longer than its own group leaves a remnant in the
 warehouse, and the checkpoint then writes the table a second time, to twice its size.
 """
-LOSSY = "penstock cannot keep a value of column "
-"""How the message begins with which a conversion in SQL stops by ``error()``; the column's name follows."""
 _FULL = re.compile(r"no space left|file too large|disk quota", re.IGNORECASE)
 _QUOTED = re.compile(r"'.*'|'.*$")
 LONGEST_BOUND = 32

@@ -112,6 +112,13 @@ class LakeTable(Protocol):
         """
         ...
 
+    def columns(self) -> tuple[Column, ...]:
+        """Return the columns as the newest load, version or change of types left them; empty for a new table.
+
+        Files of older loads hold the types that these say.
+        """
+        ...
+
     def live(self) -> tuple[DataFile, ...]:
         """Return the files that a Delta reader sees, from the log (rows, bytes and partition filled in)."""
         ...

@@ -5,6 +5,7 @@ A row is named by ``_load`` and ``_position``: the load that set it aside, and i
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -14,10 +15,10 @@ import duckdb
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.model.entries import Column, DataFile
-from penstock.names import DETAIL, ORIGIN, REASONS, unknown
+from penstock.names import DETAIL, DISCARDED, ORIGIN, REASONS, unknown
 from penstock.queries import edges
 from penstock.queries.text import identifier, literal
-from penstock.schema import restore
+from penstock.schema import parse, restore
 from penstock.stores.parquet import first_line, without_values
 from penstock.validate.expressions import one_row
 from penstock.validate.quarantine import renamed
@@ -37,7 +38,8 @@ class Shelf:
         extracted: The load that extracted its rows; see ``TakenRows``.
         quarantine: What DuckDB reads as the file of its rows.
         files: The files of the load, in order.
-        columns: The columns of the table, as its newest load has them.
+        columns: The columns of the table as they are now.
+        landed: The columns of the load when it landed.
         taken: What DuckDB reads as the files of rows that were replayed or discarded.
         replayed: Of a load that replays rows itself: the file of their places.
     """
@@ -48,6 +50,7 @@ class Shelf:
     quarantine: str
     files: tuple[DataFile, ...]
     columns: tuple[Column, ...]
+    landed: tuple[Column, ...] = ()
     taken: tuple[str, ...] = ()
     replayed: str | None = None
 
@@ -79,12 +82,13 @@ def opened(shelf: Shelf, connection: duckdb.DuckDBPyConnection, *, all_rows: boo
     """
     scan = f"read_parquet({literal(shelf.quarantine)}, hive_partitioning=false)"
     stored = {str(row[0]).lower(): str(row[1]) for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
+    former = {column.name: column for column in shelf.landed}
     firsts, first = [], 0
     for file in shelf.files:
         firsts.append(f"({literal(file.path)}, CAST({first} AS BIGINT))")
         first += file.rows
     columns = ", ".join(
-        f"{_original(column, stored)} AS {identifier(renamed(column.name))}" for column in shelf.columns
+        f"{_original(column, stored, former)} AS {identifier(renamed(column.name))}" for column in shelf.columns
     )
     relation = (
         f"(SELECT q.*, f.first + q._row AS penstock_place FROM {scan} q "
@@ -131,10 +135,16 @@ def edited(shelf: Shelf, edit: Edit, connection: duckdb.DuckDBPyConnection) -> s
     return f"SELECT *{f' REPLACE ({replaced})' if replaced else ''} FROM ({rows}) AS {alias}{where}"
 
 
-def landed(shelf: Shelf, query: str) -> str:
+def landed(shelf: Shelf, query: str, connection: duckdb.DuckDBPyConnection) -> str:
     """Return the query of the rows for landing: under the names of the source, in the order of their places."""
+    untyped = {column.name for column in shelf.columns if "NULL" in column.type}
+    counts = ", ".join(f"count({identifier(renamed(name))}) AS {identifier(name)}" for name in untyped)
+    found = connection.sql(f"SELECT {counts} FROM ({query})").to_arrow_table().to_pylist()[0] if untyped else {}
+    # What still holds no value gets no type by being replayed.
+    empty = {name for name, values in found.items() if not values}
     listed = ", ".join(
-        f"{identifier(renamed(column.name))} AS {identifier(column.source_name or column.name)}"
+        f"{'NULL' if column.name in empty else _mended(column, shelf)} "
+        f"AS {identifier(column.name if column.source_name is None else column.source_name)}"
         for column in shelf.columns
     )
     return f"SELECT {listed} FROM ({query}) ORDER BY _position"
@@ -142,7 +152,7 @@ def landed(shelf: Shelf, query: str) -> str:
 
 def stored(shelf: Shelf, query: str) -> str:
     """Return the query of the rows for checks: under the names of the lake."""
-    listed = ", ".join(f"{identifier(renamed(column.name))} AS {identifier(column.name)}" for column in shelf.columns)
+    listed = ", ".join(f"{_mended(column, shelf)} AS {identifier(column.name)}" for column in shelf.columns)
     return f"SELECT {listed} FROM ({query})"
 
 
@@ -206,12 +216,35 @@ def export(query: str, file: str, columns: Sequence[Column], connection: duckdb.
     return int(row[0]) if row else 0
 
 
-def _original(column: Column, stored: dict[str, str]) -> str:
+def _original(column: Column, stored: dict[str, str], former: dict[str, Column]) -> str:
+    """Return the SQL of a column in its present type; the quarantine's file has it as it was when it was written."""
     name, type_ = renamed(column.name), _type(column)
     actual = stored.get(name.lower())
     if actual is None:
         return f"CAST(NULL AS {type_})"
-    return f"q.{identifier(name)}" if actual == type_ else restore(f"q.{identifier(name)}", type_)
+    value = f"q.{identifier(name)}"
+    if actual == type_:
+        return value
+    if parse(actual) == parse(column.stored or column.type):
+        return restore(value, type_)
+    before = former.get(column.name, column)
+    known = parse(actual) == parse(before.stored or before.type)
+    return f"CAST({restore(value, before.type) if known else value} AS {type_})"
+
+
+def _mended(column: Column, shelf: Shelf) -> str:
+    """Return the SQL of a column as it lands: what a contract left out is told no longer where there is a value now."""
+    value = identifier(renamed(column.name))
+    if column.name != DISCARDED:
+        return value
+    names = {json.dumps(c.name if c.source_name is None else c.source_name): c.name for c in shelf.columns}
+    mended = ", ".join(
+        f"CASE WHEN {identifier(renamed(stored))} IS NOT NULL THEN {literal(f'{name}:null')} END"
+        for name, stored in names.items()
+        if stored != DISCARDED
+    )
+    patch = f"concat('{{\"values\":{{', concat_ws(',', {mended}), '}}}}')"
+    return f"CASE WHEN {value} IS NOT NULL THEN CAST(json_merge_patch({value}, {patch}) AS VARCHAR) END"
 
 
 def _change(text: str, shelf: Shelf, rows: str, connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:

@@ -9,8 +9,10 @@ from typing import Any
 from penstock.cli.blocks import Block, Line, shortened, table
 from penstock.cli.figures import count, moment, plural, size
 from penstock.model.answers import ExportReceipt, QuarantineRows, QuarantineSummary, ReplayPreview
+from penstock.model.contracts import Contract, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, Entry, EntryKind
 from penstock.model.receipts import CheckReceipt
+from penstock.names import DISCARDED
 
 _LONGEST_ROW = 400
 
@@ -41,11 +43,31 @@ def entries(listed: Sequence[Entry]) -> list[Block]:
                 _verdict(each),
                 _checks(each.report),
                 each.reconciliation.word if each.reconciliation and each.kind is EntryKind.LOAD else "",
+                _schema(each.change),
                 each.run or "",
             )
         )
-    columns = (">number", "kind", "made (UTC)", "interval", ">rows", ">bytes", "verdict", "checks", "reconciled", "run")
+    columns = (
+        *(">number", "kind", "made (UTC)", "interval", ">rows", ">bytes", "verdict", "checks"),
+        *("reconciled", "schema", "run"),
+    )
     return [table(columns, rows)]
+
+
+def _schema(change: SchemaChange | None) -> str:
+    """Word what a load's columns did, shortly: ``+new -gone amount DOUBLE left out 3``, and the contract."""
+    if change is None:
+        return ""
+    said = [f"+{name}" for name in change.added]
+    said += [f"-{name}" for name in change.vanished]
+    said += [f"{each.column} {each.after}" for each in change.retyped]
+    left_out = sum(left.values for left in change.discarded)
+    said += [f"left out {count(left_out)}"] if change.discarded else []
+    contract = change.contract
+    if contract != Contract():
+        words = dict.fromkeys((contract.columns.value, contract.types.value, *(["…"] if contract.each else [])))
+        said.append(f"({'/'.join(words)})")
+    return shortened(" ".join(said), 60)
 
 
 def check(receipt: CheckReceipt) -> list[Block]:
@@ -109,6 +131,8 @@ def quarantine_rows(found: QuarantineRows) -> list[Block]:
     for position, row in enumerate(found.rows, start=1):
         blocks.append(Line(f"{position}. {_origin(row)}", "strong"))
         blocks += [Line(f"   {shortened(str(reason), 200)}", "warn") for reason in row.get("_reasons") or ()]
+        if row.get(DISCARDED):
+            blocks.append(Line(f"   left out: {shortened(str(row[DISCARDED]), _LONGEST_ROW)}", "warn"))
         own = {name: value for name, value in row.items() if not name.startswith("_")}
         blocks.append(Line("   " + shortened(", ".join(f"{n}={_value(v)}" for n, v in own.items()), _LONGEST_ROW)))
     if found.total > len(found.rows):

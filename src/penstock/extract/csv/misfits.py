@@ -101,8 +101,12 @@ class Misfits:
             self._judge(connection, rows)
             yield from self._met(connection)
         finally:
-            for name in (self.table, self.scans):
-                connection.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
+            self.forget(connection)
+
+    def forget(self, connection: duckdb.DuckDBPyConnection) -> None:
+        """Take away what the scan set aside."""
+        for name in (self.table, self.scans):
+            connection.execute(f"DROP TABLE IF EXISTS {identifier(name)}")
 
     def _any(self, connection: duckdb.DuckDBPyConnection) -> bool:
         there = connection.execute(

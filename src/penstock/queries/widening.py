@@ -1,8 +1,15 @@
-"""The narrowest type that holds all values of two."""
+"""Types that meet: the narrowest that holds all values of two, and SQL that converts without changing a value."""
 
 from __future__ import annotations
 
+from penstock.errors import DataError
+from penstock.queries.text import literal
 from penstock.schema import Type, parse, spell
+
+LOSSY = "penstock cannot keep a value of column "
+"""How the message begins with which a conversion in SQL stops by ``error()``; the column's name follows."""
+UNTYPED = '"NULL"'
+"""The type of a column that has held nothing but nulls."""
 
 _INTEGERS = {
     "TINYINT": (3, True),
@@ -53,6 +60,12 @@ def grown(one: str, other: str) -> str | None:
     return None if met is None or met == first or not _within(first, met) else spell(met)
 
 
+def grows(one: str, other: str) -> bool:
+    """Say whether a type is another one with more members, so that files of both are read as one."""
+    met = grown(one, other)
+    return met is not None and met == spell(parse(other))
+
+
 def lacks(one: str, other: str) -> bool:
     """Say whether a type is another one but for nested members that it lacks, so that no value changes by a cast."""
     return widest(other, one) == spell(parse(other)) and grown(one, other) is not None if "(" in one else False
@@ -66,6 +79,66 @@ def _within(one: Type, other: Type) -> bool:
         pairs = [(first, second) for (_, first), (_, second) in zip(one.members, other.members, strict=True)]
         return one.arguments == other.arguments and all(_within(first, second) for first, second in pairs)
     return all(_within(first, second) for (_, first), (_, second) in zip(one.members, other.members, strict=False))
+
+
+def convert(expression: str, type_: str, wanted: str, column: str, table: str) -> str:
+    """Return SQL that turns an expression into another type, and stops at the first value that would change.
+
+    Raises:
+        DataError: If no value of the one type is one of the other.
+    """
+    if type_ == wanted:
+        return expression
+    if type_ == UNTYPED:
+        return f"CAST(NULL AS {wanted})"
+    if lacks(type_, wanted):
+        return f"CAST({expression} AS {wanted})"
+    if not comparable(type_, wanted):
+        raise DataError(
+            f"The column {column!r} of {table} changed its type: it was {wanted} and now comes as {type_}",
+            remedy="Mend the source, cast the column in the source's query, or give it another name there",
+        )
+    return (
+        f"CASE WHEN {expression} IS NULL THEN NULL WHEN {_same(expression, type_, wanted)} "
+        f"THEN TRY_CAST({expression} AS {wanted}) "
+        f"ELSE error({literal(f'{LOSSY}{column}')}) END"
+    )
+
+
+def fitting(expression: str, type_: str, wanted: str) -> tuple[str, str]:
+    """Return SQL that turns an expression into another type, null where its value would change, and SQL that says so.
+
+    Returns:
+        The converted value; the condition that a value that is not null would change.
+    """
+    if type_ == wanted:
+        return expression, "false"
+    if type_ == UNTYPED:
+        return f"CAST(NULL AS {wanted})", "false"
+    if lacks(type_, wanted):
+        return f"CAST({expression} AS {wanted})", "false"
+    if not comparable(type_, wanted):
+        return f"CAST(NULL AS {wanted})", f"{expression} IS NOT NULL"
+    same = _same(expression, type_, wanted)
+    return (
+        f"CASE WHEN {same} THEN TRY_CAST({expression} AS {wanted}) END",
+        f"({expression} IS NOT NULL AND NOT ({same}))",
+    )
+
+
+def comparable(type_: str, wanted: str) -> bool:
+    """Say whether some values of one type may be values of another: of one kind, or plain ones and texts."""
+    if widest(type_, wanted) is not None or {_bare(type_), _bare(wanted)} <= {*NUMBERS, "DECIMAL"}:
+        return True
+    return "VARCHAR" in (type_, wanted) and not any(mark in type_ + wanted for mark in ("STRUCT(", "MAP(", "[", "BLOB"))
+
+
+def _bare(type_: str) -> str:
+    return type_.partition("(")[0] if type_.endswith(")") else type_
+
+
+def _same(expression: str, type_: str, wanted: str) -> str:
+    return f"CAST(TRY_CAST({expression} AS {wanted}) AS {type_}) IS NOT DISTINCT FROM {expression}"
 
 
 def _widest(one: Type, other: Type) -> Type | None:
