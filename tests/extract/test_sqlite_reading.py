@@ -308,6 +308,7 @@ def test_describe_tells_keys_cursors_and_what_looks_personal(make: Make) -> None
     assert set(passengers.remarks) == {
         "contact looks personal: an e-mail address",
         "birth_date looks personal: a date of birth",
+        "birth_date lies before 1900 in 1 of 1 rows looked at",
     }
     assert not any("ada@example.org" in remark for remark in passengers.remarks)
     assert passengers.suggestion == (

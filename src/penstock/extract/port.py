@@ -165,6 +165,7 @@ class TableDescription:
         name: Its name at the source.
         columns: Name to type as the source spells it.
         rows: How many, or None where counting would mean reading all.
+        estimated: True where ``rows`` is what the source guesses, and was not counted.
         bytes: Size, where known.
         key: Columns of the primary key.
         cursors: Columns that could serve as a cursor.
@@ -178,6 +179,7 @@ class TableDescription:
     name: str
     columns: Mapping[str, str] = field(default_factory=dict)
     rows: int | None = None
+    estimated: bool = False
     bytes: int | None = None
     key: tuple[str, ...] = ()
     cursors: tuple[str, ...] = ()

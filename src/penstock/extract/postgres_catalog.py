@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from penstock.errors import ConfigurationError
-from penstock.extract import scoping
+from penstock.extract.database import catalog
+from penstock.extract.database.catalog import Listed, Shape
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers
 
-_SAMPLE = 200
-_COUNTED_BYTES = 64 * 2**20
 _TIMES = ("date", "timestamp", "timestamptz")
 
 _RELATIONS = """
 SELECT n.nspname, c.relname, c.oid, pg_table_is_visible(c.oid), c.reltuples::int8, pg_total_relation_size(c.oid),
-       has_table_privilege(c.oid, 'SELECT')
+       has_table_privilege(c.oid, 'SELECT'), c.relkind::text
 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
 WHERE c.relkind IN ('r', 'v', 'm', 'f', 'p') AND NOT c.relispartition
   AND n.nspname NOT IN ('pg_catalog', 'information_schema') AND n.nspname NOT LIKE 'pg\\_t%'
@@ -97,42 +97,47 @@ def describe(connection: Any, request: Request) -> tuple[TableDescription, ...]:
 
 
 def _describe(connection: Any, request: Request, row: tuple[Any, ...]) -> TableDescription:
-    schema, name, oid, visible, tuples, size, may = row
+    schema, name, oid, visible, tuples, size, may, kind = row
     columns = connection.execute(_COLUMNS, (oid,)).fetchall()
-    key = tuple(column for (column,) in connection.execute(_KEY, (oid,)).fetchall())
-    spelt = {column: type_ for column, type_, _ in columns}
-    times = {column: base in _TIMES for column, _, base in columns}
-    full = name if visible else f"{schema}.{name}"
-    remarks: tuple[str, ...] = () if may else ("this user may not read it",)
-    rows: int | None = tuples if tuples >= 0 else None
-    if may:
-        texts = [column for column, _, base in columns if base in ("text", "varchar", "bpchar", "citext")]
-        remarks = scoping.personal(spelt, _sample(connection, _quoted(schema, name), texts))
-        if size <= _COUNTED_BYTES:
-            rows = connection.execute(f"SELECT count(*) FROM {_quoted(schema, name)}".encode()).fetchone()[0]
-    counting = [column for column, _, base in columns if base in ("int2", "int4", "int8")]
-    found = scoping.cursors(times, key, counting)
-    pattern, reason = scoping.pattern(found, key, rows)
-    connected = request.connection.name if request.connection is not None else "postgres"
-    return TableDescription(
-        name=full,
-        columns=spelt,
-        rows=rows,
-        bytes=size,
-        key=key,
-        cursors=found,
-        pattern=pattern,
-        reason=reason,
-        remarks=remarks,
-        suggestion=scoping.protecting(scoping.suggestion(connected, full, found, key), remarks),
+    shape = Shape(
+        spelt={column: type_ for column, type_, _ in columns},
+        key=tuple(column for (column,) in connection.execute(_KEY, (oid,)).fetchall()),
+        times=tuple(column for column, _, base in columns if base in _TIMES),
+        counting=tuple(column for column, _, base in columns if base in ("int2", "int4", "int8")),
+        texts=tuple(column for column, _, base in columns if base in ("text", "varchar", "bpchar", "citext")),
     )
+    quoted = _quoted(schema, name)
+    # A partitioned table has no pages of its own, and a view or a foreign table may be a query over all there is.
+    stored = kind in ("r", "m")
+    listed = Listed(
+        schema=schema,
+        name=name,
+        here=visible,
+        rows=tuples if tuples >= 0 and kind not in ("v", "f") else None,
+        bytes=size if stored and may else None,
+    )
+    remarks = {"v": ("a view: its rows are not counted",), "f": ("a foreign table: its rows are not counted",)}.get(
+        kind, ()
+    )
+    sample = _sample(connection, quoted, shape) if may else {}
+
+    def count() -> int:
+        found: int = connection.execute(f"SELECT count(*) FROM {quoted}".encode()).fetchone()[0]
+        return found
+
+    told = (*remarks, *(() if may else ("this user may not read it",)))
+    return replace(catalog.described(listed, shape, request, count, sample, told), bytes=size)
 
 
-def _sample(connection: Any, quoted: str, texts: list[str]) -> dict[str, tuple[Any, ...]]:
-    if not texts:
+def _sample(connection: Any, quoted: str, shape: Shape) -> dict[str, tuple[Any, ...]]:
+    if not shape.sampled:
         return {}
-    rows = connection.execute(f"SELECT {identifiers(texts)} FROM {quoted} LIMIT {_SAMPLE}".encode()).fetchall()
-    return dict(zip(texts, zip(*rows, strict=True), strict=True)) if rows else {}
+    # As text: Python has no infinity of moments, and no year before 1.
+    listed = ", ".join(
+        f"{identifier(name)}::text" if name in shape.times else identifier(name) for name in shape.sampled
+    )
+    rows = connection.execute(f"SELECT {listed} FROM {quoted} LIMIT {catalog.SAMPLE}".encode()).fetchall()
+    return catalog.sampled(rows, shape.sampled)
 
 
 def _table(connection: Any, table: str) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
 _PERSONAL_NAMES = {
@@ -31,6 +32,12 @@ _CURSOR_NAMES = re.compile(
 )
 _CHANGES = re.compile(r"updat|modif|chang")
 _SHARE = 0.5
+_MOST = 0.8
+"""Where so many values of a text are of one form, the others are odd ones."""
+_NUMBER = re.compile(r"\s*[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?\s*")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\d([T ]\d\d:\d\d.*)?")
+_GARBLED = re.compile("\ufffd|[ÃÂ][\u0080-\u00bf]")
+_OLDEST = 1900
 _LOOKS = " looks personal: "
 
 
@@ -47,6 +54,72 @@ def personal(columns: Iterable[str], samples: Mapping[str, Sequence[Any]]) -> tu
         if kind:
             remarks.append(f"{column}{_LOOKS}{kind}")
     return tuple(remarks)
+
+
+def malformed(samples: Mapping[str, Sequence[Any]], times: Collection[str], cursors: Sequence[str]) -> tuple[str, ...]:
+    """Return sentences about columns whose sampled values look wrong, or come late; no value is shown.
+
+    Args:
+        samples: Column to some of its values.
+        times: The columns that hold moments.
+        cursors: The columns that could serve as a cursor, best first.
+    """
+    remarks: list[str] = []
+    for column, values in samples.items():
+        held = [value for value in values if value is not None]
+        if column in cursors[:1] and 0 < len(held) < len(values):
+            remarks.append(
+                f"{column} has no value in {len(values) - len(held)} of {len(values)} rows looked at; "
+                "on_null_cursor says what becomes of them"
+            )
+        if column in times:
+            remarks += _odd_moments(column, held)
+        texts = [value for value in held if isinstance(value, str)]
+        if texts and column not in times:
+            remarks += _odd_texts(column, texts)
+    return tuple(remarks)
+
+
+def _odd_moments(column: str, held: Sequence[Any]) -> list[str]:
+    found = [_moment(value) for value in held]
+    none = sum(1 for moment in found if moment is None)
+    now = datetime.now(UTC).replace(tzinfo=None) + timedelta(days=1)
+    old = sum(1 for moment in found if moment is not None and moment.year < _OLDEST)
+    ahead = sum(1 for moment in found if moment is not None and moment > now)
+    told = ((none, "is no moment"), (old, f"lies before {_OLDEST}"), (ahead, "lies in the future"))
+    return [f"{column} {what} in {count} of {len(held)} rows looked at" for count, what in told if count]
+
+
+def _odd_texts(column: str, texts: Sequence[str]) -> list[str]:
+    remarks = []
+    filled = [text for text in texts if text.strip()]
+    for form, what in ((_NUMBER, "numbers"), (_MOMENT, "moments")):
+        fitting = sum(1 for text in filled if form.fullmatch(text))
+        if _MOST * len(filled) <= fitting < len(filled):
+            remarks.append(
+                f"{column} holds {what} as text, but for {len(filled) - fitting} of {len(filled)} rows looked at"
+            )
+    padded = sum(1 for text in filled if text != text.strip())
+    if 0 < padded < len(filled):
+        remarks.append(f"{column} has blanks at an end in {padded} of {len(texts)} rows looked at")
+    if len(texts) > len(filled):
+        remarks.append(f"{column} is an empty text in {len(texts) - len(filled)} of {len(texts)} rows looked at")
+    garbled = sum(1 for text in texts if _GARBLED.search(text))
+    if garbled:
+        remarks.append(f"{column} looks as if it was read by a wrong character set in {garbled} of {len(texts)} rows")
+    return remarks
+
+
+def _moment(value: Any) -> datetime | None:
+    """Return a moment without its zone, whole days and ISO texts too; None for all else."""
+    if isinstance(value, str):
+        try:
+            value = datetime.fromisoformat(value)
+        except ValueError:
+            return None
+    if isinstance(value, datetime):
+        return value.astimezone(UTC).replace(tzinfo=None) if value.tzinfo else value
+    return datetime.combine(value, time()) if isinstance(value, date) else None
 
 
 def protecting(suggestion: str, remarks: Iterable[str]) -> str:

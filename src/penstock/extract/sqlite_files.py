@@ -179,6 +179,9 @@ def describe(connection: sqlite3.Connection, table: str, request: Request, path:
     counting = [column.name for column in found if "INT" in column.type]
     candidates = scoping.cursors(times, primary, counting)
     rows, remarks = _rows(connection, quoted, path)
+    estimated = bool(remarks)
+    moments = [name for name, holds in times.items() if holds]
+    odd = scoping.malformed(held, moments, candidates)
     personal = scoping.personal(times, held)
     pattern, reason = scoping.pattern(candidates, primary, rows)
     name = request.connection.name if request.connection is not None else path.stem
@@ -186,13 +189,26 @@ def describe(connection: sqlite3.Connection, table: str, request: Request, path:
         name=table,
         columns={column.name: column.type or "any" for column in found},
         rows=rows,
+        estimated=estimated,
+        bytes=_bytes(connection, table, path),
         key=primary,
         cursors=candidates,
         pattern=pattern,
         reason=reason,
-        remarks=(*personal, *remarks),
+        remarks=(*personal, *odd, *remarks),
         suggestion=scoping.protecting(scoping.suggestion(name, table, candidates, primary), personal),
     )
+
+
+def _bytes(connection: sqlite3.Connection, table: str, path: Path) -> int | None:
+    """Return the size of a table's pages; None where this SQLite cannot say, or the file is large."""
+    if path.stat().st_size > _COUNTED_BYTES:
+        return None
+    try:
+        (found,) = connection.execute("SELECT sum(pgsize) FROM dbstat WHERE name = ?", (table,)).fetchone()
+    except sqlite3.Error:
+        return None
+    return None if found is None else int(found)
 
 
 def _is_time(column: Declared, values: Any) -> bool:

@@ -144,7 +144,11 @@ def descriptions(listed: Sequence[Any]) -> list[Block]:
     """Word what ``scope`` found at a source."""
     blocks: list[Block] = []
     for each in listed:
-        known = [plural(each.rows, "row") if each.rows is not None else "", size(each.bytes) if each.bytes else ""]
+        about = "about " if each.estimated else ""
+        known = [
+            about + plural(each.rows, "row") if each.rows is not None else "",
+            size(each.bytes) if each.bytes else "",
+        ]
         blocks.append(Line(": ".join(filter(None, (each.name, ", ".join(filter(None, known))))), "strong"))
         rows = [
             (

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -15,9 +16,9 @@ import duckdb
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
-from penstock.extract import scoping
-from penstock.extract.database import access_values
+from penstock.extract.database import access_values, catalog
 from penstock.extract.database.access_pages import AccessPages, Definition
+from penstock.extract.database.catalog import Listed, Shape
 from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.duckdb_file import DuckDbFile, column
 from penstock.extract.database.reading import DatabaseSource
@@ -196,24 +197,17 @@ class AccessFile(DuckDbFile):
         first = next(iter(_Table(self, table).reader()), None)
         held = {} if first is None else first.slice(0, _SAMPLE).to_pydict()
         spelt = {field.name: access_values.spelt(field) for field in table.fields}
-        counting = [column for column, type_ in spelt.items() if type_ in _INTEGERS]
-        found = scoping.cursors({column: type_ in _TIMES for column, type_ in spelt.items()}, table.key, counting)
-        pattern, reason = scoping.pattern(found, table.key, table.rows)
-        connected = self._request.connection.name if self._request.connection is not None else "access"
-        remarks = scoping.personal(spelt, held)
-        left = access_values.passed_over(table)
-        return TableDescription(
-            name=name,
-            columns=spelt,
-            rows=table.rows,
-            bytes=len(table.pages) * 4096,
+        shape = Shape(
+            spelt=spelt,
             key=table.key,
-            cursors=found,
-            pattern=pattern,
-            reason=reason,
-            remarks=(*remarks, left) if left else remarks,
-            suggestion=scoping.protecting(scoping.suggestion(connected, name, found, table.key), remarks),
+            times=tuple(column for column, type_ in spelt.items() if type_ in _TIMES),
+            counting=tuple(column for column, type_ in spelt.items() if type_ in _INTEGERS),
         )
+        left = access_values.passed_over(table)
+        size = len(table.pages) * 4096
+        listed = Listed(schema="", name=name, here=True, bytes=0)
+        found = catalog.described(listed, shape, self._request, lambda: table.rows, held, [left] if left else [])
+        return replace(found, bytes=size)
 
 
 def _path(request: Request) -> Path:

@@ -62,6 +62,11 @@ class Shape:
     counting: tuple[str, ...] = ()
     texts: tuple[str, ...] = ()
 
+    @property
+    def sampled(self) -> tuple[str, ...]:
+        """Return the columns whose values are looked at."""
+        return tuple(name for name in self.spelt if name in (*self.times, *self.texts))
+
 
 def asked(request: Request) -> tuple[str | None, str | None]:
     """Return table and query of a request, just one of them a text.
@@ -99,7 +104,12 @@ def found(tables: Sequence[Listed], table: str, where: str) -> Listed:
 
 
 def described(
-    table: Listed, shape: Shape, request: Request, count: Callable[[], int], sample: Mapping[str, tuple[Any, ...]]
+    table: Listed,
+    shape: Shape,
+    request: Request,
+    count: Callable[[], int],
+    sample: Mapping[str, Sequence[Any]],
+    remarks: Sequence[str] = (),
 ) -> TableDescription:
     """Return what ``scope`` says of a table.
 
@@ -109,23 +119,26 @@ def described(
         request: Names the connection.
         count: Counts its rows; called only where it is small.
         sample: Column to some of its values.
+        remarks: What else is to be said.
     """
     small = table.bytes is not None and table.bytes <= COUNTED_BYTES
     rows = count() if small else table.rows
     cursors = scoping.cursors({name: name in shape.times for name in shape.spelt}, shape.key, shape.counting)
     pattern, reason = scoping.pattern(cursors, shape.key, rows)
     connection = request.connection.name if request.connection is not None else "database"
+    personal = scoping.personal(shape.spelt, sample)
     return TableDescription(
         name=table.full,
         columns=shape.spelt,
         rows=rows,
+        estimated=rows is not None and not small,
         bytes=table.bytes,
         key=shape.key,
         cursors=cursors,
         pattern=pattern,
         reason=reason,
-        remarks=scoping.personal(shape.spelt, sample),
-        suggestion=scoping.suggestion(connection, table.full, cursors, shape.key),
+        remarks=(*personal, *scoping.malformed(sample, shape.times, cursors), *remarks),
+        suggestion=scoping.protecting(scoping.suggestion(connection, table.full, cursors, shape.key), personal),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,8 @@ import duckdb
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
-from penstock.extract import scoping
+from penstock.extract.database import catalog
+from penstock.extract.database.catalog import Listed, Shape
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
 from penstock.extract.database.reading import DatabaseExtraction, DatabaseSource
 from penstock.extract.port import Batch, Request, Scan, SourceFigures, TableDescription
@@ -229,26 +231,33 @@ class DuckDbFile(Database):
 
     def _describe(self, row: Sequence[Any], key: tuple[str, ...]) -> TableDescription:
         schema, name, columns, types = row
-        relation, full = f"{ALIAS}.{identifier(schema)}.{identifier(name)}", _named(schema, name)
+        relation = f"{ALIAS}.{identifier(schema)}.{identifier(name)}"
         sample = self.ask(f"SELECT * FROM {relation} LIMIT {_SAMPLE}")
         held = dict(zip(columns, zip(*sample, strict=True), strict=True)) if sample else {}
-        times = {column: "TIMESTAMP" in type_ or type_ == "DATE" for column, type_ in zip(columns, types, strict=True)}
-        counting = [c for c, type_ in zip(columns, types, strict=True) if _CURSORS.get(type_) == "integer"]
-        found = scoping.cursors(times, key, counting)
-        rows = int(self.ask(f"SELECT count(*) FROM {relation}")[0][0])
-        pattern, reason = scoping.pattern(found, key, rows)
-        connected = self._request.connection.name if self._request.connection is not None else "duckdb"
-        return TableDescription(
-            name=full,
-            columns=dict(zip(columns, types, strict=True)),
-            rows=rows,
+        spelt = dict(zip(columns, types, strict=True))
+        shape = Shape(
+            spelt=spelt,
             key=key,
-            cursors=found,
-            pattern=pattern,
-            reason=reason,
-            remarks=scoping.personal(times, held),
-            suggestion=scoping.suggestion(connected, full, found, key),
+            times=tuple(name for name, type_ in spelt.items() if "TIMESTAMP" in type_ or type_ == "DATE"),
+            counting=tuple(name for name, type_ in spelt.items() if _CURSORS.get(type_) == "integer"),
         )
+        rows = int(self.ask(f"SELECT count(*) FROM {relation}")[0][0])
+        # A count is cheap here, whatever the size.
+        listed = Listed(schema=schema, name=name, here=schema == "main", bytes=self._bytes(relation))
+        found = catalog.described(replace(listed, bytes=0), shape, self._request, lambda: rows, held)
+        return replace(found, bytes=listed.bytes)
+
+    def _bytes(self, relation: str) -> int | None:
+        """Return the size of a table's blocks; None for a view."""
+        with suppress(duckdb.Error, PenstockError):
+            ((blocks,),) = self.ask(
+                f"SELECT count(DISTINCT block_id) FROM pragma_storage_info({literal(relation)}) WHERE persistent"
+            )
+            ((size,),) = self.ask(
+                "SELECT block_size FROM pragma_database_size() WHERE database_name = current_database()"
+            )
+            return int(blocks) * int(size)
+        return None
 
 
 def column(name: str, type_: str, target: pa.DataType | None = None) -> DatabaseColumn:

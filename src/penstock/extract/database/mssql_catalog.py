@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -128,11 +127,13 @@ def _describe(ask: Ask, request: Request, table: Listed, key: tuple[str, ...] | 
     def count() -> int:
         return int(ask(f"SELECT COUNT_BIG(*) FROM {relation}")[0][0])
 
-    return catalog.described(table, shape, request, count, _sample(ask, relation, shape.texts))
+    return catalog.described(table, shape, request, count, _sample(ask, relation, shape))
 
 
-def _sample(ask: Ask, relation: str, texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    if not texts:
+def _sample(ask: Ask, relation: str, shape: Shape) -> dict[str, tuple[Any, ...]]:
+    if not shape.sampled:
         return {}
-    named = ", ".join(quoted(name) for name in texts)
-    return catalog.sampled(ask(f"SELECT TOP ({catalog.SAMPLE}) {named} FROM {relation}"), texts)
+    listed = ", ".join(
+        f"CONVERT(varchar(34), {quoted(name)}, 126)" if name in shape.times else quoted(name) for name in shape.sampled
+    )
+    return catalog.sampled(ask(f"SELECT TOP ({catalog.SAMPLE}) {listed} FROM {relation}"), shape.sampled)

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
-from penstock.extract import scoping
+from penstock.extract.database import catalog
+from penstock.extract.database.catalog import Ask, Listed, Shape
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
 from penstock.names import unknown
 
-Ask = Callable[[str], Sequence[Sequence[Any]]]
-
-_SAMPLE = 200
-_COUNTED_BYTES = 64 * 2**20
 _TIMES = ("date", "datetime", "timestamp")
 _TEXTS = ("varchar", "char", "text", "tinytext", "mediumtext", "longtext")
 _INTEGERS = ("tinyint", "smallint", "mediumint", "int", "bigint")
@@ -105,39 +102,39 @@ def quoted(name: str) -> str:
 def _describe(ask: Ask, request: Request, row: Sequence[Any]) -> TableDescription:
     schema, name, here, estimate, _, size, engine = row
     place = {"schema": _literal(schema), "name": _literal(name)}
-    columns = ask(_COLUMNS.format(**place))
-    key = tuple(str(column) for (column,) in ask(_KEY.format(**place)))
-    spelt = {str(column): str(type_) for column, type_, _, _ in columns}
-    times = {str(column): base in _TIMES for column, _, base, _ in columns}
-    full, source = name if here else f"{schema}.{name}", f"{quoted(schema)}.{quoted(name)}"
-    texts = [str(column) for column, _, base, _ in columns if base in _TEXTS]
-    remarks = scoping.personal(spelt, _sample(ask, source, texts))
-    if engine not in (None, "InnoDB"):
-        remarks = (*remarks, f"its engine {engine} has no snapshots: rows may change while they are read")
-    small = size <= _COUNTED_BYTES
-    counted = int(ask(f"SELECT count(*) FROM {source}")[0][0]) if small else int(estimate or 0)
-    found = scoping.cursors(times, key, [str(column) for column, _, base, _ in columns if base in _INTEGERS])
-    pattern, reason = scoping.pattern(found, key, counted)
-    connected = request.connection.name if request.connection is not None else "mysql"
-    return TableDescription(
-        name=full,
-        columns=spelt,
-        rows=counted,
-        bytes=int(size),
-        key=key,
-        cursors=found,
-        pattern=pattern,
-        reason=reason,
-        remarks=remarks,
-        suggestion=scoping.suggestion(connected, full, found, key),
+    columns = [(str(column), str(type_), str(base).lower()) for column, type_, base, _ in ask(_COLUMNS.format(**place))]
+    shape = Shape(
+        spelt={column: type_ for column, type_, _ in columns},
+        key=tuple(str(column) for (column,) in ask(_KEY.format(**place))),
+        times=tuple(column for column, _, base in columns if base in _TIMES),
+        counting=tuple(column for column, _, base in columns if base in _INTEGERS),
+        texts=tuple(column for column, _, base in columns if base in _TEXTS),
     )
+    source = f"{quoted(schema)}.{quoted(name)}"
+    listed = Listed(
+        schema=str(schema),
+        name=str(name),
+        here=bool(here),
+        rows=None if estimate is None else int(estimate),
+        bytes=None if engine is None else int(size),
+    )
+    remarks = ["a view: its rows are not counted"] if engine is None else []
+    if engine not in (None, "InnoDB"):
+        remarks.append(f"its engine {engine} has no snapshots: rows may change while they are read")
+
+    def count() -> int:
+        return int(ask(f"SELECT count(*) FROM {source}")[0][0])
+
+    return catalog.described(listed, shape, request, count, _sample(ask, source, shape), remarks)
 
 
-def _sample(ask: Ask, source: str, texts: list[str]) -> dict[str, tuple[Any, ...]]:
-    if not texts:
+def _sample(ask: Ask, source: str, shape: Shape) -> dict[str, tuple[Any, ...]]:
+    if not shape.sampled:
         return {}
-    rows = ask(f"SELECT {', '.join(quoted(name) for name in texts)} FROM {source} LIMIT {_SAMPLE}")
-    return dict(zip(texts, zip(*rows, strict=True), strict=True)) if rows else {}
+    listed = ", ".join(
+        f"CAST({quoted(name)} AS CHAR)" if name in shape.times else quoted(name) for name in shape.sampled
+    )
+    return catalog.sampled(ask(f"SELECT {listed} FROM {source} LIMIT {catalog.SAMPLE}"), shape.sampled)
 
 
 def _table(rows: Sequence[Sequence[Any]], table: str) -> Sequence[Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from penstock.extract.database import catalog
@@ -116,11 +116,22 @@ def _describe(
     def count() -> int:
         return int(ask(f"SELECT COUNT(*) FROM {relation}")[0][0])
 
-    return catalog.described(table, shape, request, count, _sample(ask, relation, shape.texts))
+    return catalog.described(table, shape, request, count, _sample(ask, relation, shape))
 
 
-def _sample(ask: Ask, relation: str, texts: Sequence[str]) -> dict[str, tuple[Any, ...]]:
-    if not texts:
+def _sample(ask: Ask, relation: str, shape: Shape) -> dict[str, tuple[Any, ...]]:
+    if not shape.sampled:
         return {}
-    named = ", ".join(quoted(name) for name in texts)
-    return catalog.sampled(ask(f"SELECT {named} FROM {relation} WHERE ROWNUM <= {catalog.SAMPLE}"), texts)
+    listed = ", ".join(
+        f"TO_CHAR({quoted(name)}, 'SYYYY-MM-DD HH24:MI:SS')" if name in shape.times else quoted(name)
+        for name in shape.sampled
+    )
+    rows = ask(f"SELECT {listed} FROM {relation} WHERE ROWNUM <= {catalog.SAMPLE}")
+    plain = [
+        [
+            value.strip() if name in shape.times and value else value
+            for name, value in zip(shape.sampled, row, strict=True)
+        ]
+        for row in rows
+    ]
+    return catalog.sampled(plain, shape.sampled)
