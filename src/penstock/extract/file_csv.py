@@ -16,6 +16,8 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.csv.detection import Detected, Told, detect
 from penstock.extract.csv.encodings import NATIVE, binary, encoding, known
 from penstock.extract.csv.inference import Typed, converted, infer, likely
+from penstock.extract.csv.repeats import Repeats
+from penstock.extract.file_csv_gathering import gathered
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers, literal
@@ -84,7 +86,9 @@ class Columns:
     spelled: Mapping[str, Typed]
 
 
-def dialect(file: File, content: Content, options: Mapping[str, Any], notes: list[str]) -> Dialect | None:
+def dialect(
+    file: File, content: Content, options: Mapping[str, Any], notes: list[str], before: Repeats[Dialect]
+) -> Dialect | None:
     """Find out how a file is written; None for a file without a line.
 
     Args:
@@ -92,6 +96,7 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
         content: What its bytes told.
         options: The user's ``csv`` options.
         notes: Gets sentences for the user.
+        before: What was found out of the files before it, with the same options.
 
     Raises:
         ConfigurationError: If an option is unknown or of no use.
@@ -111,16 +116,21 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
     if options.get("comment"):
         comment = str(options["comment"])
         text = "".join(line for line in text.splitlines(keepends=True) if not line.startswith(comment))
+    kind = (file.format, coded, content.compression)
+    again = before.like(text, kind) if not cut and remark is None else None
+    if again is not None:
+        return again
     found = detect(text, _told(file, options), cut=cut)
     if found is None:
         return None
+    said = len(notes)
     names = _names(found.structure.names, file, notes)
     if remark:
         notes.append(remark)
     doubt = _doubt(found, options)
     if doubt:
         notes.append(f"{file.key} is read with {doubt}")
-    return Dialect(
+    how = Dialect(
         tuple(names),
         _options(found, "utf-8" if coded not in NATIVE else coded, content.compression, options),
         options.get("on_ragged") == "pad",
@@ -128,6 +138,9 @@ def dialect(file: File, content: Content, options: Mapping[str, Any], notes: lis
         found,
         _remark(found, coded),
     )
+    if not cut and len(notes) == said and not options.get("skip") and not options.get("comment"):
+        before.keep(text, kind, found, how)
+    return how
 
 
 def columns(
@@ -147,12 +160,25 @@ def columns(
     Returns:
         The columns, and sentences for the user.
     """
-    how, given = hows[0], options.get("types") or {}
+    given = options.get("types") or {}
     for name in given:
-        if name not in how.columns:
-            raise unknown("column", name, how.columns, where=f"csv types of {files[0][0].key}")
+        if name not in hows[0].columns:
+            raise unknown("column", name, hows[0].columns, where=f"csv types of {files[0][0].key}")
+    with gathered(files, hows[0]) as (listed, how):
+        found, notes = _inferred(session, files, listed, how, _likely(hows), options)
+    return Columns({**found.types, **given}, found.spelled), notes
+
+
+def _inferred(
+    session: duckdb.DuckDBPyConnection,
+    files: Sequence[tuple[File, Content]],
+    listed: str,
+    how: Dialect,
+    likely_types: Mapping[str, str],
+    options: Mapping[str, Any],
+) -> tuple[Columns, list[str]]:
     whole = sum(content.bytes for _, content in files) <= WHOLE_BYTES
-    listed = ", ".join(literal(file.path) for file, _ in files)
+    given = options.get("types") or {}
     found = _sniffed(session, listed, how, whole)
     notes: list[str] = []
     if found is not None and any(content.long_numbers for _, content in files):
@@ -165,7 +191,7 @@ def columns(
     told = "nulls" in options
     asked = {
         name: type_
-        for name, type_ in _likely(hows).items()
+        for name, type_ in likely_types.items()
         if types[name] == "VARCHAR" and name not in given and not (told and clean) and "decimal" not in options
     }
     try:
@@ -181,7 +207,7 @@ def columns(
         elif typed.type != "VARCHAR":
             types[name] = typed.type
         notes += _sentences(name, typed)
-    return Columns({**types, **given}, spelled), notes
+    return Columns(types, spelled), notes
 
 
 def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: str, rejects: str | None) -> str:
@@ -268,7 +294,8 @@ def _sniffed(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, whol
 def _likely(hows: Sequence[Dialect]) -> dict[str, str]:
     """Return the columns whose values look typed in the sample of every file."""
     found: dict[str, str] = {}
-    for place, how in enumerate(hows):
+    # Files that are written like one before share what was found out of it.
+    for place, how in enumerate({id(how.detected): how for how in hows}.values()):
         width, body = how.detected.structure.width, how.detected.records[how.detected.structure.headers :]
         here = {how.columns[index]: type_ for index, type_ in likely(body, width).items()}
         found = here if place == 0 else {name: type_ for name, type_ in found.items() if name in here}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -20,6 +20,8 @@ from penstock.extract.file_listing import Content, File
 from penstock.extract.port import Request, Scan
 
 FILE_COLUMN = "_penstock_source_file"
+MOST_FILES = 5000
+"""How many files one scan opens: DuckDB keeps something of each until its end, 50 KB and more."""
 _SAID = {
     "UNQUOTED VALUE": "unterminated quote",
     "INVALID ENCODING": "unicode",
@@ -57,8 +59,8 @@ def csv_options(request: Request) -> Mapping[str, Any]:
     return {**{name: given[name] for name in file_csv.OPTIONS if name in given}, **options}
 
 
-def csv_scan(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]) -> Scan:
-    """Return the scan of a group of files.
+def csv_scans(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]) -> list[tuple[list[File], Scan]]:
+    """Return the scans of a group of files, each with its files: one types them all, but none opens too many.
 
     Raises:
         ConfigurationError: An option does not fit the files.
@@ -76,30 +78,49 @@ def csv_scan(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str])
         for (read, _), (file, content), each in zip(reads, group.members, group.hows, strict=True)
     }
     explained = partial(explain, {path: place.file for path, place in places.items()})
-    refuses = options.get("on_ragged") == "refuse"
-    rejects = None if refuses else f"penstock_misfits_{secrets.token_hex(6)}"
+    scans = []
     try:
         found, met = file_csv.columns(session, reads, group.hows, options)
-        sql = file_csv.relation([read for read, _ in reads], how, found, FILE_COLUMN, rejects)
-        session.execute(f"DESCRIBE {sql}")
+        for start in range(0, len(reads), MOST_FILES):
+            chunk = [read for read, _ in reads[start : start + MOST_FILES]]
+            here = {read.path: places[read.path] for read in chunk}
+            scan = _scan(chunk, here, found, Reading(how, options, bool(personal), explained))
+            session.execute(f"DESCRIBE {scan.sql}")
+            scans.append(([file for file, _ in group.members[start : start + MOST_FILES]], scan))
     except duckdb.Error as error:
         raise explained(error) from error
     notes += met
+    return scans
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """What the scans of a group share: dialect, the user's options, whether it holds personal values, and errors."""
+
+    how: file_csv.Dialect
+    options: Mapping[str, Any]
+    personal: bool
+    explain: Callable[[Exception], PenstockError]
+
+
+def _scan(files: Sequence[File], places: Mapping[str, Place], found: file_csv.Columns, reading: Reading) -> Scan:
+    options = reading.options
+    rejects = None if options.get("on_ragged") == "refuse" else f"penstock_misfits_{secrets.token_hex(6)}"
     misfits = None
     if rejects is not None:
         limit = float(options.get("misfit_limit", file_csv.MISFIT_LIMIT))
         refusal = partial(_refused, places, found)
-        misfits = Misfits(rejects, f"{rejects}_files", places, limit, bool(personal), refusal)
-    origins = tuple((file.key, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in group.members)
+        misfits = Misfits(rejects, f"{rejects}_files", places, limit, reading.personal, refusal)
+    read = [places[file.path] for file in files]
     return Scan(
-        sql,
-        origins=origins,
-        paths=tuple(read.path for read, _ in reads),
+        file_csv.relation(files, reading.how, found, FILE_COLUMN, rejects),
+        origins=tuple((each.file.key, {"bytes": each.file.bytes, "sha256": each.content.sha256}) for each in read),
+        paths=tuple(file.path for file in files),
         file_column=FILE_COLUMN,
         misfits=misfits.batches if misfits else None,
         again=misfits.forget if misfits else None,
-        remark=how.remark,
-        explain=explained,
+        remark=reading.how.remark,
+        explain=reading.explain,
     )
 
 

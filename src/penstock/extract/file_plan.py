@@ -11,7 +11,8 @@ import duckdb
 
 from penstock.errors import ConfigurationError
 from penstock.extract import file_csv, file_documents
-from penstock.extract.file_csv_scan import FILE_COLUMN, Group, csv_options, csv_scan
+from penstock.extract.csv.repeats import Repeats
+from penstock.extract.file_csv_scan import FILE_COLUMN, Group, csv_options, csv_scans
 from penstock.extract.file_errors import explain
 from penstock.extract.file_listing import Content, File
 from penstock.extract.file_parquet import ArrowFiles, needs_arrow
@@ -47,8 +48,9 @@ def plan(
         ConfigurationError: If an option does not fit the files.
     """
     alike = []
+    before: Repeats[file_csv.Dialect] = Repeats()
     for file, content in files:
-        how = None if file.bytes == 0 else _likeness(file, content, request, notes)
+        how = None if file.bytes == 0 else _likeness(file, content, request, notes, before)
         if how is None:
             notes.append(f"{file.key} is empty")
         else:
@@ -67,8 +69,9 @@ def plan(
                 continue
             if isinstance(how, file_csv.Dialect):
                 _without_records(request, members[0][0])
-                scan = csv_scan(Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes)
-                scans.append(([file for file, _ in members], scan))
+                scans += csv_scans(
+                    Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes
+                )
                 continue
             explained = partial(explain, {file.path: file for file, _ in members})
             try:
@@ -84,12 +87,14 @@ def plan(
     return scans
 
 
-def _likeness(file: File, content: Content, request: Request, notes: list[str]) -> Any:
+def _likeness(
+    file: File, content: Content, request: Request, notes: list[str], before: Repeats[file_csv.Dialect]
+) -> Any:
     """Return what files must share to be read by one scan; None for a file without content."""
     if file.format in FORMATS:
         return (file.format,)
     if file.format in ("csv", "tsv"):
-        return file_csv.dialect(file, content, csv_options(request), notes)
+        return file_csv.dialect(file, content, csv_options(request), notes, before)
     if file.format == "parquet":
         return _BY_ARROW if needs_arrow(file) else ("parquet",)
     return None if content.bytes == 0 else (file.format, content.compression, file_documents.layout(file, content))
