@@ -64,7 +64,7 @@ class SqlServer(SqlServerDialect):
         self._one_moment = False
         with self.translated():
             self._connection = _connect(self._place)
-            self._execute("SET TEXTSIZE 2147483647")
+            self._command("SET TEXTSIZE 2147483647")
 
     def relation(self) -> Relation:
         """Find the table or query, and begin the transaction that sees one moment; see the port."""
@@ -73,7 +73,7 @@ class SqlServer(SqlServerDialect):
         if int(snapshots or 0) == 1:
             with self.translated():
                 for statement in SNAPSHOT:
-                    self._execute(statement)
+                    self._command(statement)
             self._one_moment = True
         note = "" if self._one_moment or versions else _NO_SNAPSHOT
         if table is None:
@@ -142,6 +142,9 @@ class SqlServer(SqlServerDialect):
         """End the transaction and close the connection."""
         with suppress(Exception):
             self._connection.close()
+
+    def _command(self, sql: str) -> None:
+        self._execute(sql).close()
 
     def _execute(self, sql: str) -> Any:
         cursor = self._connection.cursor()

@@ -6,6 +6,7 @@ that moment (ORA-01555), the load ends with a sentence and is tried again.
 
 from __future__ import annotations
 
+import re
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -196,7 +197,8 @@ def explained(error: Exception, request: Request) -> PenstockError:
     place = request.connection
     where = f"Oracle {place.name}" if place is not None else "Oracle"
     what = str(request.source.options.get("table", "the query"))
-    text = str(error).strip().partition("\n")[0].partition(" (CONNECTION_ID=")[0]
+    lines = (line for line in str(error).splitlines() if not line.startswith("Help:"))
+    text = re.sub(r" \(CONNECTION_ID=[^)]*\)\.?", "", "; ".join(lines))
     secret = place.secrets.get("password") if place is not None else None
     text = (text.replace(secret, "…") if secret else text)[:200]
     full = str(error)
