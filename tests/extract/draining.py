@@ -44,6 +44,7 @@ def read(source: Any, request: Request) -> Read:
                 rows += batch.data.to_pylist()
                 types |= {field.name: str(field.type) for field in batch.data.schema}
                 largest = max(largest, batch.data.nbytes)
+                misfits += batch.misfits.to_pylist() if batch.misfits is not None else []
                 continue
             with engine.session() as session:
                 try:

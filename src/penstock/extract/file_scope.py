@@ -81,7 +81,12 @@ def _describe(name: str, files: Sequence[File], request: Request, engine: LocalE
 
 def _look(scan: Scan | Rows, engine: LocalEngine) -> tuple[dict[str, str], tuple[str, ...]]:
     if not isinstance(scan, Scan):
-        first = next((batch.data for batch in scan.batches(_LOOKED_AT)), None)
+        # The first batch may be there for the columns alone.
+        first = None
+        for batch in scan.batches(_LOOKED_AT):
+            first = batch.data
+            if first.num_rows:
+                break
         found = {field.name: str(field.type) for field in first.schema} if first is not None else {}
         return found, scoping.personal(found, first.slice(0, _SAMPLE).to_pydict() if first is not None else {})
     with engine.session() as session:
@@ -109,7 +114,11 @@ def _rows(
     with engine.session() as session:
         for scan in scans:
             if not isinstance(scan, Scan):
-                total += sum(batch.data.num_rows for batch in scan.batches(_LOOKED_AT))
+                met = []
+                for batch in scan.batches(_LOOKED_AT):
+                    total += batch.data.num_rows
+                    met += [batch.misfits] if batch.misfits is not None else []
+                aside += _sentences(met)
                 continue
             try:
                 # Every column is touched, so that a malformed row is found; only a scan that ended has kept such rows.

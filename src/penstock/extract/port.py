@@ -50,10 +50,12 @@ class ArrowBatch:
     Attributes:
         data: The rows.
         origin: Where they came from, as (uri, detail).
+        misfits: Lines met on the way to them that are no rows, with the columns that ``Scan.misfits`` yields.
     """
 
     data: pa.RecordBatch
     origin: tuple[str, Mapping[str, Any]]
+    misfits: pa.RecordBatch | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,6 +99,8 @@ class Intake:
         try:
             for batch in self._batches(extraction):
                 if isinstance(batch, ArrowBatch):
+                    if batch.misfits is not None:
+                        self._misfits.take(iter((batch.misfits,)))
                     self._hold(batch, chunks)
                 else:
                     self._write_chunk(chunks.rest())

@@ -156,13 +156,21 @@ def test_a_type_named_once_and_used_twice(tmp_path: Path, take: Take) -> None:
     assert (row["a"], row["b"], json.loads(row["c"]), json.loads(row["d"])) == (value, value, value, value)
 
 
-@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz"])
+@pytest.mark.parametrize("codec", ["null", "deflate", "bzip2", "xz", "snappy", "zstandard", "lz4"])
 def test_codecs_and_many_blocks_keep_every_row_in_order(tmp_path: Path, take: Take, codec: str) -> None:
     put(tmp_path / "t.avro", [{"name": "n", "type": "long"}], [{"n": n} for n in range(20_000)],
         codec=codec, sync_interval=500)  # fmt: skip
     found = take("t.avro", batch_bytes=20_000)
     assert [row["n"] for row in found.rows] == list(range(20_000))
     assert found.batches > 5
+
+
+def test_an_unknown_codec_is_named(tmp_path: Path, take: Take) -> None:
+    whole = put(tmp_path / "t.avro", [{"name": "n", "type": "long"}], [{"n": 1}], codec="deflate").read_bytes()
+    assert whole.count(b"deflate") == 1
+    (tmp_path / "t.avro").write_bytes(whole.replace(b"deflate", b"inflate"))
+    with pytest.raises(DataError, match=r"t\.avro is packed by a codec that is not known\. Got: inflate\. Valid: null"):
+        take("t.avro")
 
 
 def test_files_of_one_glob_with_other_schemas_are_united(tmp_path: Path) -> None:

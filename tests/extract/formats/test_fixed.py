@@ -33,7 +33,7 @@ def test_widths_that_are_said(tmp_path: Path, take: Take) -> None:
     typed = take("t.fwf", widths=WIDTHS, types={"id": "BIGINT", "sum": "DECIMAL(9,2)", "born": "VARCHAR"}).rows[0]
     assert typed == {"id": 1, "name": "Ada", "born": "18151210", "sum": Decimal("12.50")}
     assert list(take("t.fwf", widths=[5, 25], header=False).rows[0]) == ["column1", "column2"]
-    assert take("t.fwf", columns={"name": [6, 15], "year": [16, 19]}, short="pad").rows[1] == {
+    assert take("t.fwf", columns={"name": [6, 15], "year": [16, 19]}, on_ragged="pad").rows[1] == {
         "name": "Alan", "year": 1912,
     }  # fmt: skip
 
@@ -43,13 +43,32 @@ def test_a_line_of_another_length_is_refused_by_its_number(tmp_path: Path, take:
     lines = [text.ljust(30) for text in PEOPLE.splitlines()]
     lines[line - 1] = lines[line - 1].rstrip()
     put(tmp_path / "t.fwf", "\n".join(lines))
-    with pytest.raises(DataError, match=rf"Line {line} of t\.fwf has {told} characters, its columns 30.*short='pad'"):
-        take("t.fwf", widths=WIDTHS)
-    assert len(take("t.fwf", widths=WIDTHS, short="pad").rows) == 3
+    with pytest.raises(
+        DataError, match=rf"Line {line} of t\.fwf has {told} characters, its columns 30.*on_ragged='pad'"
+    ):
+        take("t.fwf", widths=WIDTHS, on_ragged="refuse")
+    assert len(take("t.fwf", widths=WIDTHS, on_ragged="pad").rows) == 3
     lines[line - 1] = "x" * 31
     put(tmp_path / "t.fwf", "\r\n".join(lines))
     with pytest.raises(DataError, match=rf"Line {line} of t\.fwf has 31 characters, its columns 30"):
-        take("t.fwf", widths=WIDTHS, short="pad")
+        take("t.fwf", widths=WIDTHS, on_ragged="pad", misfit_limit=0)
+
+
+def test_lines_that_do_not_fit_are_set_aside_with_their_numbers(tmp_path: Path, take: Take) -> None:
+    lines = [f"{number:5}{'name':10}" for number in range(40)]
+    lines[3], lines[7], lines[9] = "    3too short", lines[7] + "x", "seven".ljust(15)
+    put(tmp_path / "t.fwf", "\n".join(lines))
+    found = take("t.fwf", widths={"n": 5, "name": 10}, types={"n": "BIGINT"})
+    assert [row["n"] for row in found.rows] == [n for n in range(40) if n not in (3, 7, 9)]
+    assert [(one["_reasons"], one["_line"], one["_origin"], one["_origin_detail"]) for one in found.misfits] == [
+        (["line_too_long"], lines[7], "t.fwf", '{"line":8}'),
+        (["line_too_short"], lines[3], "t.fwf", '{"line":4}'),
+        (["wrong_type"], lines[9], "t.fwf", '{"line":10}'),
+    ]
+    put(tmp_path / "t.fwf", "\n".join([*lines, *["x" * 20] * 8]))
+    with pytest.raises(DataError, match=r"Line 8 of t\.fwf .*; 11 of 48 rows do not fit, more than may be set aside"):
+        take("t.fwf", widths={"n": 5, "name": 10}, types={"n": "BIGINT"})
+    assert len(take("t.fwf", widths={"n": 5, "name": 10}, misfit_limit=0.3).misfits) == 10
 
 
 def test_a_ruler_tells_the_columns(tmp_path: Path, take: Take) -> None:
@@ -68,7 +87,7 @@ def test_a_ruler_tells_the_columns(tmp_path: Path, take: Take) -> None:
     with pytest.raises(
         DataError, match=r"Line 4 of t\.fwf has a character at place 4, which stands between two columns"
     ):
-        take("t.fwf")
+        take("t.fwf", on_ragged="refuse")
 
 
 def test_blank_columns_tell_the_columns(tmp_path: Path, take: Take) -> None:
@@ -134,7 +153,7 @@ def test_a_value_of_another_type_far_below_is_refused_by_its_line(
     with pytest.raises(
         DataError, match=r"Line 299001 of t\.fwf holds a value in column 'n' that is not of type BIGINT"
     ) as met:
-        take("t.fwf", widths={"n": 7, "t": 1}, batch_bytes=100_000)
+        take("t.fwf", widths={"n": 7, "t": 1}, batch_bytes=100_000, on_ragged="refuse")
     assert "secret" not in str(met.value)
     lines[299_000] = "      1x"
     put(tmp_path / "t.fwf", "\n".join(lines))
@@ -152,7 +171,8 @@ def test_what_cannot_be_is_told(tmp_path: Path, take: Take) -> None:
         ({"widths": {"a": 4}, "types": {"b": "BIGINT"}}, "no column 'b'"),
         ({"widths": {"a": 4}, "types": {"a": "BIGNIT"}}, "type or time format of t.fwf is not known"),
         ({"widths": {"a": 4}, "encoding": "klingon"}, "encoding of t.fwf is not known"),
-        ({"widths": {"a": 4}, "short": "cut"}, "Valid: refuse, pad"), ({"widths": {"a": 4}, "skip": -1}, "option skip"),
+        ({"widths": {"a": 4}, "on_ragged": "cut"}, "Valid: quarantine, refuse, pad"),
+        ({"widths": {"a": 4}, "skip": -1}, "option skip"),
     ):  # fmt: skip
         with pytest.raises(ConfigurationError, match=told.replace(".", r"\.")):
             take("t.fwf", **options)

@@ -115,6 +115,18 @@ def test_a_value_that_is_none_keeps_its_line(tmp_path: Path, take: Take) -> None
     assert set(last.values()) == {None}
 
 
+def test_lines_that_do_not_match_are_set_aside_if_that_is_wished(tmp_path: Path, take: Take) -> None:
+    put(tmp_path / "t.log", ACCESS + "broken\n" + ACCESS.replace("10/Oct", "99/Oct"))
+    found = take("t.log", pattern="combined", unmatched="quarantine")
+    assert [row["line_number"] for row in found.rows] == [1, 2, 3, 6, 7]
+    assert "unmatched" not in found.types
+    assert [(one["_reasons"], one["_line"][:9], one["_origin_detail"]) for one in found.misfits] == [
+        (["no_match"], "broken", '{"line":4}'), (["no_match"], "127.0.0.1", '{"line":5}'),
+    ]  # fmt: skip
+    with pytest.raises(DataError, match=r"Line 4 of t\.log does not match the pattern"):
+        take("t.log", pattern="combined", unmatched="quarantine", misfit_limit=0)
+
+
 def test_personal_lines_are_not_kept_as_they_are(tmp_path: Path) -> None:
     put(tmp_path / "t.log", ACCESS + "secret\n")
     options = {"path": "t.log", "pattern": "combined"}
@@ -125,6 +137,16 @@ def test_personal_lines_are_not_kept_as_they_are(tmp_path: Path) -> None:
         rows = [row for batch in extraction.batches() for row in batch.data.to_pylist()]
         assert (rows[3]["line_number"], rows[3]["unmatched"]) == (4, None)
         assert "their texts are left out" in extraction.notes()[-1]
+    finally:
+        extraction.close()
+    source = SourceSpec(
+        table="t", kind="files", options={**options, "unmatched": "quarantine"}, personal={"host": "mask"}
+    )
+    extraction = FilesSource().open(Request(source=source, root=str(tmp_path)))
+    assert extraction is not None
+    try:
+        aside = [batch.misfits.to_pylist() for batch in extraction.batches() if batch.misfits is not None]
+        assert [(one["_line"], one["_origin_detail"]) for one in aside[0]] == [(None, '{"line":4}')]
     finally:
         extraction.close()
 
@@ -152,7 +174,7 @@ def test_what_cannot_be_is_told(tmp_path: Path, take: Take, monkeypatch: pytest.
         ({"pattern": "(?P<a>.) (?P<a>.)"}, "cannot name columns"),
         ({"pattern": "(?P<line_number>.*)"}, "cannot name"),
         ({"pattern": "(?P<a>.).*", "start": "("}, "start of t.log is no regular"),
-        ({"pattern": "(?P<a>.).*", "unmatched": "drop"}, "Valid: keep, refuse"),
+        ({"pattern": "(?P<a>.).*", "unmatched": "drop"}, "Valid: keep, quarantine, refuse"),
         ({"pattern": "(?P<a>.).*", "types": {"b": "BIGINT"}}, "no column 'b'"),
         ({"pattern": "(?P<a>.).*", "patern": 1}, "no option 'patern'"),
     ):  # fmt: skip

@@ -127,15 +127,23 @@ def test_digits_that_a_double_would_round_are_kept(tmp_path: Path, take: Take) -
 
 def test_error_cells_are_kept_or_null_or_refused_with_their_place(tmp_path: Path, take: Take) -> None:
     put(tmp_path / "t.xlsx", ["a", "b"], [1, 2], ["#DIV/0!", 3], [5, "#N/A"])
+    with pytest.raises(DataError, match="2 of 3 rows do not fit"):
+        take("t.xlsx", errors="quarantine")
     found = take("t.xlsx")
     assert [row["a"] for row in found.rows] == ["1", "#DIV/0!", "5"]
     assert found.notes == ("t.xlsx, sheet S: 2 error cells are kept as text, as #DIV/0! in A3, #N/A in B4",)
     found = take("t.xlsx", errors="null")
     assert found.rows == [{"a": 1, "b": 2}, {"a": None, "b": 3}, {"a": 5, "b": None}]
     assert found.notes == ("t.xlsx, sheet S: 2 error cells are read as null, as #DIV/0! in A3, #N/A in B4",)
+    found = take("t.xlsx", errors="quarantine", misfit_limit=0.9)
+    assert found.rows == [{"a": 1, "b": 2}]
+    assert [(one["_reasons"], one["_line"], one["_origin_detail"]) for one in found.misfits] == [
+        (["error_cell"], '{"A": "#DIV/0!", "B": "3"}', '{"cells":["A3"],"line":3,"sheet":"S"}'),
+        (["error_cell"], '{"A": "5", "B": "#N/A"}', '{"cells":["B4"],"line":4,"sheet":"S"}'),
+    ]
     with pytest.raises(DataError, match=r"t\.xlsx, sheet S: cell A3 holds an error\. Got: #DIV/0!"):
         take("t.xlsx", errors="refuse")
-    with pytest.raises(ConfigurationError, match=r"Got: drop\. Valid: keep, null, refuse"):
+    with pytest.raises(ConfigurationError, match=r"Got: drop\. Valid: keep, null, quarantine, refuse"):
         take("t.xlsx", errors="drop")
 
 

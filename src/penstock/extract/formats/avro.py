@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from datetime import date, datetime, time
 from decimal import Decimal
+from importlib.util import find_spec
 from itertools import islice
 from struct import unpack
 from typing import IO, Any, cast
@@ -15,12 +16,17 @@ from typing import IO, Any, cast
 import fastavro
 import pyarrow as pa
 
-from penstock.errors import DataError
+from penstock.errors import DataError, MissingExtraError
 from penstock.extract.formats.avro_types import Mapped, Types
 from penstock.extract.formats.port import Asked
 from penstock.schema import SOURCE_TYPE
 
 _VALUE = "value"
+_CODECS: dict[str, tuple[str, ...]] = {
+    "null": (), "deflate": (), "bzip2": (), "xz": (), "snappy": ("cramjam",), "lz4": ("lz4",),
+    "zstandard": ("backports.zstd", "compression.zstd"),
+}  # fmt: skip
+"""The codecs, and the modules of which one is needed."""
 _HEADER = {
     "type": "record",
     "name": "header",
@@ -47,6 +53,7 @@ def read(asked: Asked) -> Iterator[pa.RecordBatch]:
         header: Any = fastavro.schemaless_reader(file, _HEADER, None)
         if header["magic"] != b"Obj\x01":
             raise DataError(f"{asked.file.key} is no Avro file: it does not begin with Obj")
+        _check_codec(header["meta"].get("avro.codec", b"null").decode("latin-1"), asked.file.key)
         names: dict[str, Any] = {}
         schema: Any = fastavro.parse_schema(json.loads(header["meta"]["avro.schema"]), named_schemas=names)
         top = schema if isinstance(schema, dict) else {}
@@ -60,6 +67,14 @@ def read(asked: Asked) -> Iterator[pa.RecordBatch]:
         yield _batch([], mapped)
         for records in _records(_decoded(file, header, mapped), asked.batch_bytes):
             yield _batch(records, mapped)
+
+
+def _check_codec(codec: str, key: str) -> None:
+    if codec not in _CODECS:
+        raise DataError(f"{key} is packed by a codec that is not known", value=codec, valid=_CODECS)
+    wanted = _CODECS[codec]
+    if wanted and not any(find_spec(module.partition(".")[0]) and find_spec(module) for module in wanted):
+        raise MissingExtraError(f"Reading {key}, which is packed by {codec}", "files")
 
 
 def _decoded(file: IO[bytes], header: dict[str, Any], mapped: Mapped) -> Iterator[Any]:

@@ -23,7 +23,7 @@ class Format:
 
 
 _TEXTS = ("encoding", "types", "times", "nulls")
-_SHEETS = ("sheet", "range", "header", "skip", "errors")
+_SHEETS = ("sheet", "range", "header", "skip", "errors", "misfit_limit")
 
 FORMATS = {
     "avro": Format((".avro",), unpacked=True),
@@ -34,11 +34,11 @@ FORMATS = {
     "xls": Format((".xls", ".xlt"), _SHEETS),
     "fixed": Format(
         (".fwf", ".fixed"),
-        ("widths", "columns", "names", "header", "skip", "short", *_TEXTS),
+        ("widths", "columns", "names", "header", "skip", "on_ragged", "misfit_limit", *_TEXTS),
         lines=True,
         unpacked=True,
     ),
-    "log": Format((".log",), ("pattern", "start", "unmatched", *_TEXTS), lines=True, unpacked=True),
+    "log": Format((".log",), ("pattern", "start", "unmatched", "misfit_limit", *_TEXTS), lines=True, unpacked=True),
     "xml": Format((".xml",), ("records", "namespaces", "lists", "types", "times"), unpacked=True),
     "ods": Format((".ods",), _SHEETS),
 }

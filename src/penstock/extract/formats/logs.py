@@ -19,6 +19,7 @@ from penstock.extract.formats.log_patterns import PATTERNS, Pattern
 from penstock.extract.formats.port import Asked
 
 LINE, UNMATCHED = "line_number", "unmatched"
+_UNMATCHED = ("keep", "quarantine", "refuse")
 _SAMPLE = 200
 _LIKELY = 0.9
 _GROUP = re.compile(r"\(\?P<([A-Za-z_]\w*)>")
@@ -33,13 +34,13 @@ def read(asked: Asked) -> Iterator[pa.RecordBatch]:
         DataError: No line matches, or one does not and ``unmatched`` is ``refuse``; names the line.
     """
     mode = asked.options.get("unmatched", "keep")
-    if mode not in ("keep", "refuse"):
+    if mode not in _UNMATCHED:
         raise ConfigurationError(
             f"What becomes of lines of {asked.file.key} that do not match is not known",
             value=mode,
-            valid=("keep", "refuse"),
+            valid=_UNMATCHED,
         )
-    log = _Log(asked, _pattern(asked), refuse=mode == "refuse")
+    log = _Log(asked, _pattern(asked), mode)
     said = texts.wishes(asked)
     own = {name: type_ for name, type_ in log.pattern.types.items() if name not in said.times}
     times = {name: form for name, form in log.pattern.times.items() if name not in said.types}
@@ -58,10 +59,10 @@ class _Rows(texts.Rows):
 
 
 class _Log:
-    def __init__(self, asked: Asked, pattern: Pattern, *, refuse: bool) -> None:
+    def __init__(self, asked: Asked, pattern: Pattern, mode: str) -> None:
         self.pattern = pattern
         self._asked = asked
-        self._refuse = refuse
+        self._mode = mode
         self._names = _GROUP.findall(pattern.expression)
         self._nulls = [*lines.nulls(asked), *([pattern.null] if pattern.null else [])]
         self._matched = self._unmatched = 0
@@ -91,21 +92,35 @@ class _Log:
         missed = len(matched) - (matched.true_count or 0)
         if missed:
             line = rows.lines.filter(pc.invert(matched))[0].as_py()
-            if self._refuse:
-                raise DataError(
-                    f"Line {line} of {self._asked.file.key} does not match the pattern",
-                    remedy="Keep such lines with unmatched='keep', or name another pattern",
-                )
+            refusal = DataError(
+                f"Line {line} of {self._asked.file.key} does not match the pattern",
+                remedy="Keep such lines with unmatched='keep', or name another pattern",
+            )
+            if self._mode == "refuse":
+                raise refusal
+            if self._mode == "quarantine":
+                return self._set_aside(typed.batch, rows, matched, refusal)
             self._first = self._first or line
             if typed.failed is not None:
                 columns = [pc.if_else(matched, column, pa.scalar(None, column.type)) for column in columns]
         self._unmatched += missed
         self._matched += len(matched) - missed
+        if self._mode != "keep":
+            return pa.RecordBatch.from_arrays([*columns, rows.lines], names=[*typed.batch.schema.names, LINE])
         kept = pa.scalar(None, pa.string()) if self._asked.personal else rows.records
         unmatched = pc.if_else(matched, pa.scalar(None, pa.string()), kept)
         return pa.RecordBatch.from_arrays(
             [*columns, rows.lines, unmatched], names=[*typed.batch.schema.names, LINE, UNMATCHED]
         )
+
+    def _set_aside(self, batch: pa.RecordBatch, rows: _Rows, matched: Any, refusal: DataError) -> pa.RecordBatch:
+        odd = pc.invert(matched)
+        listed = zip(rows.lines.filter(odd).to_pylist(), rows.records.filter(odd).to_pylist(), strict=True)
+        self._asked.misfits.add("no_match", [(text, {"line": line}) for line, text in listed], refusal)
+        columns = [*batch.columns, rows.lines]
+        whole = pa.RecordBatch.from_arrays(columns, names=[*batch.schema.names, LINE])
+        self._matched += matched.true_count
+        return whole.filter(matched)
 
     def tell(self) -> None:
         """Say how many lines did not match.

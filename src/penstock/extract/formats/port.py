@@ -18,6 +18,7 @@ from penstock import plugins
 from penstock.errors import DataError, MissingExtraError, PenstockError, TransientError
 from penstock.extract.file_listing import Content, File
 from penstock.extract.formats.known import FORMATS
+from penstock.extract.formats.misfits import Misfits, misfits
 from penstock.extract.port import ArrowBatch, byte_size
 
 _BUFFER = 2**20
@@ -34,6 +35,7 @@ class Asked:
         batch_bytes: About how many bytes a batch may hold.
         notes: Gets sentences for the user.
         personal: Columns that hold personal values, so that no line may be kept as it is.
+        misfits: Takes the lines that are no rows.
     """
 
     file: File
@@ -42,6 +44,7 @@ class Asked:
     batch_bytes: int
     notes: list[str] = field(compare=False)
     personal: tuple[str, ...] = ()
+    misfits: Misfits = field(default_factory=Misfits, compare=False)
 
     def stream(self) -> IO[bytes]:
         """Open the file from its first byte on, unpacked; its compression is told by its content."""
@@ -87,10 +90,17 @@ class FormatFiles:
                     f"{file.key} is compressed as a whole ({content.compression}), and {self.format} is not read so",
                     remedy="Unpack it first",
                 )
-            asked = Asked(file, content, self.options, batch_bytes, self.notes, self.personal)
+            aside = misfits(file.key, self.options, hidden=bool(self.personal))
+            asked = Asked(file, content, self.options, batch_bytes, self.notes, self.personal, aside)
+            rows, last = 0, None
             for batch in _guarded(read(asked), file, self.format):
+                rows, last = rows + batch.num_rows, batch
                 for piece in pieces(batch, batch_bytes):
-                    yield ArrowBatch(piece, origin)
+                    yield ArrowBatch(piece, origin, aside.drain())
+            aside.judge(rows)
+            left = aside.drain()
+            if left is not None and last is not None:
+                yield ArrowBatch(last.slice(0, 0), origin, left)
 
 
 def pieces(batch: pa.RecordBatch, batch_bytes: int) -> Iterator[pa.RecordBatch]:

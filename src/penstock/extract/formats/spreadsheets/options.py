@@ -10,7 +10,7 @@ from penstock.errors import ConfigurationError
 from penstock.extract.formats.spreadsheets.workbook import Area, Sheet, area
 from penstock.names import unknown
 
-_FAULTS = ("keep", "null", "refuse")
+_FAULTS = ("keep", "null", "quarantine", "refuse")
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class Options:
         area: The cells that are read.
         skip: How many rows of it are left out.
         header: How many rows the header has.
-        faults: What becomes of error cells: ``keep``, ``null`` or ``refuse``.
+        faults: What becomes of error cells: ``keep``, ``null``, ``quarantine`` (the row) or ``refuse``.
     """
 
     sheets: tuple[str | int, ...] | None

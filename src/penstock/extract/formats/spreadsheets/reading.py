@@ -5,6 +5,7 @@ A sheet of few cells is held between the two; a larger one is read twice, so tha
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -50,7 +51,7 @@ def read(asked: Asked) -> Iterator[pa.RecordBatch]:
             columns = found.columns()
             asked.notes.extend(found.notes(columns))
             if columns:
-                yield from _batches(found, columns, sheet.name if options.named else None, asked.batch_bytes)
+                yield from _batches(found, columns, sheet.name if options.named else None, asked)
 
 
 @dataclass(slots=True)
@@ -110,7 +111,9 @@ class _Survey:
             if one.mixed:
                 yield f"{self.what}: column {one.name!r} holds {' and '.join(one.mixed)}; it is read as text"
         if self.fault_count:
-            kept = "kept as text" if self.options.faults == "keep" else "read as null"
+            kept = {"keep": "kept as text", "null": "read as null"}.get(
+                self.options.faults, "set aside with their rows"
+            )
             yield f"{self.what}: {self.fault_count} error cells are {kept}, as {', '.join(self.faults)}"
         blank = self.last - (self.first or 0) + 1 - self.row_count - self.options.header
         if self.row_count and blank > 0:
@@ -154,7 +157,7 @@ class _Survey:
 
     def _met(self, row: int, place: int, fault: Fault) -> None:
         cell = f"{letters(place)}{row + 1}"
-        if isinstance(fault, Uncomputed) and self.options.faults != "null":
+        if isinstance(fault, Uncomputed) and self.options.faults in ("keep", "refuse"):
             raise DataError(
                 f"{self.what}: cell {cell} has a formula that no program has computed, so there is no value to read",
                 remedy="Open and save it in a spreadsheet program, or read such cells as null with errors='null'",
@@ -196,14 +199,15 @@ class _Survey:
         return names
 
 
-def _batches(
-    found: _Survey, columns: Sequence[Column], sheet: str | None, batch_bytes: int
-) -> Iterator[pa.RecordBatch]:
+def _batches(found: _Survey, columns: Sequence[Column], sheet: str | None, asked: Asked) -> Iterator[pa.RecordBatch]:
     places = {one.place: number for number, one in enumerate(columns)}
     faults = found.options.faults == "keep"
     rows: list[list[Any]] = []
     size = 0
-    for _, cells in found.rows():
+    for row, cells in found.rows():
+        if found.options.faults == "quarantine" and any(isinstance(value, Fault) for _, value in cells):
+            _set_aside(asked, found, row, cells)
+            continue
         values: list[Any] = [None] * len(columns)
         size += _CELL * len(columns)
         for place, value in cells:
@@ -213,11 +217,20 @@ def _batches(
                     continue
             values[places[place]] = value
         rows.append(values)
-        if size >= batch_bytes or len(rows) >= _ROWS:
+        if size >= asked.batch_bytes or len(rows) >= _ROWS:
             yield _batch(rows, columns, sheet)
             rows, size = [], 0
     if rows or not found.row_count:
         yield _batch(rows, columns, sheet)
+
+
+def _set_aside(asked: Asked, found: _Survey, row: int, cells: Sequence[tuple[int, Value]]) -> None:
+    """Give a row with an error cell to the quarantine, as JSON by the letters of its columns."""
+    faults = [f"{letters(place)}{row + 1}" for place, value in cells if isinstance(value, Fault)]
+    text = json.dumps({letters(place): spelt(value) for place, value in cells}, ensure_ascii=False)
+    where = {"line": row + 1, "sheet": found.sheet.name, "cells": faults}
+    refusal = DataError(f"{found.what}: cell {faults[0]} holds an error", remedy="Mend it, or say errors='null'")
+    asked.misfits.add("error_cell", [(text, where)], refusal)
 
 
 def _batch(rows: Sequence[Sequence[Any]], columns: Sequence[Column], sheet: str | None) -> pa.RecordBatch:
