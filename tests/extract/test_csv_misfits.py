@@ -184,3 +184,58 @@ def test_a_whole_table_whose_misfits_alone_changed_is_a_new_load(tmp_path: Path)
             project.run("shop")
             found = [item for item in project.quarantine("orders") if "too_few_fields" in item.reasons]
     assert [item.rows for item in found] == [1, 1]
+
+
+@pytest.mark.parametrize(
+    ("lines", "reasons"),
+    [
+        (["id,name,day"], ["wrong_type"]),
+        (["", "a,b,c", "u,v,w"], ["wrong_type", "wrong_type"]),
+        (["x,y", "1,2"], ["too_few_fields", "too_few_fields"]),
+    ],
+)
+def test_the_header_again_and_another_table_are_set_aside(
+    take: Callable[..., Read], lines: list[str], reasons: list[str]
+) -> None:
+    found = take(HEADER + BODY + "\n".join(lines) + "\n" + BODY)
+    assert found.rows is not None
+    assert len(found.rows) == 40
+    assert found.types == {"id": "BIGINT", "name": "VARCHAR", "day": "DATE"}
+    assert [misfit["_line"] for misfit in found.misfits] == [line for line in lines if line]
+    assert [misfit["_reasons"] for misfit in found.misfits] == [[reason] for reason in reasons]
+
+
+def test_one_value_of_another_kind_makes_its_column_text_and_loses_nothing(take: Callable[..., Read]) -> None:
+    found = take(HEADER + BODY + "x99,n,2020-01-01\n" + BODY)
+    assert found.rows is not None
+    assert (len(found.rows), found.misfits) == (41, ())
+    assert found.types["id"] == "VARCHAR"
+    assert any("id is read as text: 1 of its values are no BIGINT" in note for note in found.notes)
+
+
+def test_a_wider_number_is_no_foreign_row(take: Callable[..., Read]) -> None:
+    numbers = "".join(f"{number},{number}\n" for number in range(30))
+    found = take("a,b\n" + numbers + "1.5,2.5\nfoo,bar\n")
+    assert found.rows is not None
+    assert (found.rows[-1], found.types) == ({"a": 1.5, "b": 2.5}, {"a": "DOUBLE", "b": "DOUBLE"})
+    assert [misfit["_line"] for misfit in found.misfits] == ["foo,bar"]
+
+
+def test_spellings_of_a_missing_value_are_counted_per_column(take: Callable[..., Read]) -> None:
+    rows = "".join(f"{number},{'N/A' if number % 4 == 0 else number / 2},NA\n" for number in range(20))
+    found = take("id,value,name\n" + rows)
+    assert found.rows is not None
+    assert found.types == {"id": "BIGINT", "value": "DOUBLE", "name": "VARCHAR"}
+    assert [found.rows[0], found.rows[1]] == [
+        {"id": 0, "value": None, "name": "NA"},
+        {"id": 1, "value": 0.5, "name": "NA"},
+    ]
+    assert "value is DOUBLE; missing values are spelled 'N/A' (5)" in found.notes
+    assert take("id,value,name\n" + rows, nulls=["NA"]).types["value"] == "VARCHAR"
+
+
+def test_raw_texts_stay_as_they_stood(take: Callable[..., Read]) -> None:
+    rows = "".join(f"{number:03d},${number}.00,{number}%,{number},5\n" for number in range(20))
+    found = take("code,price,share,x,y\n" + rows)
+    assert found.rows is not None
+    assert found.rows[7] == {"code": "007", "price": "$7.00", "share": "7%", "x": 7, "y": 5}

@@ -15,7 +15,7 @@ import duckdb
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.csv.detection import Detected, Told, detect
 from penstock.extract.csv.encodings import NATIVE, binary, encoding, known
-from penstock.extract.csv.inference import Typed, converted, infer, likely
+from penstock.extract.csv.inference import Typed, converted, infer, likely, without_foreign
 from penstock.extract.csv.repeats import Repeats
 from penstock.extract.file_csv_gathering import gathered
 from penstock.extract.file_listing import Content, File, head
@@ -201,13 +201,24 @@ def _inferred(
         looked = {}
         if not clean:
             notes.append(_UNTOLD.format(files[0][0].key))
-    for name, typed in looked.items():
-        if typed.type != "VARCHAR" and (typed.nulls or clean):
+    relieved = _relieved(session, _texts(listed, how), looked, how, spellings=not told)
+    for name, typed in {**looked, **relieved}.items():
+        if typed.type != "VARCHAR" and (typed.nulls or (clean and name not in relieved)):
             spelled[name] = typed
         elif typed.type != "VARCHAR":
             types[name] = typed.type
         notes += _sentences(name, typed)
     return Columns(types, spelled), notes
+
+
+def _relieved(
+    session: duckdb.DuckDBPyConnection, texts: str, looked: Mapping[str, Typed], how: Dialect, *, spellings: bool
+) -> dict[str, Typed]:
+    """Return the types of columns that only rows of another kind kept from having one."""
+    if how.padded or not any(typed.misfits for typed in looked.values()):
+        return {}
+    header = dict(zip(how.columns, how.detected.structure.names, strict=True)) if how.detected.structure.headers else {}
+    return without_foreign(session, texts, looked, header, spellings)
 
 
 def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: str, rejects: str | None) -> str:

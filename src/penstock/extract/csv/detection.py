@@ -13,9 +13,11 @@ from penstock.extract.csv.structure import Structure, structure
 
 SCORED = 96 * 2**10
 """Characters of a sample by which dialects are told apart."""
+_COMMENTS = 40
 _CLEAR = 0.75
 _LIKELY = 0.93
 _FEWEST = 0.05
+_ABSENT = ("\x1f", "\x1e", "\x1d", "\x1c", "\x02", "\x03", "\ue001")
 _PLAIN = frozenset({",", "\t", ";", "|"})
 
 
@@ -68,7 +70,7 @@ def detect(text: str, told: Told, *, cut: bool) -> Detected | None:
     text = "".join(lines)
     if not text.strip("\r\n"):
         return None
-    best, second, sureness = _dialect(_beginning(text), told)
+    best, second, sureness = _dialect(_without_comments(_beginning(text)), told)
     found = list(records(text, best.form))
     if cut and len(found) > 1:
         found.pop()
@@ -108,7 +110,7 @@ def _dialect(text: str, told: Told) -> tuple[Scored, Form | None, str]:
 
 def _alone(text: str, form: Form) -> Scored:
     """Score a text as one column: no delimiter that stands in it is believed."""
-    absent = Form("\x1f", form.quote, form.escape)
+    absent = Form(next(sign for sign in _ABSENT if sign not in text), form.quote, form.escape)
     scored = ranked(text, [absent])[0]
     if form.delimiter not in text:
         return Scored(form, 1, scored.score, scored.records)
@@ -131,6 +133,13 @@ def _beginning(text: str) -> str:
         return text
     end = max(text.rfind("\n", 0, SCORED), text.rfind("\r", 0, SCORED))
     return text[: end + 1] if end > 0 else text[:SCORED]
+
+
+def _without_comments(text: str) -> str:
+    """Leave out lines of comments: their words are no fields. Where nearly all lines begin so, they are none."""
+    lines = io.StringIO(text, newline="").readlines()
+    kept = [line for line in lines if not line.startswith("#")]
+    return "".join(kept) if kept and 2 * len(kept) >= len(lines) - _COMMENTS else text
 
 
 def _mixed(lines: Sequence[str], found: Sequence[Record]) -> bool:

@@ -62,7 +62,7 @@ _SEVERAL = (
     "|+|",
     "#|#",
 )
-_FAITH = {" ": 0.6, ":": 0.75, "#": 0.7, "&": 0.7, "*": 0.7, "!": 0.7, "/": 0.4, "-": 0.35, "_": 0.35}
+_FAITH = {" ": 0.6, ":": 0.6, "#": 0.7, "&": 0.7, "*": 0.7, "!": 0.7, "/": 0.15, "-": 0.15, "_": 0.15}
 """How far a delimiter is believed that also stands within values; 1 for the others."""
 _QUOTES = ('"', "'", "`")
 _ROWS = 600
@@ -70,6 +70,8 @@ _TYPED_ROWS = 120
 _ALONE = 0.28
 """What one column is believed, beside several."""
 _TRIED = 14
+_HEADLESS = 0.75
+"""What a dialect is believed that does not cut the first line, beside one that does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,8 +128,8 @@ def ranked(text: str, forms: Iterable[Form]) -> list[Scored]:
 
 
 def _faith(form: Form, text: str) -> float:
-    unquoted = 0.7 if not form.quote and '"' in text else 1.0
-    return _FAITH.get(form.delimiter, 1.0) * unquoted
+    quoting = 1.0 if form.quote == '"' or '"' not in text else 0.85 if form.quote else 0.7
+    return _FAITH.get(form.delimiter, 1.0) * quoting
 
 
 def _present(delimiters: Sequence[str], lines: Sequence[str]) -> list[str]:
@@ -155,7 +157,8 @@ def _regularity(found: Sequence[Record]) -> tuple[int, float]:
     first = rows.index(width)
     last = len(rows) - rows[::-1].index(width)
     inside = counts[width] / (last - first)
-    return width, inside**2 * float(((last - first) / len(rows)) ** 0.5)
+    headed = 1.0 if rows[0] > 1 else _HEADLESS
+    return width, headed * inside**2 * float(((last - first) / len(rows)) ** 0.5)
 
 
 def _spread(width: int) -> float:

@@ -29,6 +29,7 @@ _PATTERN = dict(_TYPES)
 _LONGEST_EXACT = 15
 """Digits that a DOUBLE carries."""
 _MOSTLY = 0.9
+_FEW_FOREIGN, _FOREIGN = 5, 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,23 +87,69 @@ def infer(
     found: dict[str, Typed] = {}
     if not columns:
         return found
-    listed = ", ".join(literal(text) for text in NULLS)
     asked = []
     for name, type_ in columns.items():
-        cell = f"trim({identifier(name)})"
-        missing = f"({cell} IN ({listed}))" if spellings else "false"
-        value = f"{identifier(name)} IS NOT NULL AND {cell} <> '' AND NOT {missing}"
-        wider = ("BIGINT", "DOUBLE") if type_ in ("BIGINT", "DOUBLE") else (type_,)
-        tests = [f"count(*) FILTER ({value} AND NOT ({_holds(cell, each)}))" for each in wider]
+        value = _value(name, spellings)
+        tests = [f"count(*) FILTER ({_misfit(name, each, spellings)})" for each in _wider(type_)]
         asked += [
             f"count(*) FILTER ({value})",
             f"[{', '.join(tests)}]",
-            f"histogram({identifier(name)}) FILTER ({missing})",
+            f"histogram({identifier(name)}) FILTER ({_missing(name, spellings)})",
         ]
     row = session.execute(f"SELECT {', '.join(asked)} FROM {relation}").fetchone() or ()
     for place, (name, type_) in enumerate(columns.items()):
         values, misfits, nulls = row[3 * place : 3 * place + 3]
         found[name] = _decided(type_, int(values), [int(count) for count in misfits], dict(nulls or {}))
+    return found
+
+
+def without_foreign(
+    session: duckdb.DuckDBPyConnection,
+    relation: str,
+    looked: Mapping[str, Typed],
+    header: Mapping[str, str],
+    spellings: bool,
+) -> dict[str, Typed]:
+    """Give columns their types where only foreign rows hinder that: rows of another table, or the header again.
+
+    Such a row fits none of the columns that it has values in, at least two, or repeats the header. A scan with these
+    types sets it aside, for one value of it at least cannot be read.
+
+    Args:
+        session: A DuckDB to ask.
+        relation: All columns as text.
+        looked: What ``infer`` said.
+        header: Column to what the header says of it.
+        spellings: Whether the usual spellings of a missing value are believed.
+    """
+    nearly = {name: typed for name, typed in looked.items() if typed.misfits}
+    hard = {name: typed.nearly for name, typed in nearly.items() if not typed.nulls}
+    if not hard:
+        return {}
+    failing = [
+        f"({_value(name, spellings)} AND TRY_CAST({identifier(name)} AS {type_}) IS NULL)::INT"
+        for name, type_ in hard.items()
+    ]
+    filled = [f"({_value(name, spellings)})::INT" for name in hard]
+    again = " AND ".join(f"trim({identifier(name)}) = {literal(text)}" for name, text in header.items() if text)
+    foreign = f"coalesce(({' + '.join(failing)}) >= 2 AND ({' + '.join(failing)}) = ({' + '.join(filled)}), false)"
+    if again:
+        foreign = f"({foreign} OR coalesce({again} AND ({' + '.join(failing)}) >= 1, false))"
+    tests = [
+        f"[{', '.join(f'count(*) FILTER (NOT {foreign} AND {_misfit(name, each, spellings)})' for each in _wider(to))}]"
+        for name, to in ((name, typed.nearly) for name, typed in nearly.items())
+    ]
+    row = session.execute(
+        f"SELECT count(*), count(*) FILTER ({foreign}), {', '.join(tests)} FROM {relation}"
+    ).fetchone()
+    if row is None or not row[1] or row[1] > max(_FEW_FOREIGN, _FOREIGN * row[0]):
+        return {}
+    found = {}
+    for (name, typed), misfits in zip(nearly.items(), row[2:], strict=True):
+        fits = next((to for to, count in zip(_wider(typed.nearly), misfits, strict=True) if not count), None)
+        # A foreign row is one that cannot be read as the type that was nearly right: a wider one may take it.
+        if fits == typed.nearly:
+            found[name] = Typed(fits, typed.nulls)
     return found
 
 
@@ -115,14 +162,32 @@ def converted(name: str, typed: Typed) -> str:
 
 
 def _decided(type_: str, values: int, misfits: Sequence[int], nulls: Mapping[str, int]) -> Typed:
-    wider = ("BIGINT", "DOUBLE") if len(misfits) > 1 else (type_,)
+    wider = _wider(type_)
     if not values:
         return Typed("VARCHAR", {})
     for each, count in zip(wider, misfits, strict=True):
         if not count:
             return Typed(each, nulls)
     least = min(misfits)
-    return Typed("VARCHAR", {}, least, wider[list(misfits).index(least)])
+    return Typed("VARCHAR", nulls, least, wider[list(misfits).index(least)])
+
+
+def _wider(type_: str) -> tuple[str, ...]:
+    return ("BIGINT", "DOUBLE") if type_ in ("BIGINT", "DOUBLE") else (type_,)
+
+
+def _missing(name: str, spellings: bool) -> str:
+    listed = ", ".join(literal(text) for text in NULLS)
+    return f"(trim({identifier(name)}) IN ({listed}))" if spellings else "false"
+
+
+def _value(name: str, spellings: bool) -> str:
+    column = identifier(name)
+    return f"({column} IS NOT NULL AND trim({column}) <> '' AND NOT {_missing(name, spellings)})"
+
+
+def _misfit(name: str, type_: str, spellings: bool) -> str:
+    return f"({_value(name, spellings)} AND NOT ({_holds(f'trim({identifier(name)})', type_)}))"
 
 
 def _holds(cell: str, type_: str) -> str:
