@@ -60,7 +60,8 @@ def likely(records: Sequence[Record], width: int) -> dict[int, str]:
         counts = {type_: sum(1 for cell in cells if exact(cell, type_)) for type_, _ in _PATTERNS}
         # A whole number is a DOUBLE, too: the first type that all have is the narrowest.
         best = max(counts, key=lambda type_: counts[type_])
-        if counts[best] >= _MOSTLY * len(cells):
+        # Every value is looked at later; in a small sample one may be that of a row that is none.
+        if 2 * counts[best] > len(cells) and counts[best] >= min(_MOSTLY * len(cells), len(cells) - 1):
             found[place] = best
     return found
 
