@@ -19,6 +19,7 @@ import duckdb
 from penstock.extract import file_csv
 from penstock.extract.archives import Meter, limits
 from penstock.extract.csv.encodings import rewrite
+from penstock.extract.csv.repeats import Repeats
 from penstock.extract.file_listing import File, inspect
 from penstock.queries.text import literal
 
@@ -162,7 +163,7 @@ def _penstock(asked: Asked) -> Answer:
     file = File("t.csv", asked.path, "csv", found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     try:
         content = inspect(file, Meter("t.csv", found.st_size, limits(None, "t")))
-        how = file_csv.dialect(file, content, {}, [])
+        how = file_csv.dialect(file, content, {}, [], Repeats())
     except Exception:
         return Answer()
     if how is None:
