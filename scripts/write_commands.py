@@ -14,7 +14,7 @@ HEAD = """# Commands
 
 Written by `python scripts/write_commands.py` from the help of each command. Every command takes `--json`. Exit codes: 0
 done, 2 the project or the call is wrong, 3 the data is (a load was rejected), 4 try again later, 5 somebody else acted
-first, 6 not found, 70 a bug of ours, 130 interrupted.
+first, 6 not found, 70 a bug of ours, 130 interrupted, 143 terminated.
 """
 
 

@@ -25,7 +25,11 @@ INTERVAL = "_interval"
 """The partition column of a table that is rebuilt interval by interval."""
 REASONS, ORIGIN, DETAIL, LINE = "_reasons", "_origin", "_origin_detail", "_line"
 """Columns of a quarantine file: why a row stands there, where it came from, the line of one that could not be read."""
-RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL, DISCARDED})
+FILE_ROW = "file_row_number"
+"""What DuckDB calls a row's place in its file; it does not let another name be chosen."""
+RESERVED = frozenset({PARTITION, LOAD, ORDER, CREATED, UPDATED, INTERVAL, DISCARDED, FILE_ROW})
+_INTERNAL = "_penstock_"
+"""What the names of all columns begin with that Penstock adds to rows on their way."""
 
 _TABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,62}")
 
@@ -51,10 +55,15 @@ def check_table_name(name: str, *, where: str) -> str:
     return name
 
 
+def is_internal(name: str) -> bool:
+    """Say whether Penstock keeps a column name for rows on their way."""
+    return name.lower().startswith(_INTERNAL)
+
+
 def stored_names(columns: Sequence[str]) -> dict[str, str]:
     """Map the column names of a source to the names under which the lake stores them.
 
-    A reserved name gets the suffix ``__source``; names that differ only by case are numbered,
+    A reserved or internal name gets the suffix ``__source``; names that differ only by case are numbered,
     because Delta and DuckDB ignore case; an empty name becomes ``column{position}``.
 
     Args:
@@ -67,7 +76,7 @@ def stored_names(columns: Sequence[str]) -> dict[str, str]:
     stored: dict[str, str] = {}
     for position, column in enumerate(columns, start=1):
         base = column or f"column{position}"
-        if base.lower() in RESERVED:
+        if base.lower() in RESERVED or is_internal(base):
             base += "__source"
         name, number = base, 1
         while name.lower() in taken:

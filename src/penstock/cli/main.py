@@ -9,9 +9,9 @@ from collections.abc import Sequence
 import click
 
 from penstock.cli.groups import CommandEntry, LazyGroup
+from penstock.cli.stopping import told_to_stop
 from penstock.errors import BugError, ConfigurationError, PenstockError
 
-INTERRUPTED = 130
 BROKEN_PIPE = 141
 
 COMMANDS = (
@@ -65,7 +65,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Run a command line and exit.
 
     Exit codes: 0 fine; 1 failed; 2 configuration; 3 data, or a rejected load; 4 try again later; 5 conflict;
-    6 not found; 70 a bug; 130 interrupted.
+    6 not found; 70 a bug; 130 interrupted; 143 terminated.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
@@ -79,18 +79,25 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: list[str]) -> int:
+    with told_to_stop() as stopping:
+        try:
+            return _answer(arguments)
+        except (KeyboardInterrupt, click.Abort):
+            stopping.hint.cancel()
+            click.echo(stopping.word, err=True)
+            return stopping.code
+
+
+def _answer(arguments: list[str]) -> int:
     debug, as_json = "--debug" in arguments, "--json" in arguments
     try:
         # Not penstock.main(): it swallows broken pipes and prints a line of its own when it is interrupted.
         with penstock.make_context("penstock", arguments) as context:
             code = penstock.invoke(context)
-    except BrokenPipeError:
+    except (BrokenPipeError, click.Abort):
         raise
     except click.exceptions.Exit as ended:
         return ended.exit_code
-    except (KeyboardInterrupt, click.Abort):
-        click.echo("Interrupted.", err=True)
-        return INTERRUPTED
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

@@ -75,6 +75,7 @@ class PythonExtraction:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._notes: list[str] = []
+        self._timeless = 0
         self._progress = Progress(request.source, request.source.table, local_clock())
         self._gate = Gate(request.source, request.source.table)
         data = request.source.data
@@ -116,7 +117,12 @@ class PythonExtraction:
 
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
-        return tuple(dict.fromkeys([*self._notes, *self._gate.notes(), *self._progress.notes()]))
+        source, said = self._request.source, list(self._notes)
+        if self._timeless:
+            said.append(
+                f"{self._timeless} rows of {source.table} have no {source.interval}, so they are in no interval"
+            )
+        return tuple(dict.fromkeys([*said, *self._gate.notes(), *self._progress.notes()]))
 
     def commit(self) -> None:
         """Nothing is to be acknowledged."""
@@ -146,6 +152,7 @@ class PythonExtraction:
                     f"The source {source.table} was asked for an interval but names no column of it"
                 )
             column = batch.column(self._place(batch, source.interval))
+            self._timeless += column.null_count
             return batch.filter(cursor_values.within(column, interval, source.table))
         if source.cursor is None or not cursors.steers(self._request):
             return batch

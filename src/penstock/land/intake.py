@@ -344,7 +344,7 @@ class Intake:
         """Write the rows of many files, counting those of each file as they pass, a batch at a time."""
         file_column = scan.file_column or ""
         query = plan.query(f"({scan.sql})", number=self._number)
-        query = query.replace("SELECT ", f"SELECT {identifier(file_column)} AS penstock_origin, ", 1)
+        query = query.replace("SELECT ", f"SELECT {identifier(file_column)} AS _penstock_origin, ", 1)
         named = _Named(scan)
         table = self._folder.table.name
         with sentences(table, plan.columns), refusals(table, scan.explain):
@@ -362,7 +362,7 @@ class Intake:
             return
         rows = pa.Table.from_batches([batch for batch, _ in held])
         origins = [run for batch, _ in held for run in named.runs(batch.column(0))]
-        self._append(rows.drop_columns(["penstock_origin"]), plan, origins)
+        self._append(rows.drop_columns(["_penstock_origin"]), plan, origins)
 
     def _described(self, sql: str, values: Sequence[Any] = (), explain: Explain | None = None) -> list[tuple[str, str]]:
         with refusals(self._folder.table.name, explain):

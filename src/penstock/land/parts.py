@@ -166,7 +166,9 @@ class ArrowFile:
 def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:
     """Return a Parquet file's bounds and null counts, united over its row groups."""
     footer = pq.read_metadata(place)
-    indices = {footer.row_group(0).column(i).path_in_schema: i for i in range(footer.num_columns)}
+    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
+    # The field b of an object a has the path of a column that is called a.b.
+    indices = {leaf.path: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
     taken: dict[str, tuple[Any, Any, int]] = {}
     for column in columns:
         index = indices.get(column.name)

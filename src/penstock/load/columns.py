@@ -11,7 +11,7 @@ import duckdb
 
 from penstock.errors import DataError
 from penstock.model.entries import Column
-from penstock.names import RESERVED
+from penstock.names import RESERVED, is_internal
 from penstock.queries.text import identifier
 from penstock.queries.widening import grows
 from penstock.schema import restore
@@ -64,7 +64,7 @@ def served_names(columns: Sequence[Column], reserved: Sequence[str]) -> dict[str
             taken.add(found[column.name].lower())
             continue
         if column.source_name is not None:
-            wanted = column.name if not wanted or wanted.lower() in taken else wanted
+            wanted = column.name if not wanted or is_internal(wanted) or wanted.lower() in taken else wanted
             taken.add(wanted.lower())
         found[column.name] = wanted
     return found

@@ -171,3 +171,19 @@ def held(transaction: WarehouseTransaction, table: str) -> set[int]:
             rows = transaction.execute(f"SELECT number FROM {recorded} WHERE table_name = ? AND {condition}", [table])
             found |= {number for (number,) in rows}
     return found
+
+
+def landed(transaction: WarehouseTransaction, table: str) -> dict[int, datetime]:
+    """Return the loads that a table holds and the moment of each; works when the warehouse is open for reading too."""
+    if transaction.columns(table) is None:
+        return {}
+    made = transaction.execute(
+        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? "
+        "AND table_name = 'loads'",
+        [SCHEMA],
+    )
+    if not made:
+        return {}
+    return dict(
+        transaction.execute(f"SELECT number, created_at FROM {_LOADS} WHERE table_name = ? AND NOT superseded", [table])
+    )

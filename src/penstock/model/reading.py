@@ -108,6 +108,14 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         raise ConfigurationError(
             f"Source {found.table!r} {does} but has no key", remedy="Say which columns name a row: key=…"
         )
+    if found.interval is not None and found.write is WriteMode.REPLACE:
+        raise ConfigurationError(
+            f"Source {found.table!r} is read interval by interval, but its write mode replaces the whole table: "
+            "each interval would throw out the one before",
+            value=f"interval={found.interval!r}",
+            valid=[mode.value for mode in WriteMode if mode is not WriteMode.REPLACE],
+            remedy="An interval that is read again replaces its own rows in every write mode: write='append'",
+        )
     _check_deletes(found)
     if found.lag and not found.cursor:
         raise ConfigurationError(f"Source {found.table!r} has a lag but no cursor", remedy="Add cursor=… or drop lag")

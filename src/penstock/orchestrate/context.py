@@ -42,6 +42,7 @@ class RunContext:
         steps: Receipts in order of their end.
         errors: What went wrong and did not end the run.
         applied: Lake table to the numbers that the warehouse is known to hold.
+        interrupted: Set once the run is to end: threads that read leave at the next rows.
     """
 
     workspace: Workspace
@@ -52,6 +53,7 @@ class RunContext:
     steps: list[StepReceipt] = field(default_factory=list)
     errors: list[PenstockError] = field(default_factory=list)
     applied: dict[str, set[int]] = field(default_factory=dict)
+    interrupted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -78,9 +80,11 @@ class RunContext:
         self.workspace.observer(StepFinished(receipt=receipt))
 
     def advance(self, step: str) -> Advance:
-        """Return the callback by which a stage reports progress of a step."""
+        """Return the callback by which a stage reports progress of a step; it ends the stage of an interrupted run."""
 
         def forward(rows: int, size: int) -> None:
+            if self.interrupted.is_set():
+                raise KeyboardInterrupt
             self.workspace.observer(StepAdvanced(step=step, rows=rows, bytes=size))
 
         return forward

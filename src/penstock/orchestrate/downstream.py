@@ -9,11 +9,12 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
-from penstock.errors import PenstockError, StaleWriterError
-from penstock.load.ledger import held
+from penstock.errors import DataError, PenstockError, StaleWriterError
+from penstock.load.ledger import held, landed
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
@@ -23,7 +24,7 @@ from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
 from penstock.orchestrate.context import RunContext, failed
-from penstock.orchestrate.ledger import Ledger
+from penstock.orchestrate.ledger import Ledger, SourceLedger
 from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
 from penstock.queries import relations
@@ -113,9 +114,26 @@ def _applied(context: RunContext) -> dict[str, set[int]]:
     """Ask the warehouse, once in a run, how far it is."""
     found = {}
     with context.workspace.warehouse.reading() as transaction:
+        for known in context.ledger.sources.values():
+            _refuse_another(known, landed(transaction, _served(known.table, context)))
         for name, numbers in _committed(context).items():
             found[name] = numbers & held(transaction, _served(name, context))
     return {name: numbers for name, numbers in found.items() if numbers}
+
+
+def _refuse_another(known: SourceLedger, there: Mapping[int, datetime]) -> None:
+    """Refuse a warehouse that was filled from another lake, in which equal numbers are other loads."""
+    ours = {record.entry.number: record.entry.created_at for record in known.records}
+    newest = max(ours, default=0)
+    strange = [n for n, at in there.items() if n > newest or (n in ours and ours[n] != at)]
+    if strange and ours:
+        number = min(strange)
+        raise DataError(
+            f"The warehouse was filled from another lake: its load {number} of {known.table} came at "
+            f"{there[number].astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, "
+            + (f"that of the lake at {ours[number]:%Y-%m-%d %H:%M:%S}" if number in ours else "the lake has none"),
+            remedy="Put that lake back, or make the warehouse from this one: penstock rebuild",
+        )
 
 
 def _served(lake_table: str, context: RunContext) -> str:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 
 from penstock import names
-from penstock.errors import AlreadyExistsError, NotFoundError
+from penstock.errors import AlreadyExistsError, DataError, NotFoundError
 from penstock.model.codec import decode, encode
+from penstock.model.entries import Entry
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import PipelineSpec
 from penstock.orchestrate.workspace import Workspace, folder_exists
+from penstock.stores.port import LakeTable
 
 RUNS = "_runs/"
 DECISIONS = "_decisions/"
@@ -29,18 +32,40 @@ def tables_of(spec: PipelineSpec) -> tuple[str, ...]:
 def follow(workspace: Workspace, tables: Iterable[str]) -> int:
     """Index the entries that the lake has and the catalog has not; returns how many.
 
-    Costs one look at each table's log, whatever its length.
+    Costs one look at each table's log and one manifest, whatever its length.
+
+    Raises:
+        DataError: The lake is not the one that was indexed: it was deleted, or an older copy was put in its place.
     """
-    if not folder_exists(workspace.staging.lake):
-        return 0
+    there = folder_exists(workspace.staging.lake)
     found = 0
     for table in tables:
-        known = workspace.catalog.head(table)
-        new = tuple(workspace.lake.table(table).entries(known))
+        newest = next(iter(workspace.catalog.entries(table, limit=1)), None)
+        if newest is not None:
+            _refuse_another(workspace.lake.table(table) if there else None, newest)
+        if not there:
+            continue
+        new = tuple(workspace.lake.table(table).entries(newest.number if newest else 0))
         if new:
             workspace.catalog.index(new)
             found += len(new)
     return found
+
+
+def _refuse_another(table: LakeTable | None, newest: Entry) -> None:
+    """Refuse a table that lacks the newest entry known of it, or has another one of that number."""
+    head = table.head() if table is not None else 0
+    if table is not None and head >= newest.number:
+        with suppress(NotFoundError):
+            if table.entry(newest.number).created_at == newest.created_at:
+                return
+    raise DataError(
+        f"The lake is not the one that the catalog knows: of {newest.table} the catalog has entry {newest.number} of "
+        f"{newest.created_at:%Y-%m-%d %H:%M:%S} UTC, and the lake {f'ends at {head}' if head else 'has nothing'}"
+        if head < newest.number
+        else f"The lake is not the one that the catalog knows: entry {newest.number} of {newest.table} is another one",
+        remedy="Put the lake back; or go on from what it holds now: penstock doctor --rebuild-catalog, penstock rebuild",
+    )
 
 
 def keep_run(workspace: Workspace, run: RunReceipt) -> None:

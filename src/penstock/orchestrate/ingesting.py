@@ -20,14 +20,16 @@ from penstock.errors import (
     PenstockError,
     TransientError,
 )
+from penstock.load.ledger import landed
 from penstock.model.answers import IngestReceipt
 from penstock.model.events import Observer
 from penstock.model.reading import read_as
 from penstock.model.receipts import State
-from penstock.model.specs import ConnectionSpec, EnvironmentSpec, PipelineSpec, SourceSpec
+from penstock.model.specs import ConnectionSpec, EnvironmentSpec, PipelineSpec, SourceSpec, WriteMode
 from penstock.orchestrate import running, scoping
 from penstock.orchestrate.workspace import Workspace
 from penstock.privacy.keys import environment_keys
+from penstock.stores.manifests import FOLDER
 
 
 def ingest(
@@ -35,6 +37,11 @@ def ingest(
 ) -> IngestReceipt:
     """Bring data into a table; see ``penstock.ingest``."""
     source, connection = _source(data, table, reading)
+    if source.cursor is not None and not raw:
+        raise ConfigurationError(
+            f"{source.table} is read by its cursor {source.cursor!r}, and where reading stopped stands in the raw zone",
+            remedy="Keep the raw zone (no --no-raw), or read it whole: drop the cursor",
+        )
     target = Path(to.removeprefix("duckdb:///")).expanduser().absolute()
     if not target.parent.is_dir():
         raise ConfigurationError(
@@ -61,8 +68,11 @@ def ingest(
             keys=environment_keys(),
         )
         stack.callback(workspace.close)
-        with workspace.warehouse.reading():
-            pass  # A target that is no warehouse is told before anything is read.
+        # A target that is no warehouse is told before anything is read.
+        with workspace.warehouse.reading() as transaction:
+            there = landed(transaction, source.table)
+        if there and not (raw and workspace.lake.table(names.raw(source.table)).head()):
+            _number_on(workspace, source, max(there), raw=raw)
         spec = PipelineSpec(name=f"ingest_{source.table}", sources=(source,))
         run = running.run(workspace, spec, running.Asked(command="ingest"))
         if run.state is State.FAILED:
@@ -70,6 +80,24 @@ def ingest(
         with workspace.warehouse.reading() as transaction:
             rows = transaction.execute(f'SELECT count(*) FROM "{source.table}"')[0][0]
     return IngestReceipt(table=source.table, warehouse=str(target), lake=str(lake) if raw else None, run=run, rows=rows)
+
+
+def _number_on(workspace: Workspace, source: SourceSpec, newest: int, *, raw: bool) -> None:
+    """Let the loads of a lake that holds none be numbered past those that the table holds already.
+
+    The lake of the earlier loads was not kept, or is gone. A manifest without a commit counts for nothing, but for its
+    number.
+
+    Raises:
+        DataError: The rows of the table would be doubled: where reading stopped is not known any more.
+    """
+    if raw and source.write is WriteMode.APPEND:
+        raise DataError(
+            f"The table {source.table} holds rows whose raw zone is gone, so that nobody knows where reading stopped",
+            value=workspace.staging.lake,
+            remedy="Put it back, ingest into another table, or add with --no-raw, which appends all rows",
+        )
+    workspace.lake.objects.create(f"{names.raw(source.table)}/{FOLDER}/{newest}.json", b"{}")
 
 
 def _error(code: int, sentence: str) -> PenstockError:

@@ -8,8 +8,9 @@ transforms of whole tables, (7) keep the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -209,7 +210,7 @@ def _with_inputs(transform: TransformSpec, spec: PipelineSpec) -> TransformSpec:
 
 
 def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
-    with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
+    with _readers(context) as pool:
         if waves.whole:
             context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=1))
             _harvest(_begin(waves.whole, pool, prepared, context), context)
@@ -230,6 +231,20 @@ def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunCon
             _flow(interval, prepared, context)
     _flow(None, prepared, context, last=True)
     compacting.after_run(context)
+
+
+@contextmanager
+def _readers(context: RunContext) -> Iterator[ThreadPoolExecutor]:
+    """Lend the threads that read sources; where a run is interrupted, they end with the next rows that they get."""
+    with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
+        try:
+            yield pool
+        except PenstockError:
+            raise
+        except BaseException:
+            context.interrupted.set()
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def _stale(asked: Asked, prepared: _Prepared, context: RunContext) -> set[Interval]:
@@ -311,18 +326,29 @@ def _begin(
     begun = []
     for task in tasks:
         known = context.ledger.sources[task.source.table]
-        live = [record for record in known.live() if record.entry.taken is None]
         asked = Bringing(
             source=task.source,
             interval=task.interval,
             position=None if task.interval else known.position(),
             supersedes=task.supersedes,
             boundary=_boundary(task, known),
-            current=live[-1].entry if live else None,
+            current=_current(task, known),
             tables=tables,
         )
         begun.append((task, pool.submit(bring, asked, context)))
     return begun
+
+
+def _current(task: _Task, known: SourceLedger) -> Entry | None:
+    """Return the load that stands for what is read: if the same comes again, nothing lands.
+
+    An interval of which rows were set aside lands again, so that they are judged by the checks of today.
+    """
+    for record in reversed(known.live()):
+        work, report = record.entry.work, record.verdict_entry.report if record.verdict_entry else None
+        if record.entry.taken is None and (work is None or work.interval == task.interval):
+            return None if task.interval and report and report.quarantined else record.entry
+    return None
 
 
 def _boundary(task: _Task, known: SourceLedger) -> tuple[Entry, ...]:

@@ -89,8 +89,10 @@ def footers(uris: Sequence[str], columns: Collection[str]) -> Figures:
         footer = pq.read_metadata(uri)
         rows += footer.num_rows
         for group in (footer.row_group(place) for place in range(footer.num_row_groups)):
-            for chunk in (group.column(place) for place in range(group.num_columns)):
-                if chunk.path_in_schema not in values:
+            for place in range(group.num_columns):
+                chunk = group.column(place)
+                # The field b of an object a has the path of a column that is called a.b.
+                if chunk.path_in_schema not in values or footer.schema.column(place).name != chunk.path_in_schema:
                     continue
                 statistics = chunk.statistics
                 if statistics is None or not statistics.has_null_count:
