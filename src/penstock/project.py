@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
 
 class Project:
-    """An opened project. Use it as a context manager, or close it.
+    """An opened project. Use it as a context manager, or close it. Threads may share it.
 
     Args:
         folder: The folder of ``penstock.toml``, or any below it; None: the current one.
@@ -48,6 +49,7 @@ class Project:
     def __init__(self, folder: str | Path | None = None, *, observer: Observer = ignore) -> None:
         self.config = load_project(find_project(folder))
         self._observer = observer
+        self._opening = RLock()
         self._opened: Workspace | None = None
         self._pipelines: dict[str, PipelineSpec] | None = None
 
@@ -67,11 +69,12 @@ class Project:
 
     @property
     def _workspace(self) -> Workspace:
-        if self._opened is None:
-            from penstock.orchestrate.workspace import open_workspace
+        with self._opening:
+            if self._opened is None:
+                from penstock.orchestrate.workspace import open_workspace
 
-            self._opened = open_workspace(self.config, self._observer)
-        return self._opened
+                self._opened = open_workspace(self.config, self._observer)
+            return self._opened
 
     # What is there -----------------------------------------------------------------------------------------------
 

@@ -1,7 +1,7 @@
 """Being told to stop: Ctrl-C and SIGTERM end a command in order, a second one ends it at once.
 
 In order: what is being read is given up at the next rows, files of the attempt are deleted, the run is marked as
-interrupted. At once: as if the machine had failed, which loses and doubles nothing; the next command goes on from there.
+interrupted. At once: as if the machine had failed, which loses and doubles nothing; the next command goes on.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ class Stopping:
         self.hint = threading.Timer(PATIENCE, _say, (ENDING,))
         self.hint.daemon = True
 
-    def __call__(self, number: int, frame: FrameType | None) -> None:
+    def __call__(self, number: int, _: FrameType | None) -> None:
         """Handle a signal; the first raises KeyboardInterrupt where the main thread is."""
         if self._told:
             _say(AT_ONCE)

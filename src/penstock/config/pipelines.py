@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from threading import RLock
 from traceback import walk_tb
 from types import ModuleType
 
@@ -20,6 +21,8 @@ from penstock.plugins import BUILT_IN
 from penstock.privacy.values import missing_key
 
 _MARK = "__penstock_pipeline_module__"
+_ONE_AT_A_TIME = RLock()
+"""The modules and the import path belong to the process; runs in several threads take turns."""
 _UNEXPECTED = re.compile(r"(\w+)(?:\.__init__)?\(\) got an unexpected keyword argument '(\w+)'")
 
 
@@ -31,7 +34,7 @@ def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
             sentence names file and line.
     """
     found: dict[str, PipelineSpec] = {}
-    with _importing(config.root):
+    with _ONE_AT_A_TIME, _importing(config.root):
         for place in config.pipelines:
             spec = _pipeline(config, place)
             _verify_connections(spec, config)
@@ -92,7 +95,7 @@ def choose_pipeline(pipelines: Mapping[str, PipelineSpec], name: str | None = No
 @contextmanager
 def _importing(root: Path) -> Iterator[None]:
     """Put the project's folder on the import path, with none of the modules that an earlier load left behind."""
-    for name in [name for name, module in sys.modules.items() if hasattr(module, _MARK)]:
+    for name in [name for name, module in list(sys.modules.items()) if hasattr(module, _MARK)]:
         del sys.modules[name]
     importlib.invalidate_caches()
     before, bytecode = set(sys.modules), sys.dont_write_bytecode

@@ -326,7 +326,7 @@ def _in_store(request: Request, url: str, pattern: str, format_: str | None) -> 
             key = place.address + listed.name
             format_here = _chosen(listed.name, format_, key)
             files.append(File(key, listed.name, format_here, listed.bytes, listed.mtime_ns, 0, place, listed))
-        if not files and not (request.position or {}).get("files"):
+        if not files and not _read_before(request):
             raise ConfigurationError(
                 f"The path {place.address + name!r} names no file", remedy="penstock scope shows what lies there"
             )
@@ -357,9 +357,14 @@ def _on_disk(request: Request, pattern: str, format_: str | None) -> list[File]:
     wanted = base / pattern.removeprefix("file://")
     root = os.path.join(os.path.abspath(request.root), "")
     files = [_file(path, root, format_) for path in _paths(wanted, format_)]
-    if not files and not (request.position or {}).get("files"):
+    if not files and not _read_before(request):
         raise _nothing(wanted)
     return files
+
+
+def _read_before(request: Request) -> bool:
+    """Say whether there were files once: that they are gone is then no mistake of the path."""
+    return "files" in (request.position or {})
 
 
 def _paths(wanted: Path, format_: str | None) -> list[str]:

@@ -59,12 +59,15 @@ def _refuse_another(table: LakeTable | None, newest: Entry) -> None:
         with suppress(NotFoundError):
             if table.entry(newest.number).created_at == newest.created_at:
                 return
+    why = f"entry {newest.number} of {newest.table} is another one"
+    if head < newest.number:
+        why = (
+            f"of {newest.table} the catalog has entry {newest.number} of {newest.created_at:%Y-%m-%d %H:%M:%S} UTC, "
+            f"and the lake {f'ends at {head}' if head else 'has nothing'}"
+        )
     raise DataError(
-        f"The lake is not the one that the catalog knows: of {newest.table} the catalog has entry {newest.number} of "
-        f"{newest.created_at:%Y-%m-%d %H:%M:%S} UTC, and the lake {f'ends at {head}' if head else 'has nothing'}"
-        if head < newest.number
-        else f"The lake is not the one that the catalog knows: entry {newest.number} of {newest.table} is another one",
-        remedy="Put the lake back; or go on from what it holds now: penstock doctor --rebuild-catalog, penstock rebuild",
+        f"The lake is not the one that the catalog knows: {why}",
+        remedy="Put the lake back; or go on from what it holds: penstock doctor --rebuild-catalog, penstock rebuild",
     )
 
 

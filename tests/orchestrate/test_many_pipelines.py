@@ -1,0 +1,84 @@
+"""Fifty pipelines in one process: one after the other and side by side, nothing mixed up, nothing left open."""
+
+from __future__ import annotations
+
+import gc
+import os
+import threading
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from penstock.model.receipts import State
+from penstock.project import Project
+
+PIPELINES = 50
+TOML = f"""
+[project]
+name = "many"
+pipelines = {[f"pipeline:p{number}" for number in range(PIPELINES)]}
+"""
+CODE = f"""
+from penstock import Pipeline, checks, sources, sql
+
+def rows(number):
+    return [{{"id": n, "of": number}} for n in range(10)]
+
+def made(number):
+    return Pipeline(
+        name=f"p{{number}}",
+        sources=[sources.python(lambda: rows(number), table=f"t{{number}}", write="replace")],
+        checks={{f"t{{number}}": [checks.not_null("id"), checks.in_set("of", [number])]}},
+        transforms=[sql(f"s{{number}}", text=f"SELECT count(*) AS n, min(of) AS of FROM t{{number}}")],
+    )
+
+for number in range({PIPELINES}):
+    globals()[f"p{{number}}"] = made(number)
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    (tmp_path / "penstock.toml").write_text(TOML)
+    (tmp_path / "pipeline.py").write_text(CODE)
+    monkeypatch.chdir(tmp_path)
+    with Project(tmp_path) as project:
+        yield project
+
+
+def held() -> tuple[int, int]:
+    """Return how many files this process holds open, and how many threads it has."""
+    gc.collect()
+    return len(os.listdir("/proc/self/fd")), threading.active_count()
+
+
+def served(folder: Path) -> list[tuple[object, ...]]:
+    each = " UNION ALL ".join(f"SELECT {n} AS pipeline, * FROM s{n}" for n in range(PIPELINES))
+    with duckdb.connect(folder / "data/staging/warehouse.duckdb", read_only=True) as connection:
+        return connection.execute(f"SELECT * FROM ({each}) ORDER BY pipeline").fetchall()
+
+
+def test_fifty_pipelines_one_after_the_other_leave_nothing_open(project: Project, tmp_path: Path) -> None:
+    names = list(project.pipelines())
+    assert len(names) == PIPELINES
+    assert all(project.run(name).state is State.DONE for name in names)
+    assert served(tmp_path) == [(n, 10, n) for n in range(PIPELINES)]
+    files, threads = held()
+    assert all(project.run(name).state is State.UNCHANGED for name in names)
+    after = held()
+    assert after[0] <= files + 5, "open files"
+    assert after[1] <= threads + 1, "threads"
+
+
+def test_fifty_pipelines_side_by_side_share_catalog_lake_and_warehouse(project: Project, tmp_path: Path) -> None:
+    names = list(project.pipelines())
+    with ThreadPoolExecutor(8) as pool:
+        runs = list(pool.map(project.run, names))
+    assert [run.error for run in runs if run.error] == []
+    assert {run.state for run in runs} == {State.DONE}
+    assert served(tmp_path) == [(n, 10, n) for n in range(PIPELINES)]
+    assert {run.pipeline for run in project.runs(limit=PIPELINES)} == set(names)
+    assert project.examine().orphans == ()
