@@ -88,7 +88,7 @@ def test_debug_shows_the_traceback_and_the_sentence(shop: Shop) -> None:
 
 
 def test_a_failed_run_is_told_the_same_way_to_people_and_programs(shop: Shop) -> None:
-    shop.write("orders.csv", ORDERS + '4,"PE,2026-01-04,7\n')
+    shop.write("orders.csv", ORDERS + "4,PE\n" * 9)
     said = shop.type("run", "--json")
     assert said.data["state"] == "failed"
     error = json.loads(said.err.splitlines()[-1])["error"]
