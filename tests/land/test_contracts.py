@@ -199,6 +199,43 @@ def test_a_table_never_widens_into_a_type_that_would_change_a_value(place):
         place.land([batch({"x": [1]})], contract=back)
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "said"),
+    [
+        (pa.array([2**53 + 1]), pa.array([float("nan")]), "would become DOUBLE, and it holds values"),
+        (pa.array([Decimal("1.5")]), pa.array([float("nan")]), r"holds a value that is no DECIMAL\(2,1\)"),
+        (pa.array([2**64 - 1], pa.uint64()), pa.array([0.5]), "would become DOUBLE, and it holds values"),
+        (
+            pa.array([2**62]),
+            pa.array([Decimal("1." + "1" * 30)]),
+            r"would become DECIMAL\(38,30\), and it holds values",
+        ),
+        (pa.array([0.25]), pa.array([Decimal("12345678901234567890.1")]), "holds a value that is no DOUBLE"),
+        (pa.array([5]), pa.array(["word"]), "holds a value that is no BIGINT"),
+        (pa.array([True]), pa.array([1]), "was BOOLEAN and now comes as BIGINT.*contract={'each': {'x': 'VARCHAR'}}"),
+        (
+            pa.array([date(2020, 1, 1)]),
+            pa.array([1], pa.timestamp("us", "UTC")),
+            "was DATE and now comes as TIMESTAMP W",
+        ),
+        (pa.array([{"a": 1}]), pa.array(["x"]), r"was STRUCT\(a BIGINT\) and now comes as VARCHAR"),
+    ],
+    ids=lambda value: str(value)[:20],
+)
+def test_what_no_type_holds_is_refused_by_a_sentence_and_nothing_is_touched(place, first, second, said):
+    place.land([batch({"x": first})])
+    before = place.table().head(), place.files(), delta(place)
+    with pytest.raises(DataError, match=f"'x' of raw_t (changed its type: it )?{said}"):
+        place.land([batch({"x": second})])
+    assert (place.table().head(), place.files(), delta(place)) == before
+
+
+def test_infinite_numbers_and_those_that_are_none_widen_a_column_of_whole_ones(place):
+    place.land([batch({"x": [5, None]})])
+    place.land([batch({"x": [float("nan"), float("inf"), 0.5]})])
+    assert [str(row["x"]) for row in delta(place)] == ["5.0", "None", "nan", "inf", "0.5"]
+
+
 def test_widening_writes_only_files_that_have_the_column_and_is_one_entry_of_its_own(place):
     place.land([batch({"a": [1]})])
     place.land([batch({"a": [2], "x": pa.array([1], pa.int32())})])

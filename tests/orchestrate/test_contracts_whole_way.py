@@ -210,17 +210,31 @@ def test_merges_of_nested_values_keep_what_a_load_lacks(shop_of) -> None:
     ]
 
 
-@pytest.mark.parametrize("write", ["append", "merge", "replace"])
+@pytest.mark.parametrize("write", ["append", "merge", "replace", "scd2"])
 def test_rebuild_and_compaction_over_loads_of_before_and_after_give_the_same_table(shop_of, write) -> None:
-    shop = shop_of(write=write, key="id" if write == "merge" else ())
+    shop = shop_of(write=write, key="id" if write in ("merge", "scd2") else ())
     day, later = dt.date(2026, 1, 2), dt.datetime.fromisoformat("2026-01-03T04:05")
     given_ = [
-        {"id": 1, "n": 5, "f": 0.5, "d": day, "m": Decimal("1.50"), "s": {"a": 1}, "l": [1], "gone": "x"},
-        {"id": 2, "n": 2**40, "f": float("nan"), "d": later, "m": Decimal("12345678901.125"), "s": {"a": 2, "b": "y"}},
+        {"id": 1, "n": 5, "f": 0.5, "d": day, "m": Decimal("1.50"), "nest": {"a": 1}, "l": [1], "gone": "x"},
+        {
+            "id": 2,
+            "n": 2**40,
+            "f": float("nan"),
+            "d": later,
+            "m": Decimal("12345678901.125"),
+            "nest": {"a": 2, "b": "y"},
+        },
         {"id": 1, "n": 0.25, "l": [2.5], "new": True},
     ]
-    for row in given_:
-        run = shop.run([row])
+    exact = {"whole": pa.array([12345]), "text": pa.array([0.1]), "moment": pa.array([7], pa.timestamp("us"))}
+    finer = {"whole": [Decimal("1.25")], "text": ["word"], "moment": pa.array([7_001], pa.timestamp("ns"))}
+    tables = [
+        pa.table({"id": [7], "big": pa.array([2**63], pa.uint64()), **exact}),
+        pa.table({"id": [8], "big": [-1]} | finer),
+    ]
+    shop._reading["contract"] = {"each": {"text": "VARCHAR"}}
+    for rows in ([given_[0]], tables[0], [given_[1]], tables[1], [given_[2]]):
+        run = shop.run(rows)
         assert (run.state, run.error) == (State.DONE, "")
     names = sorted(shop.columns() - {"_updated_at"})
     cells = ", ".join(f'"{name}"' for name in names)

@@ -94,9 +94,12 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
     if lacks(type_, wanted):
         return f"CAST({expression} AS {wanted})"
     if not comparable(type_, wanted):
+        text = (
+            "" if _nested(type_ + wanted) else f"; or keep it as text: contract={{'each': {{{column!r}: 'VARCHAR'}}}}"
+        )
         raise DataError(
             f"The column {column!r} of {table} changed its type: it was {wanted} and now comes as {type_}",
-            remedy="Mend the source, cast the column in the source's query, or give it another name there",
+            remedy=f"Mend the source, cast the column in the source's query, or give it another name there{text}",
         )
     return (
         f"CASE WHEN {expression} IS NULL THEN NULL WHEN {_same(expression, type_, wanted)} "
@@ -130,7 +133,11 @@ def comparable(type_: str, wanted: str) -> bool:
     """Say whether some values of one type may be values of another: of one kind, or plain ones and texts."""
     if widest(type_, wanted) is not None or {_bare(type_), _bare(wanted)} <= {*NUMBERS, "DECIMAL"}:
         return True
-    return "VARCHAR" in (type_, wanted) and not any(mark in type_ + wanted for mark in ("STRUCT(", "MAP(", "[", "BLOB"))
+    return "VARCHAR" in (type_, wanted) and not _nested(type_ + wanted)
+
+
+def _nested(types: str) -> bool:
+    return any(mark in types for mark in ("STRUCT(", "MAP(", "[", "BLOB"))
 
 
 def _bare(type_: str) -> str:
@@ -138,7 +145,8 @@ def _bare(type_: str) -> str:
 
 
 def _same(expression: str, type_: str, wanted: str) -> str:
-    return f"CAST(TRY_CAST({expression} AS {wanted}) AS {type_}) IS NOT DISTINCT FROM {expression}"
+    # What cannot go back, as 2 to the 64 as a DOUBLE, is null then.
+    return f"TRY_CAST(TRY_CAST({expression} AS {wanted}) AS {type_}) IS NOT DISTINCT FROM {expression}"
 
 
 def _widest(one: Type, other: Type) -> Type | None:
