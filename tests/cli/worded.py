@@ -9,6 +9,7 @@ from penstock.dataset.manifest import Manifest, Shard, SplitFigures
 from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
 from penstock.extract.port import TableDescription
 from penstock.model import answers
+from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan, PlannedStep
@@ -45,6 +46,15 @@ def run(state: State = State.DONE, *steps: StepReceipt, **fields: Any) -> RunRec
         steps=steps,
         **fields,
     )
+
+
+CHANGED = SchemaChange(
+    contract=Contract(columns=OnChange.FREEZE, types=OnChange.DISCARD, each={"gate": "evolve"}),
+    added={"gate": "VARCHAR"},
+    vanished=("pier",),
+    retyped=(Retyped(column="delay", before="BIGINT", after="DOUBLE"),),
+    discarded=(Discarded(column="distance", type="VARCHAR", values=3),),
+)
 
 
 def entry(number: int, kind: EntryKind, **fields: Any) -> Entry:
@@ -223,8 +233,12 @@ VALUES: list[tuple[Any, list[str]]] = [
         [
             entry(5, EntryKind.VERDICT, load=3, verdict=Verdict.ACCEPTED, report=REPORT),
             entry(3, EntryKind.LOAD, rows=7, work=Work(interval=DAY), files=(DataFile(path="a", rows=7, bytes=2000),)),
+            entry(2, EntryKind.LOAD, change=CHANGED),
         ],
-        ["load 3 accepted", "1 passed, 2 failed, 2 set aside", "2013-01-05", "2.0 kB"],
+        [
+            *("load 3 accepted", "1 passed, 2 failed, 2 set aside", "2013-01-05", "2.0 kB"),
+            "+gate -pier delay DOUBLE left out 3 (freeze/discard/…)",
+        ],
     ),
     (
         CheckReceipt(table="raw_flights", report=REPORT),

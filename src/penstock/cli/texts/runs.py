@@ -103,7 +103,8 @@ def _style(failure: CheckFailure) -> str:
 
 
 def _notes(steps: Sequence[StepReceipt], *, besides: str = "") -> list[Block]:
-    seen = dict.fromkeys(f"{step.table}: {note}" for step in steps for note in step.notes if note not in besides)
+    told = ((f"{step.table}: ", note) for step in steps for note in step.notes if note not in besides)
+    seen = dict.fromkeys(prefix + note.removeprefix(prefix) for prefix, note in told)
     notes: list[Block] = [Line(f"note: {note}", "faint") for note in list(seen)[:_MOST_NOTES]]
     if len(seen) > _MOST_NOTES:
         notes.append(Line(f"… and {plural(len(seen) - _MOST_NOTES, 'note')} more; --json shows all.", "faint"))
