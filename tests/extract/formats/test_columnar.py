@@ -7,11 +7,16 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import pyarrow as pa
 import pytest
 from pyarrow import feather, orc
 
+import penstock
 from penstock.errors import DataError
+from penstock.extract.files import FilesSource
+from penstock.extract.port import Request
+from penstock.model.specs import SourceSpec
 
 Take = Callable[..., Any]
 TABLE = pa.table(
@@ -99,6 +104,56 @@ def test_an_offset_that_points_outside_is_met_before_it_is_followed(tmp_path: Pa
     (tmp_path / "t.arrow").write_bytes(data.replace(offsets, harmful))
     with pytest.raises(DataError, match=r"t\.arrow is no whole arrow file"):
         take("t.arrow")
+
+
+def test_a_text_that_is_no_utf_8_is_refused(tmp_path: Path, take: Take) -> None:
+    orc.write_table(pa.table({"s": ["first", "second"]}), str(tmp_path / "t.orc"))
+    data = (tmp_path / "t.orc").read_bytes()
+    assert data.count(b"firstsecond") == 1
+    (tmp_path / "t.orc").write_bytes(data.replace(b"firstsecond", b"first\xffecond"))
+    with pytest.raises(DataError, match=r"t\.orc is no whole orc file, or is damaged"):
+        take("t.orc")
+    orc.write_table(pa.table({"name_of_it": [1]}), str(tmp_path / "t.orc"), compression="uncompressed")
+    data = (tmp_path / "t.orc").read_bytes()
+    assert b"name_of_it" in data
+    (tmp_path / "t.orc").write_bytes(data.replace(b"name_of_it", b"name\xffof_it"))
+    with pytest.raises(DataError, match=r"t\.orc is no whole orc file, or is damaged"):
+        take("t.orc")
+
+
+@pytest.mark.parametrize("codec", ["uncompressed", "snappy", "zlib", "lz4", "zstd"])
+def test_orc_of_every_codec(tmp_path: Path, take: Take, codec: str) -> None:
+    orc.write_table(TABLE, str(tmp_path / "t.orc"), compression=codec)
+    assert take("t.orc").rows == TABLE.to_pylist()
+
+
+@pytest.mark.parametrize("ending", ["orc", "arrow"])
+def test_files_of_one_glob_with_other_schemas_are_united(tmp_path: Path, ending: str) -> None:
+    tables = [
+        pa.table({"a": pa.array([1], pa.int32())}),
+        pa.table({"b": ["x"], "a": pa.array([2**40], pa.int64())}),
+        pa.table({"a": pa.array([], pa.int32())}),
+    ]
+    for number, table in enumerate(tables):
+        path = tmp_path / f"{number}.{ending}"
+        orc.write_table(table, str(path)) if ending == "orc" else write_arrow(path, table, stream=False)
+    penstock.ingest(str(tmp_path / f"*.{ending}"), to=str(tmp_path / "w.duckdb"), table="t")
+    with duckdb.connect(str(tmp_path / "w.duckdb"), read_only=True) as warehouse:
+        assert warehouse.sql("SELECT a, b FROM t ORDER BY a").fetchall() == [(1, None), (2**40, "x")]
+
+
+def test_scope_tells_columns_rows_and_what_looks_personal(tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2], "mail": ["ada@example.org", "bob@example.org"]})
+    orc.write_table(table, str(tmp_path / "people.orc"))
+    write_arrow(tmp_path / "people.arrow", table, stream=True)
+    lines = "id  mail\n--- ---------------\n1   ada@example.org\n2   bob@example.org\n"
+    (tmp_path / "people.fwf").write_text(lines)
+    for name in ("people.orc", "people.arrow", "people.fwf"):
+        source = SourceSpec(table="t", kind="files", options={"path": name})
+        (told,) = FilesSource().describe(Request(source=source, root=str(tmp_path)))
+        assert (told.rows, dict(told.columns)) == (2, {"id": "int64", "mail": "string"}), name
+        assert any("mail" in remark for remark in told.remarks), told.remarks
+        assert "personal=" in told.suggestion
 
 
 def test_what_cannot_be_read_packed_is_said(tmp_path: Path, take: Take) -> None:

@@ -117,7 +117,10 @@ def pieces(batch: pa.RecordBatch, batch_bytes: int) -> Iterator[pa.RecordBatch]:
 def _guarded(batches: Iterator[pa.RecordBatch], file: File, format_: str) -> Iterator[pa.RecordBatch]:
     """Pass batches on; an error of the format's library becomes a sentence without a value of the file."""
     try:
-        yield from batches
+        for batch in batches:
+            # Names of columns that are no UTF-8 would be met by whoever asks for them first.
+            _ = batch.schema.names
+            yield batch
     except (PenstockError, GeneratorExit):
         raise
     except FileNotFoundError:
