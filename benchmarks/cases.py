@@ -27,13 +27,14 @@ class Sizes:
 
     postgres: int = 6_000_000
     csv: int = 19_000_000
+    small: int = 10_000
     nested: int = 1_000_000
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
     memory: tuple[int, int] = (300_000, 3_000_000)
 
 
-SMALL = Sizes(postgres=3000, csv=3000, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000))
+SMALL = Sizes(postgres=3000, csv=3000, small=200, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000))
 
 
 @dataclass(frozen=True)
@@ -86,6 +87,22 @@ def csv(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     lines = compete(contestants, rounds)
     path.unlink()
     yield Table(f"CSV of {size:,.0f} MB to lake and DuckDB, 12 columns", sizes.csv, lines)
+
+
+def small(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Many small CSV files to the lake and DuckDB."""
+    data.write_small(folder / "small", sizes.small)
+    paths = str(folder / "small" / "*.csv")
+    figures = 'sum(id), sum(round(value * 1000)::BIGINT), max("at"), count(DISTINCT station), count(note)'
+    lines = compete(
+        [
+            _hand("by hand, DuckDB alone", "csv_to_duckdb", paths, figures),
+            _hand("by hand, both targets", "csv", paths, figures, lake=True),
+            _penstock("Penstock, both targets", "ingest", paths, figures),
+        ],
+        rounds,
+    )
+    yield Table(f"{sizes.small:,} CSV files of 4 KB to lake and DuckDB, 5 columns", sizes.small * 100, lines)
 
 
 def nested(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
@@ -189,7 +206,15 @@ def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     )
 
 
-CASES = {"postgres": postgres, "csv": csv, "nested": nested, "merge": merge, "transforms": transforms, "memory": memory}
+CASES = {
+    "postgres": postgres,
+    "csv": csv,
+    "small": small,
+    "nested": nested,
+    "merge": merge,
+    "transforms": transforms,
+    "memory": memory,
+}
 
 
 def _module(name: str, work: str, *given: str) -> list[str]:

@@ -39,6 +39,17 @@ def write_csv(path: Path, rows: int) -> None:
         FROM range({rows}) AS t(i)) TO '{path}' (HEADER)""")
 
 
+def write_small(folder: Path, files: int) -> None:
+    """Make CSV files of 100 rows and 5 columns, about 4 KB each."""
+    folder.mkdir()
+    for file in range(files):
+        rows = (
+            f"{i},2024-01-{1 + file % 28:02d} {i % 24:02d}:00:00,s{file % 50},{i * 7919 % 99991 / 1000},note {i % 97}\n"
+            for i in range(file * 100, file * 100 + 100)
+        )
+        (folder / f"{file:06d}.csv").write_text("id,at,station,value,note\n" + "".join(rows))
+
+
 def write_nested(path: Path, rows: int) -> None:
     """Make a file of JSON lines, about 350 bytes a record: objects within objects, and lists within lists."""
     duckdb.sql(f"""COPY (SELECT i AS id, {{'name': 'name ' || i * 7919 % 100003, 'email': 'u' || i || '@example.com',
