@@ -142,6 +142,12 @@ def test_no_secret_is_shown(write: Write) -> None:
         (LEAST + "[environments.production]\nkeep_releases = 0", "keep_releases in .* is not usable"),
         (LEAST + '[environments.staging]\nlake = "data/production/lake/in"', "overlap"),
         (LEAST + '[environments.staging]\nlake = "./data/x/../production/lake"', "overlap"),
+        (
+            LEAST + '[environments.staging]\nlake = "s3://bucket/lake"',
+            "environments.staging.lake .* must be a folder",
+        ),
+        (LEAST + '[environments.production]\nlake = "az://c/lake"', "environments.production.lake .* must be a folder"),
+        ('[project]\nname = "p"\ndatasets = "gs://bucket/sets"', "project.datasets in .* must be a folder"),
         (LEAST + '[environments.staging]\nwarehouse = "data/production/warehouse.duckdb"', "same warehouse"),
         ("[project\nname = 1", "not valid TOML.*line 1"),
         (LEAST + LEAST, "not valid TOML"),

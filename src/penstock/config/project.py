@@ -167,7 +167,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
             }
         ),
         memory=_bytes(given.project.memory, f"project.memory in {file}"),
-        datasets=resolved(root, given.project.datasets),
+        datasets=_folder(root, given.project.datasets, f"project.datasets in {file}"),
         approvers=given.project.approvers,
         compaction=CompactionSpec(
             limit=given.compaction.files,
@@ -228,11 +228,26 @@ def _known_keys(place: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
+def _folder(root: Path, place: str, where: str) -> str:
+    """Return a folder of this machine; the URL of a store would else become a folder of that name.
+
+    Raises:
+        ConfigurationError: It is a URL of another kind than ``file:``.
+    """
+    if "://" in place and not place.startswith("file:"):
+        raise ConfigurationError(
+            f"{where} must be a folder; lakes and training sets in object stores are not written yet",
+            value=place.partition("?")[0],
+            valid="a folder, also one of a network file system; sources.files reads from stores",
+        )
+    return resolved(root, place)
+
+
 def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, EnvironmentSpec]:
     specs = {
         name: EnvironmentSpec(
             name=name,
-            lake=resolved(root, each.lake),
+            lake=_folder(root, each.lake, f"environments.{name}.lake in {file}"),
             warehouse=resolved(root, each.warehouse),
         )
         for name, each in (("staging", given.staging), ("production", given.production))

@@ -42,6 +42,8 @@ ARCHIVES = {
 """How the names of archives end."""
 MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
 """First bytes of a compressed file, to the name of the compression."""
+TOLD_BY = 6
+"""How many first bytes tell it."""
 _CHUNK = 2**20
 _FLOOR = 64 * 2**20
 _LONGEST_READ = 16 * 2**20
@@ -205,11 +207,11 @@ def opened(path: str, compression: str | None) -> BinaryIO:
 def compression_of(path: str) -> str | None:
     """Return the compression of a file by its first bytes."""
     with open(path, "rb") as file:
-        return compression_in(file.read(6))
+        return compression_in(file.read(TOLD_BY))
 
 
 def compression_in(first: bytes) -> str | None:
-    """Return the compression that the first six bytes of a file tell."""
+    """Return the compression that the first bytes of a file tell."""
     return next((name for magic, name in MAGIC.items() if first.startswith(magic)), None)
 
 

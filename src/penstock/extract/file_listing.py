@@ -217,6 +217,9 @@ def unreadable(file: File, error: OSError) -> PenstockError:
 def head(file: File, content: Content, size: int = _CHUNK) -> bytes:
     """Return the first bytes of a file, unpacked."""
     try:
+        if content.compression is None:
+            with open(file.path, "rb") as plain:
+                return plain.read(size)
         with pa.input_stream(file.path, compression=content.compression, buffer_size=_CHUNK) as stream:
             return bytes(stream.read(size))
     except OSError as error:
@@ -237,7 +240,7 @@ class _Inspection:
     def run(self) -> Content:
         digest = hashlib.sha256()
         with open(self._file.path, "rb") as raw:
-            compression = archives.compression_in(raw.read(6))
+            compression = archives.compression_in(raw.read(archives.TOLD_BY))
             raw.seek(0)
             while chunk := raw.read(_CHUNK):
                 digest.update(chunk)

@@ -138,13 +138,12 @@ class Spool:
 
     def _plain(self, here: File, source: File, *, meter: Meter | None = None) -> Taken:
         """Return a file as it is, or unpacked where DuckDB cannot do that by itself."""
-        compression = archives.compression_of(here.path) if here.bytes else None
+        with open(here.path, "rb", buffering=0) as opened:
+            first = opened.read(archives.TOLD_BY)
+        compression = archives.compression_in(first)
         suffix = os.path.splitext(here.key.lower())[1]
-        if compression is None and here.format != "parquet":
-            with open(here.path, "rb") as opened:
-                zipped = opened.read(4) == _ZIP
-            if zipped and packable(here.format):
-                raise DataError(f"{here.key} is a zip archive by its content", remedy="Let its name end with .zip")
+        if first.startswith(_ZIP) and packable(here.format):
+            raise DataError(f"{here.key} is a zip archive by its content", remedy="Let its name end with .zip")
         self._told(here.key, suffix, compression)
         meter = meter or Meter(here.key, here.bytes, self._allowed)
         if compression not in ("bzip2", "xz") or not packable(here.format):
