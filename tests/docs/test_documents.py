@@ -19,6 +19,7 @@ PAGES = [
     "how-to/databases.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
+    "how-to/memory.md",
     "how-to/messy-csv.md",
     "how-to/nested-json.md",
     "how-to/personal-data.md",

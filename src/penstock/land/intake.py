@@ -208,7 +208,9 @@ class Intake:
             return None
 
     def _append(self, table: pa.Table, plan: Plan, origins: Sequence[OriginRows]) -> None:
-        if self._file is not None and (self._file.full or self._file.columns != plan.columns):
+        # A chunk that is greater than it should be holds a very long value, and is written in a way of its own.
+        huge = byte_size(table) > 2 * self._chunk_bytes
+        if self._file is not None and (huge or self._file.full or self._file.columns != plan.columns):
             self._close()
         if self._file is None:
             path, place = self._folder.new()

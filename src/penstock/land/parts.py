@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import BugError
+from penstock.extract.port import byte_size
 from penstock.land.chunks import OriginRows
 from penstock.land.columns import Columns
 from penstock.land.refusing import sentences
@@ -27,6 +28,8 @@ from penstock.stores.port import LakeTable
 
 LARGEST = 128 * 2**20
 """Bytes after which a file is closed and the next begun."""
+LONG = 1024
+"""Bytes of a value, on average, from which on a column is written without dictionary and bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +155,15 @@ class ArrowFile:
         try:
             if self._writer is None:
                 self._sink = pa.OSFile(self._place, "wb")
-                self._writer = pq.ParquetWriter(self._sink, table.schema, compression="zstd", store_schema=False)
+                short = _short(table)
+                self._writer = pq.ParquetWriter(
+                    self._sink,
+                    table.schema,
+                    compression="zstd",
+                    store_schema=False,
+                    use_dictionary=short,
+                    write_statistics=short,
+                )
             self._writer.write_table(table, row_group_size=ROW_GROUP)
         except OSError as error:
             raise file_error(error, self._place, "written") from error
@@ -161,6 +172,12 @@ class ArrowFile:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
+
+
+def _short(table: pa.Table) -> bool | list[str]:
+    """Return the columns worth a dictionary and bounds: both hold long values in memory once more."""
+    short = [name for name in table.column_names if byte_size(table.select([name])) <= LONG * table.num_rows]
+    return True if len(short) == table.num_columns else short
 
 
 def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:

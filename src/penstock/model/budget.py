@@ -2,11 +2,12 @@
 
 ```text
 cap (project.memory, 1 GiB) ─┬─ GROUND: the interpreter and the libraries, whatever is done
-                             ├─ reading: half of the rest, no more than it has use for
-                             │     └─ shared equally by the sources that are read at once
-                             │           ├─ batches: what is read ahead, being read, and in hand
-                             │           └─ chunks: what is gathered, converted and being encoded as Parquet
-                             └─ engine: all else; DuckDB spills to disk beyond it
+                             └─ engine: all else; DuckDB spills to disk beyond it. It lends of it (stores.engine):
+                                  ├─ to sources, as long as they are read: at most half, shared equally by those at once
+                                  │     ├─ batches: what is read ahead, being read, and in hand
+                                  │     └─ chunks: what is gathered, converted and being encoded as Parquet
+                                  └─ to nobody, while rows only stream into the warehouse: what was written need not
+                                        stay in memory, so the peak does not grow with the table
 ```
 """
 
@@ -20,12 +21,14 @@ GROUND = 320 * 2**20
 LEAST_CAP = 512 * 2**20
 """Less than this leaves no room for a batch and a join."""
 
-_BATCH, _CHUNK = 16 * 2**20, 32 * 2**20
-_BATCHES, _CHUNKS = 5, 5
+_BATCH, _CHUNK = 8 * 2**20, 32 * 2**20
+_HELD = 5
 """How many of each a source at work may hold at once; see ``extract.postgres_stream`` and ``land.intake``."""
-_SOURCE = _BATCHES * _BATCH + _CHUNKS * _CHUNK
-_MOST_READING = 4 * _SOURCE
-"""Four sources with batches and chunks of full size."""
+_STREAM = 24 * 2**20
+_COLUMN = 2**20
+"""What DuckDB holds of a column that it writes: two blocks of 256 KiB by each of two threads."""
+_GROUPS = 4
+"""Row groups that stream at once: one being read and one being written, by each of two threads."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +43,11 @@ class ReadingShare:
     batch: int = _BATCH
     chunk: int = _CHUNK
 
+    @property
+    def held(self) -> int:
+        """Return the bytes that batches and chunks take together."""
+        return _HELD * (self.batch + self.chunk)
+
 
 @dataclass(frozen=True, slots=True)
 class MemoryBudget:
@@ -53,14 +61,19 @@ class MemoryBudget:
 
     @property
     def engine(self) -> int:
-        """Return the bytes that DuckDB may hold before it spills."""
-        return self.cap - GROUND - self._reading
+        """Return the bytes that DuckDB may hold while it lends nothing."""
+        return self.cap - GROUND
 
     def reading(self, sources: int) -> ReadingShare:
         """Return the share of each of some sources that are read at once."""
-        part = min(1.0, self._reading / (max(1, sources) * _SOURCE))
+        part = min(1.0, self.engine / 2 / (max(1, sources) * ReadingShare().held))
         return ReadingShare(int(_BATCH * part), int(_CHUNK * part))
 
-    @property
-    def _reading(self) -> int:
-        return min((self.cap - GROUND) // 2, _MOST_READING)
+    def streaming(self, group: int, columns: int) -> int:
+        """Return the bytes that rows take on their way from files into the warehouse.
+
+        Args:
+            group: Bytes of the largest row group.
+            columns: How many columns the table has.
+        """
+        return min(self.engine, _STREAM + _GROUPS * group + _COLUMN * columns)

@@ -13,6 +13,7 @@ from penstock.extract.port import Request
 from penstock.land.landing import Landing, LandPorts, land
 from penstock.load.columns import present
 from penstock.model import positions
+from penstock.model.budget import ReadingShare
 from penstock.model.entries import Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
@@ -100,10 +101,16 @@ def _quietly(task: Bringing, context: RunContext, step: str) -> LandReceipt | No
 
 def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     workspace = context.workspace
+    share = workspace.budget.reading(min(workspace.workers, len(context.spec.sources)))
+    with workspace.engine.lent(share.held):
+        return _read(task, context, step, share)
+
+
+def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -> LandReceipt | None:
+    workspace = context.workspace
     connection = workspace.connections.get(task.source.connection) if task.source.connection else None
     kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
     shield = Shield(task.source.table, task.source.personal, workspace.keys)
-    share = workspace.budget.reading(min(workspace.workers, len(context.spec.sources)))
     extraction = plugins.find("source", kind)().open(
         Request(
             source=task.source,

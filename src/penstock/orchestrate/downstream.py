@@ -25,6 +25,7 @@ from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.ledger import Ledger, SourceLedger
+from penstock.orchestrate.lending import streaming
 from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
 from penstock.queries import relations
@@ -170,21 +171,21 @@ def _apply_source(
         return
     step = f"load {known.table}"
     begun = context.started(step, known.table)
-    receipt = apply_loads(
-        Loading(
-            source=source,
-            table=context.workspace.warehouse_table(source.table),
-            loads=tuple(accepted(record, lake) for record in live if record.entry.number not in present),
-            superseded=frozenset(present - numbers),
-            settled=not (known.pending or known.rejected),
-        ),
-        LoadPorts(
-            transaction=transaction,
-            lake_table=lake.table(known.table),
-            live=lambda: [accepted(record, lake) for record in live],
-            advance=context.advance(step),
-        ),
+    spec = Loading(
+        source=source,
+        table=context.workspace.warehouse_table(source.table),
+        loads=tuple(accepted(record, lake) for record in live if record.entry.number not in present),
+        superseded=frozenset(present - numbers),
+        settled=not (known.pending or known.rejected),
     )
+    ports = LoadPorts(
+        transaction=transaction,
+        lake_table=lake.table(known.table),
+        live=lambda: [accepted(record, lake) for record in live],
+        advance=context.advance(step),
+    )
+    with streaming(spec, context.workspace):
+        receipt = apply_loads(spec, ports)
     if receipt.loads:
         context.finished(
             StepReceipt(

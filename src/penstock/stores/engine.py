@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
 
@@ -20,6 +20,8 @@ SHARED_MEMORY = "/dev/shm"
 OWNER = "owner"
 """The file in such a folder that says whose it is; see ``catalog.holders``."""
 DEFAULT_MEMORY = 512 * 2**20
+LEAST_MEMORY = 96 * 2**20
+"""What is never lent: a join of narrow rows still works, and spills."""
 
 _SETTINGS = {
     "autoinstall_known_extensions": "false",
@@ -47,6 +49,7 @@ class LocalEngine:
         self._threads = threads or os.cpu_count() or 1
         self._spill = spill
         self._lock = Lock()
+        self._lent = 0
         self._database: duckdb.DuckDBPyConnection | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -61,6 +64,29 @@ class LocalEngine:
             yield connection
         finally:
             connection.close()
+
+    @contextmanager
+    def lent(self, size: int) -> Iterator[None]:
+        """Leave some bytes of the engine's memory to somebody else for a while; blocks may overlap.
+
+        DuckDB gives up pages that it can read again, and spills sooner. What it needs at the moment it keeps.
+        """
+        self._lend(size)
+        try:
+            yield
+        finally:
+            self._lend(-size)
+
+    def _lend(self, size: int) -> None:
+        with self._lock:
+            self._lent += size
+            if self._database is not None:
+                # Nothing smaller fits what is pinned now: the bound that was set before stays, until the next time.
+                with suppress(duckdb.OutOfMemoryException), self._database.cursor() as connection:
+                    connection.execute(f"SET memory_limit = '{self._limit()}MiB'")
+
+    def _limit(self) -> int:
+        return max(LEAST_MEMORY, self.memory - self._lent) // 2**20
 
     def close(self) -> None:
         """Close the database and remove what it spilled."""
@@ -83,7 +109,7 @@ class LocalEngine:
                 self._database = duckdb.connect(
                     ":memory:",
                     config={
-                        "memory_limit": f"{self.memory // 2**20}MiB",
+                        "memory_limit": f"{self._limit()}MiB",
                         "threads": str(self._threads),
                         "temp_directory": folder,
                         **{

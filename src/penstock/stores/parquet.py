@@ -9,11 +9,12 @@ import contextlib
 import math
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import pyarrow.parquet as pq
 
 from penstock.errors import AlreadyExistsError, DataError, PenstockError, TransientError
 from penstock.queries.text import literal
@@ -27,6 +28,10 @@ ROW_GROUP = 116_736
 DuckDB ends a group after the vector that fills it. One that is longer than its own group leaves a remnant in the
 warehouse, and the checkpoint then writes the table a second time, to twice its size.
 """
+GROUP_BYTES = 64 * 2**20
+"""What a row group of many columns may hold: DuckDB gathers two and more of them before it writes one."""
+_VALUE_BYTES = 16
+_VECTOR = 2048
 _FULL = re.compile(r"no space left|file too large|disk quota", re.IGNORECASE)
 _QUOTED = re.compile(r"'.*'|'.*$")
 LONGEST_BOUND = 32
@@ -73,7 +78,7 @@ def write(
     """
     copy = (
         f"COPY ({query}) TO {literal(target)} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {ROW_GROUP}, RETURN_STATS)"
+        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_of_group(len(types))}, RETURN_STATS)"
     )
     if os.path.lexists(target):
         raise AlreadyExistsError("A data file of this name exists already, and is never overwritten", value=target)
@@ -87,6 +92,18 @@ def write(
         discard(target)
         raise
     return Written(int(row[1]), int(row[2]), _statistics(row[4] or {}, types))
+
+
+def rows_of_group(columns: int) -> int:
+    """Return the rows of a row group: DuckDB's own unit, or fewer where many columns would make it too large."""
+    fitting = GROUP_BYTES // (_VALUE_BYTES * max(1, columns)) // _VECTOR * _VECTOR
+    return max(_VECTOR, min(ROW_GROUP, fitting))
+
+
+def largest_group(paths: Iterable[str]) -> int:
+    """Return the bytes of the largest row group of some files, not compressed."""
+    footers = map(pq.read_metadata, paths)
+    return max((each.row_group(n).total_byte_size for each in footers for n in range(each.num_row_groups)), default=0)
 
 
 def seal(path: str) -> None:

@@ -162,6 +162,10 @@ class Engine(Protocol):
         """Lend a connection of its own to one thread; temporary objects vanish at the end."""
         ...
 
+    def lent(self, size: int) -> AbstractContextManager[None]:
+        """Leave some bytes of the engine's memory to somebody else for a while."""
+        ...
+
 
 class Warehouse(Protocol):
     """The SQL database that serves tables."""

@@ -105,7 +105,8 @@ def _measure(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors
         try:
             total, values = _run(rows, part)
             found.update((one.key, value) for one, value in zip(part, values, strict=True))
-        except _DATA_ERRORS as first:
+        except (*_DATA_ERRORS, duckdb.OutOfMemoryException) as first:
+            # Each figure of a very long value holds it once more: together too much, alone perhaps not.
             try:
                 total = _one_by_one(rows, part, found, errors)
             except duckdb.TransactionException:

@@ -1,0 +1,29 @@
+"""When the engine is kept to less than its memory: as long as rows only stream into the warehouse."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from penstock.load.spec import Loading
+from penstock.model.specs import Nested, WriteMode
+from penstock.orchestrate.workspace import Workspace
+from penstock.stores.parquet import largest_group
+
+_SMALL = 16 * 2**20
+"""Loads of fewer bytes do not fill the engine's memory."""
+
+
+@contextmanager
+def streaming(spec: Loading, workspace: Workspace) -> Iterator[None]:
+    """Keep DuckDB to what a load needs on its way, where its rows are inserted as they come and nothing is joined."""
+    files = [file for load in spec.loads for file in load.entry.files]
+    plain = spec.source.write in (WriteMode.APPEND, WriteMode.REPLACE) and spec.source.nested is not Nested.TABLES
+    if not plain or spec.prepare is not None or sum(file.bytes for file in files) < _SMALL:
+        yield
+        return
+    table = workspace.lake.table(spec.loads[0].entry.table)
+    group = largest_group(table.place(file.path) for file in files)
+    enough = workspace.budget.streaming(group, max(len(load.entry.schema) for load in spec.loads))
+    with workspace.engine.lent(workspace.engine.memory - enough):
+        yield
