@@ -201,6 +201,9 @@ def spell(type_: Type) -> str:
         return f"MAP({members[0][1]}, {members[1][1]})"
     if type_.name == "STRUCT":
         return "STRUCT(" + ", ".join(f"{_quote(name)} {member}" for name, member in members) + ")"
+    if type_.name == "NULL":
+        # Without quotes DuckDB takes it for no type.
+        return '"NULL"'
     return f"{type_.name}({type_.arguments})" if type_.arguments else type_.name
 
 

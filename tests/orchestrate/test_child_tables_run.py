@@ -33,6 +33,7 @@ FIRST = [
     {"id": 1, "customer": {"name": "Ann"}, "items": [{"sku": "a", "qty": 1}, {"sku": "b", "qty": 2, "gifts": []}]},
     {"id": 2, "customer": {"name": "Bo"}, "items": [{"sku": "d", "qty": 4, "gifts": [{"n": 0}]}]},
 ]
+LOTS = [{"n": 1}]
 SECOND = [{"id": 1, "customer": {"name": "Ann"}, "items": [{"sku": "c", "qty": 5, "gifts": [{"n": 1}]}]}]
 
 
@@ -158,7 +159,7 @@ def test_values_of_several_kinds_stay_one_column(tmp_path: Path) -> None:
     write(tmp_path / "mixed.jsonl", records)
     penstock.ingest(str(tmp_path / "mixed.jsonl"), to=str(tmp_path / "w.duckdb"), table="t", nested="tables")
     assert served(tmp_path, "SELECT id, n, x, e, l, tags, items__length FROM t ORDER BY id") == [
-        (1, 1.0, "1", "{}", "[]", ["a", None], 1),
+        (1, 1.0, "1", "{}", [], ["a", None], 1),
         (2, 1.5, '"a"', None, None, [], 2),
         (3, None, None, None, None, None, 0),
         (4, None, None, None, None, None, None),
@@ -175,3 +176,104 @@ def test_scope_tells_the_child_tables(shop: Path) -> None:
     with penstock.Project(shop) as project:
         (found,) = project.scope(str(shop / "orders1.jsonl"))
     assert found.children == ("__items", "__items__gifts")
+
+
+def without_transforms(shop: Path, more: str = "") -> None:
+    pipeline = (shop / "pipeline.py").read_text()
+    (shop / "pipeline.py").write_text(pipeline.split("    transforms=")[0] + more + ")\n")
+
+
+def test_whole_and_fractional_numbers_stay_one_column_from_load_to_load(shop: Path) -> None:
+    without_transforms(shop)
+    loads = [
+        [{"id": 1, "price": 1, "items": [{"sku": "a", "qty": 1}]}],
+        [{"id": 2, "price": 2.5, "items": [{"sku": "b", "qty": 1.5, "gifts": [{"n": 7}]}]}],
+        [{"id": 3, "price": 3, "items": [{"sku": "c", "qty": 2}]}],
+    ]
+    with penstock.Project(shop) as project:
+        for place, records in enumerate(loads):
+            write(shop / f"orders{place}.jsonl", records)
+            assert project.run().state is State.DONE
+        for work in (None, lambda: project.compact("orders", open_too=True), project.rebuild):
+            if work is not None:
+                work()
+            query = "SELECT id, price, items__length FROM raw_orders ORDER BY id"
+            assert served(shop, query) == [(1, 1.0, 1), (2, 2.5, 1), (3, 3.0, 1)]
+            query = "SELECT sku, qty FROM raw_orders__items ORDER BY sku"
+            assert served(shop, query) == [("a", 1.0), ("b", 1.5), ("c", 2.0)]
+            assert served(shop, "SELECT _key_id, n FROM raw_orders__items__gifts") == [(2, 7)]
+
+
+def test_rows_set_aside_come_in_again_with_their_children(shop: Path) -> None:
+    without_transforms(shop, 'checks={"orders": [checks.between("score", 0, 10, severity="quarantine")]},')
+    items = [{"sku": "a", "qty": 1, "gifts": [{"n": 1}]}]
+    with penstock.Project(shop) as project:
+        write(shop / "orders1.jsonl", [{"id": 1, "score": 99, "items": items}, {"id": 2, "score": 1, "items": items}])
+        project.run()
+        assert served(shop, "SELECT _key_id FROM raw_orders__items") == [(2,)]
+        write(shop / "orders2.jsonl", [{"id": 2, "score": 2, "items": [{"sku": "b", "qty": 2}]}])
+        project.run()
+        project.replay_quarantine("orders", sets=["score = 9"])
+        assert served(shop, "SELECT _row, id, score FROM raw_orders ORDER BY id") == [("1-0", 1, 9), ("3-0", 2, 2)]
+        query = "SELECT _parent, _key_id, sku, qty FROM raw_orders__items ORDER BY 1"
+        assert served(shop, query) == [("1-0", 1, "a", 1), ("3-0", 2, "b", 2)]
+        assert served(shop, "SELECT _parent, n FROM raw_orders__items__gifts") == [("1-0-0", 1)]
+        project.rebuild()
+        assert served(shop, query) == [("1-0", 1, "a", 1), ("3-0", 2, "b", 2)]
+
+
+def test_lists_and_objects_that_are_empty_for_a_whole_load_change_no_type(shop: Path) -> None:
+    without_transforms(shop)
+    full = {"c": {"a": 1}, "m": {}, "items": [{"sku": "a", "qty": 1, "gifts": [{"n": 1}]}]}
+    loads = [
+        {"id": 1, **full},
+        {"id": 2, "c": {}, "m": {"k": 1}, "items": []},
+        {"id": 3, "c": {"a": 2}, "m": {}, "items": [{"sku": "b", "qty": 2, "gifts": []}]},
+    ]
+    with penstock.Project(shop) as project:
+        for place, record in enumerate(loads):
+            write(shop / f"orders{place}.jsonl", [record])
+            assert project.run().state is State.DONE
+    assert served(shop, "SELECT id, c__a, m, items__length FROM raw_orders ORDER BY id") == [
+        (1, 1, "{}", 1), (2, None, '{"k":1}', 0), (3, 2, "{}", 1)
+    ]  # fmt: skip
+    assert served(shop, "SELECT _key_id, sku, gifts__length FROM raw_orders__items ORDER BY 1") == [
+        (1, "a", 1), (3, "b", 0)
+    ]  # fmt: skip
+
+
+def test_an_object_that_is_something_else_in_another_load_is_refused_with_the_column(shop: Path) -> None:
+    without_transforms(shop)
+    with penstock.Project(shop) as project:
+        write(shop / "orders1.jsonl", [{"id": 1, "c": {"a": 1}}])
+        project.run()
+        write(shop / "orders2.jsonl", [{"id": 2, "c": {}}, {"id": 3, "c": "x"}])
+        receipt = project.run()
+    assert receipt.state is State.FAILED
+    assert "The column 'c' of raw_orders holds a value that is no STRUCT(a BIGINT)" in str(receipt.error)
+    assert served(shop, "SELECT id, c__a FROM raw_orders") == [(1, 1)]
+
+
+def test_what_held_nothing_at_first_becomes_what_comes(shop: Path) -> None:
+    without_transforms(shop)
+    empty = {"n": None, "tags": [], "c": {"z": None, "y": []}, "items": [{"sku": "a", "lots": []}]}
+    loads = [
+        {"id": 1, **empty},
+        {"id": 2, "n": 5, "tags": [3], "c": {"z": {"k": 1}, "y": [{"w": 2}]}, "items": [{"sku": "b", "lots": LOTS}]},
+        {"id": 3, **empty},
+    ]
+    with penstock.Project(shop) as project:
+        for place, record in enumerate(loads):
+            write(shop / f"orders{place}.jsonl", [record])
+            assert project.run().state is State.DONE
+        for work in (None, lambda: project.compact("orders", open_too=True), project.rebuild):
+            if work is not None:
+                work()
+            assert served(shop, "SELECT id, n, tags, c__z__k, c__y__length FROM raw_orders ORDER BY id") == [
+                (1, None, [], None, 0), (2, 5, [3], 1, 1), (3, None, [], None, 0)
+            ]  # fmt: skip
+            assert served(shop, "SELECT _key_id, w FROM raw_orders__c__y") == [(2, 2)]
+            assert served(shop, "SELECT _key_id, sku, lots__length FROM raw_orders__items ORDER BY 1") == [
+                (1, "a", 0), (2, "b", 1), (3, "a", 0)
+            ]  # fmt: skip
+            assert served(shop, "SELECT _key_id, n FROM raw_orders__items__lots") == [(2, 1)]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import duckdb
 
@@ -12,6 +14,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.file_listing import Content, File, head
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
+from penstock.queries.widening import UNTYPED
 from penstock.schema import Type, parse, spell
 
 _LONG = r"(^|[:\[,\s])-?\d{16,}($|[,\]}\s])"
@@ -57,6 +60,7 @@ def json_relation(
     doubtful = any(content.long_numbers for _, content in files) and any("DOUBLE" in type_ for type_ in types.values())
     if not _has_renamed([(name, parse(type_)) for name, type_ in types.items()]):
         exact = _exact(session, scan, types, notes) if doubtful else types
+        exact = _untyped(session, scan, exact)
         scan = _forced(scan, {name: type_ for name, type_ in exact.items() if name != file_column})
     elif doubtful:
         raise DataError(
@@ -162,6 +166,34 @@ def _exact(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str],
         paths = {path for leaf, path in inexact if leaf == name}
         found[name] = spell(_replaced(parse(types[name]), "$", paths))
     return found
+
+
+def _untyped(session: duckdb.DuckDBPyConnection, scan: str, types: dict[str, str]) -> dict[str, str]:
+    """Return the types with NULL for the elements of lists that are always empty; DuckDB says JSON of them.
+
+    So they take, or keep, the type that other files or loads give them.
+    """
+    names = [name for name, type_ in types.items() if "JSON[" in type_]
+    if not names:
+        return types
+    listed = ", ".join(f"json_group_structure({identifier(name)})" for name in names)
+    row = session.execute(f"SELECT {listed} FROM {_forced(scan, dict.fromkeys(names, 'JSON'))}").fetchone() or ()
+    found = dict(types)
+    for name, structure in zip(names, row, strict=False):
+        found[name] = spell(_without_empty(parse(types[name]), json.loads(structure or '"NULL"')))
+    return found
+
+
+def _without_empty(type_: Type, structure: Any) -> Type:
+    """Return a type with NULL where it says JSON and the structure of the values knows none."""
+    if type_.name == "STRUCT":
+        known = structure if isinstance(structure, dict) else {}
+        return replace(type_, members=tuple((n, _without_empty(m, known.get(n, "NULL"))) for n, m in type_.members))
+    if type_.name != "LIST":
+        return type_
+    element, inner = structure[0] if isinstance(structure, list) and structure else "NULL", type_.members[0][1]
+    empty = inner.name == "JSON" and element == "NULL"
+    return replace(type_, members=(("element", Type(UNTYPED) if empty else _without_empty(inner, element)),))
 
 
 def _doubles(type_: Type, path: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from penstock.errors import DataError
 from penstock.queries.text import literal
 from penstock.schema import Type, parse, spell
@@ -93,6 +95,10 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
         return f"CAST(NULL AS {wanted})"
     if lacks(type_, wanted):
         return f"CAST({expression} AS {wanted})"
+    if wanted == "JSON" and (type_.startswith(("STRUCT(", "MAP(")) or type_.endswith("]")):
+        return f"to_json({expression})"
+    if type_ == "JSON" and wanted.startswith("STRUCT("):
+        return _of_empty(expression, wanted, column)
     if not comparable(type_, wanted):
         text = (
             "" if _nested(type_ + wanted) else f"; or keep it as text: contract={{'each': {{{column!r}: 'VARCHAR'}}}}"
@@ -105,6 +111,15 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
         f"CASE WHEN {expression} IS NULL THEN NULL WHEN {_same(expression, type_, wanted)} "
         f"THEN TRY_CAST({expression} AS {wanted}) "
         f"ELSE error({literal(f'{LOSSY}{column}')}) END"
+    )
+
+
+def _of_empty(expression: str, wanted: str, column: str) -> str:
+    """Return the SQL of objects, of which a source that infers types knows no key: all their members are null."""
+    return (
+        f"CASE WHEN {expression} IS NULL OR json_type({expression}) = 'NULL' THEN NULL "
+        f"WHEN json_type({expression}) = 'OBJECT' AND len(json_keys({expression})) = 0 "
+        f"THEN from_json({expression}, {literal(json.dumps(wanted))}) ELSE error({literal(f'{LOSSY}{column}')}) END"
     )
 
 
