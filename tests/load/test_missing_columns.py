@@ -63,7 +63,13 @@ LATE = (2, [(1, 1, "p", None)], {"a"}, [])
 LATER = (3, [(1, 2, None, None)], {"a", "b"}, [])
 
 
+LATEST = (1, [(1, 1, None, None)], set(), [])
+TAKEN_OUT = (2, [(1, 0, "p", None)], {"a"}, [])
+TAKING_OUT = (3, [], set(), [2])
+
+
 @given(history=histories())
+@example(history=([LATEST, TAKEN_OUT, TAKING_OUT], [LATEST, TAKEN_OUT, TAKING_OUT], [False, True, True]))
 @example(history=([EARLY, LATE, LATER], [EARLY, LATE, LATER], [True] * 3))
 @example(history=([EARLY, LATE, LATER], [LATER, EARLY, LATE], [True, False, True]))
 @settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow])

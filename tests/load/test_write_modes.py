@@ -262,7 +262,7 @@ def test_names_of_the_source_come_back_where_they_can(warehouse: DuckDBWarehouse
     load(warehouse, lake, spec, [lake.load(2, query)])
     names = list(types(warehouse))
     assert names == [
-        "created_at", "_load__source", "_order__source", "select", 'a"b c', "_penstock_row2", "_interval",
+        "created_at", "_load__source", "_order__source", "select", 'a"b c', "_penstock_row2__source", "_interval",
         "_load", "_created_at", "_updated_at", "_order",
     ]  # fmt: skip
     assert table(warehouse, "created_at, _load__source, _load") == [(1, 2, 2)]

@@ -20,9 +20,10 @@ from penstock.load.spec import AcceptedLoad, LoadPorts, reserved
 from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import LOAD, ORDER
-from penstock.queries.text import identifier
+from penstock.queries.text import identifier, identifiers
 
 _PRIOR = "penstock_load_prior"
+_KEYS = "penstock_load_keys"
 _NEEDING = "penstock_load_needing"
 _FOUND = "penstock_load_found"
 
@@ -36,7 +37,9 @@ class Missing:
         ports: What the loading works through.
         live: All live loads, the new ones among them.
         lacking: Column to the numbers of the live loads that lack it.
-        simple: Column to the numbers of the new loads, where all of them lack it and no load is taken out.
+        simple: The columns that all new loads lack, where no load is taken out.
+        dead: The loads that are taken out.
+        reserved: The columns that the table has beside the source's own.
     """
 
     merging: Merging
@@ -44,6 +47,8 @@ class Missing:
     live: tuple[AcceptedLoad, ...]
     lacking: Mapping[str, frozenset[int]]
     simple: frozenset[str]
+    dead: tuple[AcceptedLoad, ...]
+    reserved: tuple[str, ...]
 
     def remember(self) -> None:
         """Keep what the table has of the columns for the keys of ``ROWS``, before they are merged."""
@@ -63,6 +68,7 @@ class Missing:
             types: Column in lower case to its type in the table.
         """
         merging = self.merging
+        self._touch(types)
         for column, loads in self.lacking.items():
             name = identifier(column)
             if column in self.simple:
@@ -73,7 +79,23 @@ class Missing:
                     [sorted(loads)],
                 )
             elif self._needing(loads):
+                if self.dead:
+                    # What a load gave that is taken out goes with it, also where it stands in rows of others.
+                    merging.transaction.execute(
+                        f"UPDATE {identifier(merging.table)} AS t SET {name} = NULL FROM {_NEEDING} n "
+                        f"WHERE {merging.same_key('t', 'n')} AND t.{LOAD} IN (SELECT unnest(?::BIGINT[]))",
+                        [sorted(loads)],
+                    )
                 self._look_up(column, loads, types)
+
+    def _touch(self, types: Mapping[str, str]) -> None:
+        """Find the keys whose rows may need values: those of the new rows and of what is taken out."""
+        keys = identifiers(self.merging.key)
+        rows = union(parts(self.dead, None, self.ports, reserved=self.reserved), types) if self.dead else None
+        dead = f" UNION SELECT {keys} FROM ({rows})" if rows is not None else ""
+        self.merging.transaction.execute(
+            f"CREATE OR REPLACE TEMP TABLE {_KEYS} AS SELECT DISTINCT {keys} FROM {ROWS}{dead}"
+        )
 
     def _needing(self, loads: frozenset[int]) -> bool:
         """Make the table of the touched rows whose load lacks a column; False if there is none."""
@@ -81,7 +103,7 @@ class Missing:
         names = ", ".join(f"t.{identifier(name)}" for name in merging.key)
         merging.transaction.execute(
             f"CREATE OR REPLACE TEMP TABLE {_NEEDING} AS SELECT {names}, t.{ORDER} FROM {identifier(merging.table)} t "
-            f"SEMI JOIN {ROWS} r ON {merging.same_key('t', 'r')} WHERE t.{LOAD} IN (SELECT unnest(?::BIGINT[]))",
+            f"SEMI JOIN {_KEYS} r ON {merging.same_key('t', 'r')} WHERE t.{LOAD} IN (SELECT unnest(?::BIGINT[]))",
             [sorted(loads)],
         )
         return merging.transaction.execute(f"SELECT count(*) FROM {_NEEDING}") != [(0,)]
@@ -89,7 +111,7 @@ class Missing:
     def _look_up(self, column: str, loads: frozenset[int], types: Mapping[str, str]) -> None:
         merging, name = self.merging, identifier(column)
         having = [load for load in self.live if load.entry.number not in loads]
-        rows = union(parts(having, None, self.ports), types) if having else None
+        rows = union(parts(having, None, self.ports, reserved=self.reserved), types) if having else None
         keys = ", ".join(f"o.{identifier(key)}" for key in merging.key)
         if rows is None:
             return
@@ -133,7 +155,9 @@ def missing(change: Change, merging: Merging, live: Sequence[AcceptedLoad]) -> M
     if not lacking:
         return None
     simple = frozenset(name for name, numbers in lacking.items() if new <= numbers and not change.dead)
-    return Missing(merging, ports, tuple(live), lacking, simple)
+    dead = tuple(AcceptedLoad(ports.lake_table.entry(number)) for number in sorted(change.dead))
+    merging = merging.with_nulls(True) if dead else merging
+    return Missing(merging, ports, tuple(live), lacking, simple, dead, reserved(source))
 
 
 def _shape(load: AcceptedLoad) -> tuple[tuple[Column, ...], tuple[str, ...]]:
