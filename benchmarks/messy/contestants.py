@@ -72,7 +72,7 @@ def contestants(clevercsv: str | None, univocity: str | None) -> Iterator[dict[s
     finally:
         for process in running.values():
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def cells(text: str, dialect: tuple[str, str, str]) -> list[tuple[str, ...]]:

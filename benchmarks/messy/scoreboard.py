@@ -9,6 +9,7 @@ import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 from benchmarks.messy import real
@@ -30,7 +31,9 @@ class Score:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Score all contestants on all files; returns the exit code."""
     parser = argparse.ArgumentParser(prog="scoreboard", description="How well messy CSV files are read without a hint.")
-    parser.add_argument("--every", type=int, default=1, metavar="N", help="take every Nth pair alone (default: all)")
+    parser.add_argument(
+        "--every", type=int, default=1, metavar="N", help="take every Nth hurt file alone (default: all)"
+    )
     parser.add_argument("--only", help="singles, pairs or real")
     parser.add_argument("--failures", metavar="NAME", help="list the files that this contestant did not find again")
     parser.add_argument("--contestant", metavar="NAME", help="score one contestant alone")
@@ -41,10 +44,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     with contestants(os.environ.get(CLEVERCSV), os.environ.get(UNIVOCITY)) as everyone:
         chosen = {name: read for name, read in everyone.items() if asked.contestant in (None, name)}
         if asked.only in (None, "singles"):
-            _show("one way", _scored(singles(), chosen), asked.failures)
+            _show("one way", _scored(islice(singles(), 0, None, asked.every), chosen), asked.failures)
         if asked.only in (None, "pairs"):
-            some = (item for place, item in enumerate(pairs()) if place % asked.every == 0)
-            _show("two ways at once", _scored(some, chosen), asked.failures)
+            _show("two ways at once", _scored(islice(pairs(), 0, None, asked.every), chosen), asked.failures)
         for told in asked.real:
             truth, _, folder = told.partition("=")
             print(real.shown(Path(truth), Path(folder), chosen, asked.failures), flush=True)

@@ -66,13 +66,16 @@ _KINDS = re.compile(
     re.VERBOSE,
 )
 _GLUED = re.compile(r"[,;]\S|[,;|\t]$|\||\t")
-_WEIGHTS = {"word": 0.85, "text": 0.7, "empty": 0.6, "null": 0.9, "torn": 0.1}
+_WEIGHTS = {"word": 0.85, "text": 0.7, "empty": 0.6, "null": 0.9, "glued": 0.4, "torn": 0.1}
 TYPED = frozenset({"number", "money", "date", "moment", "time", "truth", "mail", "link"})
 """Kinds that a name of a column has not."""
 
 
 def kind(cell: str) -> str:
-    """Return what a cell looks like: one of ``TYPED``, ``word``, ``text``, ``empty``, ``null`` or ``torn``."""
+    """Return what a cell looks like: one of ``TYPED``, ``word``, ``text``, ``empty``, ``null``, ``glued`` or ``torn``.
+
+    A list, as one delimiter within what another sets apart, is glued; what remains of a quoted cell is torn.
+    """
     text = cell.strip()
     if not text:
         return "empty"
@@ -80,8 +83,10 @@ def kind(cell: str) -> str:
         return "null"
     found = _KINDS.fullmatch(text)
     name = (found.lastgroup if found else None) or "torn"
-    if name in ("word", "text") and (_GLUED.search(text) or _quoted(text)):
+    if name in ("word", "text", "torn") and _quoted(text):
         return "torn"
+    if name in ("word", "text", "torn") and _GLUED.search(text):
+        return "glued"
     return name
 
 

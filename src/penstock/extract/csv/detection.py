@@ -13,7 +13,6 @@ from penstock.extract.csv.structure import Structure, structure
 
 SCORED = 96 * 2**10
 """Characters of a sample by which dialects are told apart."""
-_COMMENTS = 40
 _CLEAR = 0.75
 _LIKELY = 0.93
 _FEWEST = 0.05
@@ -136,10 +135,13 @@ def _beginning(text: str) -> str:
 
 
 def _without_comments(text: str) -> str:
-    """Leave out lines of comments: their words are no fields. Where nearly all lines begin so, they are none."""
-    lines = io.StringIO(text, newline="").readlines()
-    kept = [line for line in lines if not line.startswith("#")]
-    return "".join(kept) if kept and 2 * len(kept) >= len(lines) - _COMMENTS else text
+    """Leave out lines of comments: their words are no fields. A line within a quoted value is none."""
+    kept, quotes = [], 0
+    for line in io.StringIO(text, newline=""):
+        if quotes % 2 or not line.startswith("#"):
+            quotes += line.count('"')
+            kept.append(line)
+    return "".join(kept) if kept else text
 
 
 def _mixed(lines: Sequence[str], found: Sequence[Record]) -> bool:

@@ -70,8 +70,8 @@ _TYPED_ROWS = 120
 _ALONE = 0.28
 """What one column is believed, beside several."""
 _TRIED = 14
-_HEADLESS = 0.75
-"""What a dialect is believed that does not cut the first line, beside one that does."""
+_HALF_HEADED, _HEADLESS = 0.9, 0.45
+"""What a dialect is believed that does not cut the first line as the others, or not at all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +157,7 @@ def _regularity(found: Sequence[Record]) -> tuple[int, float]:
     first = rows.index(width)
     last = len(rows) - rows[::-1].index(width)
     inside = counts[width] / (last - first)
-    headed = 1.0 if rows[0] > 1 else _HEADLESS
+    headed = 1.0 if rows[0] == width else _HALF_HEADED if rows[0] > 1 else _HEADLESS
     return width, headed * inside**2 * float(((last - first) / len(rows)) ** 0.5)
 
 
