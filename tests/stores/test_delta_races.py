@@ -22,7 +22,7 @@ from penstock.errors import ConflictError
 from penstock.model.entries import DataFile
 from penstock.stores.delta import DeltaCommit, DeltaLog
 
-root, number, start, rounds, kind = sys.argv[1], int(sys.argv[2]), float(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
+root, number, rounds, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 schema = Schema([Field("a", PrimitiveType("long"))])
 
 def commit(number):
@@ -35,6 +35,9 @@ for place in range(rounds):
     os.makedirs(folder, exist_ok=True)
     logs.append(DeltaLog(folder, "racing"))
     logs[-1].refresh()
+# Nobody begins before all have looked: who looks later would rightly commit after another.
+print("ready", flush=True)
+start = float(sys.stdin.readline())
 for place, log in enumerate(logs):
     # All begin a round at the same moment of the clock.
     while time.time() < start + place * 0.02:
@@ -50,16 +53,21 @@ for place, log in enumerate(logs):
 
 def race(root: Path, numbers: tuple[int, ...], kind: str, rounds: int = 30) -> Counter[int]:
     """Return how many rounds had how many winners."""
-    start = str(time.time() + 3)
     racers = [
         subprocess.Popen(
-            [sys.executable, "-c", RACER, str(root), str(number), start, str(rounds), kind],
+            [sys.executable, "-c", RACER, str(root), str(number), str(rounds), kind],
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
         )
         for number in numbers
     ]
     won: Counter[str] = Counter()
+    assert [racer.stdout.readline() for racer in racers] == ["ready\n"] * len(racers)
+    start = f"{time.time() + 0.2}\n"
+    for racer in racers:
+        racer.stdin.write(start)
+        racer.stdin.flush()
     for racer in racers:
         said, _ = racer.communicate(timeout=60)
         assert racer.returncode == 0

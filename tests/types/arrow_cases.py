@@ -55,7 +55,7 @@ PLAIN = [
     _of([b"", b"\0\xff", None], pa.binary(), "BLOB", "binary", told=""),
     _of([b"\0x"], pa.binary_view(), "BLOB", "binary"),
     _of([b"abcd", None], pa.binary(4), "BLOB", "binary"),
-    _of([None, None], pa.null(), "VARCHAR", "string", told="", lost="nothing; text until a value comes"),
+    _of([None, None], pa.null(), "VARCHAR", "none", told="", lost="nothing; in no file until a value comes"),
 ]
 
 DECIMALS = [

@@ -52,7 +52,7 @@ def test_nanoseconds_that_come_late_in_a_stream_are_refused_and_not_cut(tmp_path
     type_ = pa.duration("ns")
     batches = [pa.record_batch({"x": pa.array([value], type_)}) for value in (1000, 1001)]
     reader = pa.RecordBatchReader.from_batches(batches[0].schema, batches)
-    with pytest.raises(DataError, match=r"'x' of raw_t came as duration\[us\] and then as int64 in one load"):
+    with pytest.raises(DataError, match=r"'x' of raw_t came as INTERVAL and then as BIGINT in one load"):
         penstock.ingest(reader, to=str(tmp_path / "w.duckdb"), table="t")
 
 
@@ -60,4 +60,6 @@ def test_a_table_without_rows_keeps_its_types(tmp_path) -> None:
     whole = table()
     found = bring(whole.slice(0, 0), tmp_path)
     assert found.plain.num_rows == 0
-    assert set(found.delta) >= set(whole.column_names)
+    typed = {field.name for field in whole.schema if not pa.types.is_null(field.type)}
+    assert typed < set(found.delta)
+    assert set(whole.column_names) - typed == {"c15"}
