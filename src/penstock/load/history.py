@@ -36,6 +36,8 @@ _VALIDITY = ((VALID_FROM, "TIMESTAMP WITH TIME ZONE"), (VALID_TO, "TIMESTAMP WIT
 _SEEN = "penstock_load_seen"
 _AGAIN = "penstock_load_again"
 _NEWEST = "newest"
+_ROW = "_penstock_row"
+"""A row outside of a subquery: within one, the name of a column would stand before that of a table."""
 _ZONELESS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
@@ -95,15 +97,16 @@ class _History:
         if not snapshots.is_snapshot(load.entry):
             return ()
         aside = snapshots.put_aside(self.change, self.prepared, load)
-        keys = ", ".join(f"t.{identifier(name)}" for name in merging.key)
+        row = _ROW
+        keys = ", ".join(f"{row}.{identifier(name)}" for name in merging.key)
         gone = f"{{'load': {load.entry.number}::BIGINT, 'position': NULL::BIGINT}}"
         self._execute(
             f"INSERT INTO {_SEEN} BY NAME SELECT {keys}, {load.entry.number}::BIGINT AS {LOAD}, "
             f"?::TIMESTAMPTZ AS {CREATED}, ?::TIMESTAMPTZ AS {MOMENT}, true AS {GONE}, "
             f"{gone} AS {ORDER}, {gone} AS {RANK} "
-            f"FROM {table} t WHERE t.{VALID_TO} IS NULL "
-            f"AND NOT EXISTS (SELECT 1 FROM {_SEEN} s WHERE {merging.same_key('t', 's')}) "
-            f"AND NOT EXISTS (SELECT 1 FROM {snapshots.ASIDE} a WHERE {merging.same_key('t', 'a')})",
+            f"FROM {table} {row} WHERE {row}.{VALID_TO} IS NULL "
+            f"AND NOT EXISTS (SELECT 1 FROM {_SEEN} s WHERE {merging.same_key(row, 's')}) "
+            f"AND NOT EXISTS (SELECT 1 FROM {snapshots.ASIDE} a WHERE {merging.same_key(row, 'a')})",
             [load.entry.created_at, load.entry.created_at],
         )
         return snapshots.kept(load, aside, self.change.spec.table)
@@ -122,10 +125,10 @@ class _History:
         merging = self.prepared.merging
         if merging.cursor is None:
             return
-        newest, keys = self._newest, identifiers(merging.key)
+        newest, keys, row = self._newest, identifiers(merging.key), _ROW
         self._execute(
-            f"DELETE FROM {newest} AS n WHERE EXISTS (SELECT 1 FROM {_SEEN} s WHERE {merging.same_key('n', 's')}) "
-            f"OR EXISTS (SELECT 1 FROM {TOUCHED} s WHERE {merging.same_key('n', 's')})"
+            f"DELETE FROM {newest} AS {row} WHERE EXISTS (SELECT 1 FROM {_SEEN} s WHERE {merging.same_key(row, 's')}) "
+            f"OR EXISTS (SELECT 1 FROM {TOUCHED} s WHERE {merging.same_key(row, 's')})"
         )
         self._execute(
             f"INSERT INTO {newest} BY NAME SELECT {keys}, max({RANK}) AS {RANK} FROM "

@@ -186,9 +186,9 @@ class Nesting:
                 continue
             if mode is WriteMode.MERGE:
                 execute(
-                    f"DELETE FROM {identifier(name)} AS c WHERE NOT EXISTS (SELECT 1 "
+                    f"DELETE FROM {identifier(name)} AS _penstock_child WHERE NOT EXISTS (SELECT 1 "
                     f"FROM {identifier(above[child.lists[:-1]])} p "
-                    f"WHERE p.{ROW_ID} = c.{PARENT} AND p.{LOAD} = c.{LOAD})"
+                    f"WHERE p.{ROW_ID} = _penstock_child.{PARENT} AND p.{LOAD} = _penstock_child.{LOAD})"
                 )
             elif change.dead:
                 dead = "SELECT unnest(?::BIGINT[])"
@@ -214,16 +214,19 @@ class Nesting:
         execute, table, name = self.ports.transaction.execute, identifier(self.spec.table), self._name(top)
         length = next(f.name for f in found.tables[0].fields if f.kind is Kind.LENGTH and f.path == top.lists[0])
         if change.in_order:
-            values, condition = [sorted(new)], f"p.{LOAD} IN (SELECT unnest(?::BIGINT[]))"
+            values, condition = [sorted(new)], f"{LOAD} IN (SELECT unnest(?::BIGINT[]))"
         else:
-            values, condition = [], f"p.{identifier(length)} > 0"
+            values, condition = [], f"{identifier(length)} > 0"
             if self.ports.transaction.columns(name) is not None:
-                condition += f" AND NOT EXISTS (SELECT 1 FROM {identifier(name)} c WHERE c.{PARENT} = p.{ROW_ID})"
+                condition += (
+                    f" AND NOT EXISTS (SELECT 1 FROM {identifier(name)} c WHERE c.{PARENT} = _penstock_parent.{ROW_ID})"
+                )
         columns = {column.name.lower() for column in self.ports.transaction.columns(self.spec.table) or ()}
         if length.lower() not in columns:
             return []
         execute(
-            f"CREATE OR REPLACE TEMP TABLE {_PARENTS} AS SELECT p.{ROW_ID}, p.{LOAD} FROM {table} p WHERE {condition}",
+            f"CREATE OR REPLACE TEMP TABLE {_PARENTS} AS SELECT {ROW_ID}, {LOAD} "
+            f"FROM {table} _penstock_parent WHERE {condition}",
             values,
         )
         numbers = {number for (number,) in execute(f"SELECT DISTINCT {LOAD} FROM {_PARENTS}")}

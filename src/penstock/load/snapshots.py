@@ -46,8 +46,8 @@ def merge_snapshots(change: Change, merge: Callable[[Change], Effect]) -> Effect
             return effect
         aside = put_aside(one, prepared, load)
         gone = one.ports.transaction.execute(
-            f"DELETE FROM {one.table} AS t WHERE t.{LOAD} <> ? AND NOT EXISTS "
-            f"(SELECT 1 FROM {ASIDE} a WHERE {prepared.merging.same_key('t', 'a')})",
+            f"DELETE FROM {one.table} AS _penstock_row WHERE {LOAD} <> ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {ASIDE} a WHERE {prepared.merging.same_key('_penstock_row', 'a')})",
             [load.entry.number],
         )[0][0]
         return effect.and_then(Effect(0, gone, gone, kept(load, aside, one.spec.table)))

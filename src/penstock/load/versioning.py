@@ -22,6 +22,8 @@ _EVENTS = "penstock_load_events"
 _CURRENT = "penstock_load_current"
 _NEW = "_penstock_new"
 _SAYS = "_penstock_says"
+_ROW = "_penstock_row"
+"""A row outside of a subquery: within one, the name of a column would stand before that of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +66,9 @@ def write_versions(work: Versioning) -> Effect:
         f"SEMI JOIN {_CHANGED} c ON {same('t', 'c')} WHERE t.{VALID_TO} IS NULL"
     )
     _gather_events(work)
-    deleted = execute(f"DELETE FROM {table} AS t WHERE EXISTS (SELECT 1 FROM {_CHANGED} c WHERE {same('t', 'c')})")
+    deleted = execute(
+        f"DELETE FROM {table} AS {_ROW} WHERE EXISTS (SELECT 1 FROM {_CHANGED} c WHERE {same(_ROW, 'c')})"
+    )
     inserted = execute(f"INSERT INTO {table} BY NAME {_versions(work)}")
     ended = execute(
         f"SELECT count(*) FROM {_CURRENT} k "
@@ -78,9 +82,10 @@ def _find_changed(work: Versioning) -> None:
     same, keys = work.merging.same_key, identifiers(work.merging.key)
     work.transaction.execute(
         f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT DISTINCT * FROM ("
-        f"SELECT {keys} FROM {TOUCHED} UNION ALL SELECT {work.keys('s')} FROM {work.seen} s WHERE NOT EXISTS ("
-        f"SELECT 1 FROM {identifier(work.table)} t WHERE {same('t', 's')} AND t.{VALID_TO} IS NULL AND NOT s.{GONE} "
-        f"AND s.{MOMENT} > t.{VALID_FROM} AND {work.says('s')} IS NOT DISTINCT FROM {work.says('t')}))"
+        f"SELECT {keys} FROM {TOUCHED} UNION ALL SELECT {work.keys(_ROW)} FROM {work.seen} {_ROW} WHERE NOT EXISTS ("
+        f"SELECT 1 FROM {identifier(work.table)} t WHERE {same('t', _ROW)} AND t.{VALID_TO} IS NULL "
+        f"AND NOT {_ROW}.{GONE} AND {_ROW}.{MOMENT} > t.{VALID_FROM} "
+        f"AND {work.says(_ROW)} IS NOT DISTINCT FROM {work.says('t')}))"
     )
 
 
