@@ -15,7 +15,7 @@ from penstock import plugins
 SOURCE = Path(penstock.__file__).parent
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in path.parts)
 LAYER_OF_KIND = {
-    "file_format": "penstock.extract.formats.",
+    "file_format": "penstock.extract.files.formats.",
     "source": "penstock.extract.",
     "catalog": "penstock.catalog.",
 }

@@ -16,11 +16,11 @@ from typing import Any
 
 import duckdb
 
-from penstock.extract import file_csv
-from penstock.extract.archives import Meter, limits
-from penstock.extract.csv.encodings import rewrite
-from penstock.extract.csv.repeats import Repeats
-from penstock.extract.file_listing import File, inspect
+from penstock.extract.files import csv_files
+from penstock.extract.files.archives import Meter, limits
+from penstock.extract.files.csv.encodings import rewrite
+from penstock.extract.files.csv.repeats import Repeats
+from penstock.extract.files.listing import File, inspect
 from penstock.queries.text import literal
 
 csv.field_size_limit(2**30)
@@ -163,7 +163,7 @@ def _penstock(asked: Asked) -> Answer:
     file = File("t.csv", asked.path, "csv", found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     try:
         content = inspect(file, Meter("t.csv", found.st_size, limits(None, "t")))
-        how = file_csv.dialect(file, content, {}, [], Repeats())
+        how = csv_files.dialect(file, content, {}, [], Repeats())
     except Exception:
         return Answer()
     if how is None:
@@ -172,10 +172,10 @@ def _penstock(asked: Asked) -> Answer:
     if how.rewritten:
         path = asked.path + ".copy"
         rewrite(file, content, how.encoding, path)
-    texts = file_csv.Columns(dict.fromkeys(how.columns, "VARCHAR"), {})
+    texts = csv_files.Columns(dict.fromkeys(how.columns, "VARCHAR"), {})
     read = File("t.csv", path, "csv", 0, 0, 0)
     with duckdb.connect() as session:
-        sql = file_csv.relation([read], how, texts, "penstock_file", "penstock_aside")
+        sql = csv_files.relation([read], how, texts, "penstock_file", "penstock_aside")
         rows = session.execute(f"SELECT * EXCLUDE (penstock_file) FROM ({sql})").fetchall()
     form, shape = how.detected.form, how.detected.structure
     names = tuple(shape.names) if shape.headers else None

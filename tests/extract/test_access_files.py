@@ -15,7 +15,7 @@ import pytest
 from draining import Read, read, sql_request
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
-from penstock.extract.database.access_file import AccessSource
+from penstock.extract.database.access.source import AccessSource
 from penstock.extract.port import ArrowBatch
 from penstock.model.interval import Interval
 

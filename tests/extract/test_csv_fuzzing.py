@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import SourceSpec, WriteMode
 

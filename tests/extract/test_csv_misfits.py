@@ -13,7 +13,7 @@ import pytest
 from draining import Read, read
 
 from penstock.errors import DataError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.project import Project

@@ -22,9 +22,9 @@ from draining import Read, read
 
 from penstock.catalog.holders import this_process
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
+from penstock.extract.files.spool import Spool
 from penstock.extract.port import Request, Scan
-from penstock.extract.spool import Spool
 from penstock.model.specs import Protection, SourceSpec, WriteMode
 from penstock.stores.engine import SHARED_MEMORY, SPILL
 
@@ -322,8 +322,8 @@ def test_limits_that_cannot_be_are_told(take: Take) -> None:
 def test_more_than_the_spool_may_hold_comes_in_windows(tmp_path: Path) -> None:
     members = {f"{number}.csv": b"a\n" + b"%d\n" % number * 1000 for number in range(20)}
     (tmp_path / "t.zip").write_bytes(zipped(members))
-    from penstock.extract import archives
-    from penstock.extract.file_listing import find
+    from penstock.extract.files import archives
+    from penstock.extract.files.listing import find
 
     files = find(asked(tmp_path, "t.zip"))
     most, seen = 0, []

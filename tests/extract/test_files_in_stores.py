@@ -26,7 +26,7 @@ from draining import Read, read
 from obstore.store import AzureStore, S3Store
 
 from penstock.errors import ConfigurationError, TransientError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec, SourceSpec, WriteMode
 from servers import azurite

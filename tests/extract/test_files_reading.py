@@ -14,7 +14,7 @@ import pytest
 from draining import Read, read
 
 from penstock.errors import ConfigurationError, DataError, TransientError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.interval import Interval
 from penstock.model.specs import ConnectionSpec, SourceSpec, WriteMode

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from draining import read
 
-from penstock.extract.csv.detection import Told, detect
-from penstock.extract.csv.repeats import Repeats
-from penstock.extract.file_csv_scan import MOST_FILES
-from penstock.extract.files import FilesSource
+from penstock.extract.files.csv.detection import Told, detect
+from penstock.extract.files.csv.repeats import Repeats
+from penstock.extract.files.csv_scan import MOST_FILES
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request, Scan
 from penstock.model.specs import SourceSpec, WriteMode
 

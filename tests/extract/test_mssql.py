@@ -18,11 +18,11 @@ from wire import closed_port, talking
 
 from penstock.config.connections import ConnectionTable, connection_from_table
 from penstock.errors import ConfigurationError, DataError, TransientError
-from penstock.extract.database import mssql_catalog
 from penstock.extract.database.dialect import DatabaseColumn
-from penstock.extract.database.mssql import SqlServerSource, connection_string, explained
-from penstock.extract.database.mssql_sql import SqlServerDialect
-from penstock.extract.database.mssql_types import Field, column
+from penstock.extract.database.mssql import catalog as mssql_catalog
+from penstock.extract.database.mssql.source import SqlServerSource, connection_string, explained
+from penstock.extract.database.mssql.sql import SqlServerDialect
+from penstock.extract.database.mssql.types import Field, column
 from penstock.extract.database.reading import cast
 from penstock.model.specs import ConnectionSpec, Reconcile
 

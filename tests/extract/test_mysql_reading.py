@@ -11,7 +11,7 @@ import pytest
 from draining import Read, read, sql_request
 
 from penstock.errors import ConfigurationError, DataError, TransientError
-from penstock.extract.database.mysql import MySqlSource
+from penstock.extract.database.mysql.source import MySqlSource
 from penstock.extract.port import Request
 from penstock.model.interval import Interval
 from penstock.model.specs import WriteMode

@@ -22,10 +22,10 @@ from wire import closed_port, talking
 
 from penstock.config.connections import ConnectionTable, connection_from_table
 from penstock.errors import ConfigurationError, DataError, TransientError
-from penstock.extract.database import oracle_catalog
-from penstock.extract.database.oracle import OracleSource, address, explained
-from penstock.extract.database.oracle_sql import OracleDialect
-from penstock.extract.database.oracle_types import Field, column, readable
+from penstock.extract.database.oracle import catalog as oracle_catalog
+from penstock.extract.database.oracle.source import OracleSource, address, explained
+from penstock.extract.database.oracle.sql import OracleDialect
+from penstock.extract.database.oracle.types import Field, column, readable
 from penstock.extract.database.reading import cast
 from penstock.model.specs import ConnectionSpec, Reconcile
 

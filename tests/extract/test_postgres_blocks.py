@@ -11,8 +11,8 @@ import pytest
 from draining import read, sql_request
 
 from penstock.errors import ConfigurationError, DataError, TransientError
+from penstock.extract.database.postgres.source import PostgresSource
 from penstock.extract.port import Request
-from penstock.extract.postgres import PostgresSource
 from servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres

@@ -13,7 +13,7 @@ import pytest
 from draining import Read, read, sql_request
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, TransientError
-from penstock.extract.postgres import PostgresSource
+from penstock.extract.database.postgres.source import PostgresSource
 from penstock.model.interval import Interval
 from penstock.model.specs import WriteMode
 from servers.postgres import GUARDED, PASSWORD, PostgresServer
@@ -349,7 +349,9 @@ def test_describe_tells_keys_cursors_and_what_looks_personal(database: PostgresS
 
 def test_the_driver_is_loaded_without_pandas(database: PostgresServer) -> None:
     program = (
-        "import sys; from penstock.extract.postgres import PostgresSource; from penstock.extract.port import Request\n"
+        "import sys\n"
+        "from penstock.extract.database.postgres.source import PostgresSource\n"
+        "from penstock.extract.port import Request\n"
         "from penstock.model.specs import ConnectionSpec, SourceSpec\n"
         "source = SourceSpec(table='t', kind='sql', connection='ops', options={'query': 'SELECT 1 AS x'})\n"
         f"connection = ConnectionSpec(name='ops', kind='postgres', url={database.url()!r})\n"

@@ -15,7 +15,7 @@ from draining import Read, read
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.port import Request
-from penstock.extract.python import PythonSource
+from penstock.extract.python.source import PythonSource
 from penstock.model.interval import Interval
 from penstock.model.specs import SourceSpec, WriteMode
 

@@ -14,10 +14,10 @@ from draining import sql_request
 
 from penstock.extract.database import catalog
 from penstock.extract.database.duckdb_file import DuckDbSource
-from penstock.extract.database.mysql import MySqlSource
+from penstock.extract.database.mysql.source import MySqlSource
+from penstock.extract.database.postgres.source import PostgresSource
+from penstock.extract.database.sqlite.source import SqliteSource
 from penstock.extract.port import Request, TableDescription
-from penstock.extract.postgres import PostgresSource
-from penstock.extract.sqlite import SqliteSource
 from servers.mariadb import MariaServer
 from servers.postgres import PostgresServer
 

@@ -12,9 +12,9 @@ import pyarrow as pa
 import pytest
 from draining import sql_request
 
+from penstock.extract.database.postgres.source import PostgresSource
 from penstock.extract.port import ArrowBatch, Request
-from penstock.extract.postgres import PostgresSource
-from penstock.extract.python import PythonSource
+from penstock.extract.python.source import PythonSource
 from penstock.model.specs import SourceSpec
 from servers.postgres import PostgresServer
 

@@ -11,7 +11,7 @@ import pytest
 from draining import Read, read, sql_request
 
 from penstock.errors import ConfigurationError, DataError, TransientError
-from penstock.extract.sqlite import SqliteSource
+from penstock.extract.database.sqlite.source import SqliteSource
 from penstock.model.interval import Interval
 from penstock.model.specs import WriteMode
 
@@ -254,7 +254,7 @@ def test_what_is_misspelt_or_missing_gets_a_sentence_and_no_file(make: Make, tmp
 
 def test_a_file_held_by_a_writer_is_a_transient_error(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
     url = make("CREATE TABLE t (id INTEGER);")
-    monkeypatch.setattr("penstock.extract.sqlite_files.BUSY_SECONDS", 0.05)
+    monkeypatch.setattr("penstock.extract.database.sqlite.files.BUSY_SECONDS", 0.05)
     holder = sqlite3.connect(url.removeprefix("sqlite:///"), isolation_level=None)
     holder.execute("BEGIN EXCLUSIVE")
     with pytest.raises(TransientError, match="held by a writer"):

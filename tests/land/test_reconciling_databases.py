@@ -8,9 +8,9 @@ from dataclasses import replace
 import psycopg
 import pytest
 
+from penstock.extract.database.postgres.source import PostgresSource
+from penstock.extract.database.sqlite.source import SqliteSource
 from penstock.extract.port import Request
-from penstock.extract.postgres import PostgresSource
-from penstock.extract.sqlite import SqliteSource
 from penstock.model.specs import ConnectionSpec, Reconcile, SourceSpec, WriteMode
 
 TYPES = """

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pymysql
 import pytest
 
-from penstock.extract.database.mysql import MySqlSource
+from penstock.extract.database.mysql.source import MySqlSource
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec, Reconcile, SourceSpec
 from servers.mariadb import TRUSTED_PASSWORD

@@ -9,7 +9,7 @@ import pytest
 from incremental import Place, notes, read
 
 from penstock import sources
-from penstock.extract.database.access_file import AccessSource
+from penstock.extract.database.access.source import AccessSource
 from penstock.extract.port import Request
 from penstock.model.receipts import State
 from penstock.model.specs import ConnectionSpec, SourceSpec, WriteMode

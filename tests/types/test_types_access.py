@@ -9,7 +9,7 @@ import pytest
 from access_cases import CASES
 from types_way import Arrived, Case, bring
 
-from penstock.extract.database.access_file import AccessSource
+from penstock.extract.database.access.source import AccessSource
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec, SourceSpec
 

@@ -6,7 +6,7 @@ import pytest
 from mariadb_cases import CASES
 from types_way import Arrived, Case, bring, declared, rows
 
-from penstock.extract.database.mysql import MySqlSource
+from penstock.extract.database.mysql.source import MySqlSource
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec, SourceSpec
 from servers.mariadb import TRUSTED_PASSWORD, MariaServer

@@ -6,8 +6,8 @@ import pytest
 from postgres_cases import BEFORE, CASES
 from types_way import Arrived, bring, declared, rows
 
+from penstock.extract.database.postgres.source import PostgresSource
 from penstock.extract.port import Request
-from penstock.extract.postgres import PostgresSource
 from penstock.model.specs import ConnectionSpec, SourceSpec
 from servers.postgres import PostgresServer
 

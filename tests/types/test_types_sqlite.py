@@ -10,8 +10,8 @@ import pytest
 from sqlite_cases import CASES, NOT_UTF8
 from types_way import Arrived, Case, bring, declared, rows
 
+from penstock.extract.database.sqlite.source import SqliteSource
 from penstock.extract.port import Request
-from penstock.extract.sqlite import SqliteSource
 from penstock.model.specs import ConnectionSpec, SourceSpec
 
 

@@ -11,8 +11,8 @@ from urllib.parse import parse_qsl, urlsplit, urlunsplit
 from penstock import plugins
 from penstock.config.connections import DATABASES, ConnectionTable, connection_from_table, connection_from_url
 from penstock.errors import ConfigurationError
-from penstock.extract.file_listing import format_of
-from penstock.extract.places.opening import remote
+from penstock.extract.files.listing import format_of
+from penstock.extract.files.places.opening import remote
 from penstock.extract.port import Request, TableDescription
 from penstock.load.layout import Limits, layout
 from penstock.model.specs import ConnectionSpec, Nested, SourceSpec

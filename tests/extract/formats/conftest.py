@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from draining import Read, read
 
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import SourceSpec
 

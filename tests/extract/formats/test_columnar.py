@@ -14,7 +14,7 @@ from pyarrow import feather, orc
 
 import penstock
 from penstock.errors import DataError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import SourceSpec
 

@@ -146,7 +146,7 @@ def test_null_has_other_spellings_too(tmp_path: Path, take: Take) -> None:
 def test_a_value_of_another_type_far_below_is_refused_by_its_line(
     tmp_path: Path, take: Take, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("penstock.extract.formats.texts.LOOKED_AT", 1000)
+    monkeypatch.setattr("penstock.extract.files.formats.texts.LOOKED_AT", 1000)
     lines = [f"{number:7}x" for number in range(300_000)]
     lines[299_000] = "secret x"
     put(tmp_path / "t.fwf", "\n".join(lines))

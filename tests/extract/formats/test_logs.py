@@ -11,7 +11,7 @@ import pytest
 
 import penstock
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract.files import FilesSource
+from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import SourceSpec
 
@@ -152,7 +152,7 @@ def test_personal_lines_are_not_kept_as_they_are(tmp_path: Path) -> None:
 
 
 def test_records_of_many_lines_across_pieces(tmp_path: Path, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.extract.formats.lines._CHUNK", 1000)
+    monkeypatch.setattr("penstock.extract.files.formats.lines._CHUNK", 1000)
     records = [f"# {number}" + "".join(f"\r\n  part {part}" for part in range(number % 7)) for number in range(2000)]
     put(tmp_path / "t.log", "before\r\n" + "\r\n".join(records))
     found = take("t.log", pattern=r"# (?P<n>\d+)(?P<rest>(?s:.*))", start="#", batch_bytes=20_000)
@@ -182,7 +182,7 @@ def test_what_cannot_be_is_told(tmp_path: Path, take: Take, monkeypatch: pytest.
             take("t.log", **options)
     with pytest.raises(DataError, match=r"No line of t\.log matches its pattern"):
         take("t.log", pattern="common")
-    monkeypatch.setattr("penstock.extract.formats.lines.LONGEST", 10_000)
+    monkeypatch.setattr("penstock.extract.files.formats.lines.LONGEST", 10_000)
     put(tmp_path / "t.log", "x\n" * 20_000)
     with pytest.raises(DataError, match=r"The record at line 1 of t\.log has over 10,000 characters"):
         take("t.log", pattern="(?P<a>.)", start="never")

@@ -227,7 +227,7 @@ def test_a_large_sheet_passes_in_batches(tmp_path: Path, take: Take, monkeypatch
         sheet.append([number, "text" * 5])
     book.save(tmp_path / "t.xlsx")
     held = take("t.xlsx", batch_bytes=100_000)
-    monkeypatch.setattr("penstock.extract.formats.spreadsheets.reading._HELD", 1000)
+    monkeypatch.setattr("penstock.extract.files.formats.spreadsheets.reading._HELD", 1000)
     found = take("t.xlsx", batch_bytes=100_000)
     assert [row["n"] for row in found.rows] == list(range(20_000))
     assert found == held

@@ -14,10 +14,10 @@ import pytest
 
 import penstock
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract import archives
-from penstock.extract.file_listing import File, inspect
-from penstock.extract.formats.port import Asked
-from penstock.extract.formats.xml_records import Records
+from penstock.extract.files import archives
+from penstock.extract.files.formats.port import Asked
+from penstock.extract.files.formats.xml_records import Records
+from penstock.extract.files.listing import File, inspect
 
 Take = Callable[..., Any]
 BOOKS = """<?xml version="1.0" encoding="{encoding}"?>
@@ -171,15 +171,15 @@ def test_what_is_no_xml_is_refused_with_its_line(tmp_path: Path, take: Take, doc
 
 
 def test_what_is_out_of_proportion_is_refused(tmp_path: Path, take: Take, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("penstock.extract.formats.xml_records.LARGEST", 100_000)
-    monkeypatch.setattr("penstock.extract.formats.markup.LARGEST", 300_000)
+    monkeypatch.setattr("penstock.extract.files.formats.xml_records.LARGEST", 100_000)
+    monkeypatch.setattr("penstock.extract.files.formats.markup.LARGEST", 300_000)
     put(tmp_path / "t.xml", "<r><i>1</i>\n<i>" + "x" * 200_000 + "</i></r>")
     with pytest.raises(DataError, match=r"The record at line 2 of t\.xml takes over 100,000 bytes"):
         take("t.xml")
     put(tmp_path / "t.xml", "<r><i/><i a='" + "x" * 1_000_000 + "'/></r>")
     with pytest.raises(DataError, match=r"t\.xml holds a tag of over 300,000 bytes"):
         take("t.xml", records="i")
-    monkeypatch.setattr("penstock.extract.formats.xml_shape._MOST", 50)
+    monkeypatch.setattr("penstock.extract.files.formats.xml_shape._MOST", 50)
     put(tmp_path / "t.xml", "<r>" + "".join(f"<i><n{number}/></i>" for number in range(60)) + "</r>")
     with pytest.raises(DataError, match="over 50 names at different places"):
         take("t.xml")

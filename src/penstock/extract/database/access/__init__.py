@@ -1,0 +1,1 @@
+"""Files of Microsoft Access, read page by page."""

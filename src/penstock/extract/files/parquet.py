@@ -1,0 +1,59 @@
+"""Parquet files that DuckDB would read inexactly: their decimals of over 38 digits would become doubles."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from penstock.errors import DataError, TransientError
+from penstock.extract.files.listing import File
+from penstock.extract.port import ArrowBatch
+
+
+@dataclass(frozen=True, slots=True)
+class ArrowFiles:
+    """Parquet files that are read by Arrow, one after the other.
+
+    Attributes:
+        origins: Each file, and what stands in the manifest about it.
+    """
+
+    origins: tuple[tuple[File, Mapping[str, Any]], ...]
+
+    def batches(self, batch_bytes: int) -> Iterator[ArrowBatch]:
+        """Yield the rows in their order, about ``batch_bytes`` at a time.
+
+        Raises:
+            DataError: A file is no whole Parquet file.
+            TransientError: A file vanished.
+        """
+        for file, detail in self.origins:
+            try:
+                with pq.ParquetFile(file.path) as opened:
+                    groups = [opened.metadata.row_group(place) for place in range(opened.num_row_groups)]
+                    width = sum(group.total_byte_size for group in groups) // max(1, opened.metadata.num_rows)
+                    for batch in opened.iter_batches(max(1, batch_bytes // max(1, width))):
+                        yield ArrowBatch(batch, (file.key, detail))
+            except FileNotFoundError:
+                raise TransientError(f"The file {file.key} vanished before it was read") from None
+            except (pa.ArrowInvalid, OSError):
+                raise DataError(f"{file.key} is no whole Parquet file") from None
+
+
+def needs_arrow(file: File) -> bool:
+    """Say whether a file has decimals that only Arrow reads; a file that cannot be opened is left to DuckDB's word."""
+    try:
+        schema = pq.read_schema(file.path)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        return False
+    return any(_wide(field.type) for field in schema)
+
+
+def _wide(type_: pa.DataType) -> bool:
+    if pa.types.is_nested(type_):
+        return any(_wide(type_.field(place).type) for place in range(type_.num_fields))
+    return bool(pa.types.is_decimal256(type_) and type_.precision > 38)

@@ -1,0 +1,143 @@
+"""Buckets of S3, Google Cloud Storage and Azure Blob through one client."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any
+
+import obstore
+from obstore import exceptions
+from obstore.store import AzureStore, GCSStore, S3Store
+
+from penstock.errors import TransientError
+from penstock.extract.files.places.port import CHUNK, Access, Address, Listed, changed, forbidden, vanished
+
+_PAGE = 5000
+_PATIENCE: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
+
+
+class BucketPlace:
+    """A bucket or container.
+
+    Args:
+        where: Its address.
+        access: ``endpoint``, ``region``, ``access_key_id`` and ``secret_access_key`` (S3), ``account`` and
+            ``account_key`` (Azure), ``service_account_key`` (GCS), ``anonymous``; what is not named is taken from the
+            environment, as the store's own tools do.
+    """
+
+    def __init__(self, where: Address, access: Access) -> None:
+        self.address = f"{where.scheme}://{where.host}/"
+        self._where = where
+        with self._sentences(""):
+            self._store = _store(where, access)
+
+    def one(self, name: str) -> Listed | None:
+        """Return an object; see the port."""
+        if not name or name.endswith("/"):
+            return None
+        try:
+            with self._sentences(name):
+                return _listed(obstore.head(self._store, name))
+        except FileNotFoundError:
+            return None
+
+    def below(self, folder: str) -> Iterator[Listed]:
+        """Yield objects, a page at a time; see the port."""
+        with self._sentences(folder):
+            for page in obstore.list(self._store, prefix=folder or None, chunk_size=_PAGE):
+                # An object whose name ends with a slash is how some tools draw an empty folder.
+                yield from (_listed(meta) for meta in page if not meta["path"].endswith("/"))
+
+    def read(self, listed: Listed) -> Iterator[bytes]:
+        """Yield an object's bytes, all of one version; see the port."""
+        key = self.address + listed.name
+        count = 0
+        try:
+            with self._sentences(listed.name):
+                found = obstore.get(self._store, listed.name)
+                now = _listed(found.meta)
+                if now != listed:
+                    raise changed(key, _state(listed), _state(now))
+                for chunk in found.stream(min_chunk_size=CHUNK):
+                    count += len(chunk)
+                    yield bytes(chunk)
+        except FileNotFoundError:
+            raise vanished(key) from None
+        if count != listed.bytes:
+            raise changed(key, f"{listed.bytes} bytes", f"{count} bytes")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+    @contextmanager
+    def _sentences(self, name: str) -> Iterator[None]:
+        """Turn errors of the client into sentences; its own texts may hold headers and are not passed on."""
+        what = self.address + name
+        try:
+            yield
+        except FileNotFoundError:
+            raise
+        except (exceptions.PermissionDeniedError, exceptions.UnauthenticatedError):
+            raise forbidden(what) from None
+        except exceptions.PreconditionError:
+            raise TransientError(f"The file {what} changed while it was read") from None
+        except (exceptions.BaseError, OSError, ValueError) as error:
+            text = str(error)
+            if "403" in text or "401" in text or "credential" in text.lower() or "token" in text.lower():
+                raise forbidden(what) from None
+            kind = type(error).__name__
+            raise TransientError(
+                f"The store of {what} does not answer as it should ({kind})",
+                remedy="Look at its name, endpoint and region, and whether it can be reached from here",
+            ) from None
+
+
+def _store(where: Address, access: Access) -> Any:
+    options, secrets = access.options, access.secrets
+    endpoint = options.get("endpoint")
+    client: Any = {"allow_http": str(endpoint or "").startswith("http://"), "timeout": "120s", "connect_timeout": "15s"}
+    anonymous = {"skip_signature": True} if options.get("anonymous") else {}
+    if where.scheme == "s3":
+        given = {
+            "endpoint": endpoint,
+            "region": options.get("region"),
+            "access_key_id": options.get("access_key_id") or options.get("user"),
+            "secret_access_key": secrets.get("secret_access_key") or secrets.get("secret") or secrets.get("password"),
+            "session_token": secrets.get("session_token") or secrets.get("token"),
+        }
+        config = {**_filled(given), **anonymous}
+        return S3Store(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
+    if where.scheme == "gs":
+        given = {
+            "base_url": endpoint,
+            "service_account_key": secrets.get("service_account_key"),
+            "service_account_path": options.get("service_account_file"),
+        }
+        config = {**_filled(given), **anonymous}
+        return GCSStore(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
+    given = {
+        "endpoint": endpoint,
+        "account_name": options.get("account"),
+        "account_key": secrets.get("account_key") or secrets.get("key"),
+        "sas_key": secrets.get("sas_token"),
+    }
+    config = {**_filled(given), **anonymous}
+    return AzureStore(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
+
+
+def _filled(given: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in given.items() if value}
+
+
+def _listed(meta: Any) -> Listed:
+    moment = meta["last_modified"]
+    micros = int(moment.timestamp()) * 1_000_000 + moment.microsecond
+    # A listing may spell an ETag with quotes and a header without, or the other way round.
+    return Listed(meta["path"], int(meta["size"]), micros // 1_000_000 * 10**9, (meta.get("e_tag") or "").strip('"'))
+
+
+def _state(listed: Listed) -> str:
+    return f"{listed.bytes} bytes, {listed.tag or 'no tag'}"

@@ -1,0 +1,129 @@
+"""Which scans read which files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from itertools import groupby
+from typing import Any
+
+import duckdb
+
+from penstock.errors import ConfigurationError
+from penstock.extract.files import csv_files, documents
+from penstock.extract.files.csv.repeats import Repeats
+from penstock.extract.files.csv_scan import FILE_COLUMN, Group, csv_options, csv_scans
+from penstock.extract.files.errors import explain
+from penstock.extract.files.formats.known import FORMATS, GENERAL
+from penstock.extract.files.formats.port import FormatFiles
+from penstock.extract.files.listing import Content, File
+from penstock.extract.files.parquet import ArrowFiles, needs_arrow
+from penstock.extract.port import Request, Scan
+from penstock.names import unknown
+from penstock.stores.engine import LocalEngine
+
+_BY_ARROW = ("parquet", "by Arrow")
+Rows = ArrowFiles | FormatFiles
+"""Files that are read by Arrow, not by DuckDB."""
+
+
+def plan(
+    request: Request,
+    files: Sequence[tuple[File, Content]],
+    engine: LocalEngine,
+    notes: list[str],
+    lend: Callable[[], str],
+) -> list[tuple[list[File], Scan | Rows]]:
+    """Return the scans, each with its files in order; files without content are left out with a note.
+
+    Args:
+        request: What is read.
+        files: The files, with what their bytes told.
+        engine: Looks into them.
+        notes: Gets sentences for the user.
+        lend: Gives a path for a copy in UTF-8 of a file in an encoding that DuckDB does not read.
+
+    Raises:
+        DataError: If a file is not what its format says.
+        ConfigurationError: If an option does not fit the files.
+    """
+    alike = []
+    before: Repeats[csv_files.Dialect] = Repeats()
+    for file, content in files:
+        how = None if file.bytes == 0 else _likeness(file, content, request, notes, before)
+        if how is None:
+            notes.append(f"{file.key} is empty")
+        else:
+            alike.append((how, (file, content)))
+    scans: list[tuple[list[File], Scan | Rows]] = []
+    with engine.session() as session:
+        for how, group in groupby(alike, key=lambda pair: pair[0]):
+            pairs = list(group)
+            members = [pair for _, pair in pairs]
+            details = [(file, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in members]
+            if members[0][0].format in FORMATS:
+                scans.append(([file for file, _ in members], _formatted(members, request, notes)))
+                continue
+            if how == _BY_ARROW:
+                scans.append(([file for file, _ in members], ArrowFiles(tuple(details))))
+                continue
+            if isinstance(how, csv_files.Dialect):
+                _without_records(request, members[0][0])
+                scans += csv_scans(
+                    Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes
+                )
+                continue
+            explained = partial(explain, {file.path: file for file, _ in members})
+            try:
+                sql = _query(session, members, request, notes)
+            except duckdb.Error as error:
+                raise explained(error) from error
+            if sql is None:
+                continue
+            origins = tuple((file.key, detail) for file, detail in details)
+            paths = tuple(file.path for file, _ in details)
+            scan = Scan(sql, origins=origins, paths=paths, file_column=FILE_COLUMN, explain=explained)
+            scans.append(([file for file, _ in members], scan))
+    return scans
+
+
+def _likeness(
+    file: File, content: Content, request: Request, notes: list[str], before: Repeats[csv_files.Dialect]
+) -> Any:
+    """Return what files must share to be read by one scan; None for a file without content."""
+    if file.format in FORMATS:
+        return (file.format,)
+    if file.format in ("csv", "tsv"):
+        return csv_files.dialect(file, content, csv_options(request), notes, before)
+    if file.format == "parquet":
+        return _BY_ARROW if needs_arrow(file) else ("parquet",)
+    return None if content.bytes == 0 else (file.format, content.compression, documents.layout(file, content))
+
+
+def _formatted(members: Sequence[tuple[File, Content]], request: Request, notes: list[str]) -> FormatFiles:
+    file = members[0][0]
+    for name in request.source.options:
+        if name not in (*FORMATS[file.format].options, *GENERAL):
+            raise unknown("option", name, FORMATS[file.format].options, where=f"{file.key}, which is {file.format}")
+    return FormatFiles(file.format, tuple(members), request.source.options, notes, tuple(request.source.personal))
+
+
+def _query(
+    session: duckdb.DuckDBPyConnection,
+    members: Sequence[tuple[File, Content]],
+    request: Request,
+    notes: list[str],
+) -> str | None:
+    files = [file for file, _ in members]
+    records = request.source.options.get("records")
+    if files[0].format == "parquet":
+        _without_records(request, files[0])
+        return documents.parquet_relation(files, FILE_COLUMN)
+    sql, met = documents.json_relation(session, members, FILE_COLUMN, records)
+    notes += met
+    return sql
+
+
+def _without_records(request: Request, file: File) -> None:
+    if request.source.options.get("records") is not None:
+        raise ConfigurationError(f"The option records is for JSON, but {file.key} is {file.format}")

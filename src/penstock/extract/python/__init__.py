@@ -1,0 +1,1 @@
+"""Python iterables, DataFrames and Arrow data."""
