@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -87,6 +87,11 @@ class Project:
     def pipeline(self, name: str | None = None) -> PipelineSpec:
         """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
         return choose_pipeline(self.pipelines(), name)
+
+    def _declaring(self, name: str | None, declares: Callable[[PipelineSpec], bool]) -> PipelineSpec:
+        """Return the pipeline of that name; without a name the only one that declares what is asked for."""
+        found = [spec for spec in self.pipelines().values() if declares(spec)] if name is None else []
+        return found[0] if len(found) == 1 else self.pipeline(name)
 
     def _expanded(self, spec: PipelineSpec, *, afresh: bool = False) -> PipelineSpec:
         if not spec.schemas:
@@ -189,7 +194,9 @@ class Project:
         """Run the checks of a table over all its rows as they are; writes nothing."""
         from penstock.orchestrate import judging
 
-        spec = self.pipeline(pipeline)
+        spec = self._declaring(
+            pipeline, lambda spec: table in {*(s.table for s in spec.sources), *(t.table for t in spec.transforms)}
+        )
         return judging.check(self._workspace, spec, table)
 
     def quarantine(self, table: str | None = None) -> tuple[QuarantineSummary, ...]:
@@ -301,7 +308,7 @@ class Project:
         """Build a training set from the production release; says so if it is there already."""
         from penstock.orchestrate import datasets
 
-        spec = self.pipeline(pipeline)
+        spec = self._declaring(pipeline, lambda spec: any(each.name == name for each in spec.datasets))
         return datasets.build(self._workspace, spec, name)
 
     def verify_dataset(self, name: str, version: str | None = None) -> VerifyReceipt:

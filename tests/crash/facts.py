@@ -21,7 +21,7 @@ from penstock.promote.versions import freeze
 from penstock.queries.relations import accepted
 from penstock.stores.lake import DeltaLake
 
-OWN = ("_load", "_created_at", "_updated_at", "_order")
+OWN = ("_load", "_created_at", "_updated_at", "_order", "_row", "_parent")
 """Columns that say when and as which load a row came, which a kill may change."""
 
 
@@ -101,6 +101,8 @@ def _lake(connection, root: Path) -> dict[str, Counter]:
             sets = [table.reading(load.files) for load in loads if load.files]
             paths = [uri for part in sets for uri in (*part.uris, *(piece.uri for piece in part.moved))]
             found[f"{name} set aside"] = _rows(connection, _parquet([str(root / path) for path in aside]), aside=True)
+            lines = [str(root / load.misfits.path) for load in loads if load.misfits is not None]
+            found[f"{name} lines that are no rows"] = _rows(connection, _parquet(lines), aside=True)
             found[f"{name} seen by Delta"] = set(paths) <= {table.uri(f.path) for f in table.live()}
             found[name] = _rows(connection, accepted(sets) if sets else None)
         else:

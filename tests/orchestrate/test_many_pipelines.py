@@ -12,6 +12,7 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from penstock.errors import ConfigurationError
 from penstock.model.receipts import State
 from penstock.project import Project
 
@@ -82,3 +83,10 @@ def test_fifty_pipelines_side_by_side_share_catalog_lake_and_warehouse(project: 
     assert served(tmp_path) == [(n, 10, n) for n in range(PIPELINES)]
     assert {run.pipeline for run in project.runs(limit=PIPELINES)} == set(names)
     assert project.examine().orphans == ()
+
+
+def test_a_table_that_one_pipeline_declares_needs_no_pipeline_named(project: Project) -> None:
+    assert project.run("p7").state is State.DONE
+    assert project.check("t7").report.passed == ("not_null(id)", "in_set(of)")
+    with pytest.raises(ConfigurationError, match="several pipelines"):
+        project.check("nowhere")

@@ -1,5 +1,6 @@
-"""The source systems of the shop, the same in every run: a database, a folder of files, a stream of events."""
+"""The source systems of the shop, the same in every run: a database, folders of files, a stream of events."""
 
+import json
 import os
 import sqlite3
 from datetime import UTC, datetime, timedelta
@@ -37,6 +38,18 @@ def today() -> int:
     return int(path.read_text()) if path.exists() else 0
 
 
+def deliver(day: int) -> None:
+    """Let the parcels and visits of a day come; on the second day weights have fractions, and items a new member."""
+    parcels = "".join(json.dumps(_parcel(day, number)) + "\n" for number in range(6))
+    visits = "".join(f"{day * 10 + number},{number * 7}\n" for number in range(6))
+    for folder, name, text in (
+        ("parcels", f"{day}.jsonl", parcels),
+        ("visits", f"{day}.csv", f"visitor,seconds\n{visits}77,1,too many\n"),
+    ):
+        if not (HERE / folder / name).exists():
+            _write(HERE / folder / name, text)
+
+
 def mend() -> None:
     """Give the orders of the bad day their customers."""
     with sqlite3.connect(HERE / "ops.db") as database:
@@ -49,6 +62,18 @@ def events() -> pa.Table:
     rows = [event for event in _events() if event.pop("known") <= today()]
     schema = pa.schema([("event", pa.int64()), ("at", pa.timestamp("us", "UTC")), ("kind", pa.string())])
     return pa.Table.from_pylist(rows, schema.append(pa.field("product", pa.string())))
+
+
+def _parcel(day: int, number: int) -> dict[str, object]:
+    weight = 900 if number == 5 else number + (0.5 if day > 1 else 0)
+    items = [{"sku": PRODUCTS[place], "pieces": place + 1, "lots": [day, place]} for place in range(number % 3)]
+    # The first parcels come again on the second day, changed.
+    return {
+        "id": number if number < 2 else day * 10 + number,
+        "weight": weight,
+        "to": {"city": ("Ulm", "Bonn")[number % 2]},
+        "items": [item | {"note": "late"} for item in items] if day > 1 else items,
+    }
 
 
 def _orders():
