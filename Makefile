@@ -26,7 +26,8 @@ layers: setup ## Check that imports go down only
 	@$(BIN)/lint-imports
 
 bench: setup ## Measure against the same work done by hand, and against peers where installed
-	@$(BIN)/python -m benchmarks.run
+	@$(BIN)/python -m benchmarks.run --save
+	@$(BIN)/python -m benchmarks.page
 
 lock: ## Write requirements.lock anew from pyproject.toml
 	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --all-extras --group dev \
