@@ -24,6 +24,7 @@ from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
+from penstock.stores.freeing import give_back
 from penstock.stores.parquet import discard, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -216,6 +217,8 @@ class Intake:
             path, place = self._folder.new()
             self._file = ArrowFile(path, place, plan.columns)
         self._file.write(table, origins)
+        # What reading and encoding freed lies in pieces: kept until the end, it would add up.
+        give_back()
 
     def _plan(self, schema: pa.Schema, origins: Sequence[OriginRows] = ()) -> Plan:
         """Plan a schema; columns are known to DuckDB by their place, because it takes ``Id`` and ``ID`` for one."""

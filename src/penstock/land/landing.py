@@ -33,7 +33,7 @@ from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
 from penstock.privacy.shield import Shield
-from penstock.stores.freeing import give_back
+from penstock.stores.freeing import give_back, take_from_the_system
 from penstock.stores.parquet import without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 from penstock.stores.retyping import Retyping, retype
@@ -99,6 +99,7 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         StaleWriterError: A successor has committed under a greater fence.
         ConflictError: The number was taken by others four times.
     """
+    take_from_the_system()
     try:
         table = ports.lake.table(names.raw(spec.source.table))
         with ports.engine.session() as connection:
