@@ -7,7 +7,9 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -39,6 +41,7 @@ _NAMES = sorted({*FORMATS.values(), *NAMES})
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 ORDERS = ("name", "mtime")
 _CHUNK = 2**20
+_WORTH_A_THREAD = 16 * 2**20
 _LONG_NUMBER = re.compile(rb"(?<![0-9.])[0-9]{16}")
 _DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG = b"0" * 16
@@ -226,6 +229,16 @@ def head(file: File, content: Content, size: int = _CHUNK) -> bytes:
         raise unreadable(file, error) from error
 
 
+@contextmanager
+def _beside(size: int) -> Iterator[Callable[..., Future[None] | None]]:
+    """Lend a way to call a function: on another core for a file that is worth a thread, else at once."""
+    if size < _WORTH_A_THREAD:
+        yield lambda function, chunk: function(chunk)
+        return
+    with ThreadPoolExecutor(1, "penstock-checksum") as pool:
+        yield pool.submit
+
+
 class _Inspection:
     def __init__(self, file: File, meter: archives.Meter) -> None:
         self._file = file
@@ -239,13 +252,15 @@ class _Inspection:
 
     def run(self) -> Content:
         digest = hashlib.sha256()
-        with open(self._file.path, "rb") as raw:
+        with open(self._file.path, "rb") as raw, _beside(self._file.bytes) as do:
             compression = archives.compression_in(raw.read(archives.TOLD_BY))
             raw.seek(0)
             while chunk := raw.read(_CHUNK):
-                digest.update(chunk)
+                summed = do(digest.update, chunk)
                 if compression is None:
                     self._look(chunk)
+                if summed is not None:
+                    summed.result()
         if compression in ("gzip", "zstd") and packable(self._file.format):
             self._unpacked(compression)
         if self._encoding == "utf-8" and not self._decodes(b"", final=True):
@@ -281,6 +296,8 @@ class _Inspection:
         return whole.find(_LONG) >= 0 and _LONG_NUMBER.search(chunk) is not None
 
     def _decodes(self, chunk: bytes, *, final: bool = False) -> bool:
+        if not final and not self._decoder.getstate()[0] and chunk.isascii():
+            return True
         try:
             self._decoder.decode(chunk, final)
         except UnicodeDecodeError:
