@@ -16,6 +16,19 @@ from facts import examine, facts
 from telling import NAMES, Nursery, Reference, copy
 
 FIRST = NAMES[0]
+ASLEEP: list[int] = []
+
+
+@pytest.fixture(autouse=True)
+def none_sleeps_on(nursery: Nursery) -> Iterator[None]:
+    """End a child that a failed test left asleep: the nursery would wait for it for ever."""
+    yield
+    while ASLEEP:
+        try:
+            os.kill(ASLEEP.pop(), signal.SIGKILL)
+        except ProcessLookupError:
+            continue
+        nursery.end()
 
 
 @pytest.fixture
@@ -32,6 +45,7 @@ def asleep(
     at = [place for place, write in enumerate(told.writes[0], 1) if write == f"write {name}"][number]
     project = copy(told.states[0], folder / "project")
     pid = nursery.begin(project, [FIRST], kill_at=at, before=before, with_signal=signal.SIGSTOP)
+    ASLEEP.append(pid)
     deadline = time.monotonic() + 60
     while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
         assert time.monotonic() < deadline, "it never came to that write"
@@ -48,7 +62,8 @@ def expire(project: Path) -> None:
 
 def test_a_second_run_is_refused(told: Reference, nursery: Nursery, tmp_path: Path) -> None:
     project, pid = asleep(told, nursery, tmp_path, "DeltaLog.create", 0, before=True)
-    asked = [sys.executable, "-m", "penstock", "--project", str(project), "run", "--interval", "2026-01-02"]
+    asked = [sys.executable, "-m", "penstock", "--project", str(project), "run", "shop"]
+    asked += ["--interval", "2026-01-02"]
     refused = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=project)
     assert refused.returncode == 5, refused.stderr
     assert "Another run of shop is at work: process" in refused.stderr
