@@ -72,19 +72,31 @@ def stored_names(columns: Sequence[str]) -> dict[str, str]:
     Returns:
         Source name to stored name, in the same order. Exact repeats must be resolved by the caller.
     """
+    free = [f"{name}__source" if name.lower() in RESERVED or is_internal(name) else name for name in columns]
+    return dict(zip(columns, distinct(free), strict=True))
+
+
+def distinct(wanted: Iterable[str], *, reserved: Iterable[str] = (), cased: bool = False) -> list[str]:
+    """Return names of which none is empty and no two are equal: the second of a name is numbered ``name__2``.
+
+    Args:
+        wanted: The names, in order; the first of equal ones keeps its name, an empty one is ``column{position}``.
+        reserved: Names that a numbered one must not take either.
+        cased: Names that differ only by case are two.
+    """
+    key = (lambda name: name) if cased else str.lower
     taken: set[str] = set()
-    stored: dict[str, str] = {}
-    for position, column in enumerate(columns, start=1):
-        base = column or f"column{position}"
-        if base.lower() in RESERVED or is_internal(base):
-            base += "__source"
+    kept = {key(name) for name in reserved}
+    found = []
+    for position, given in enumerate(wanted, start=1):
+        base = given or f"column{position}"
         name, number = base, 1
-        while name.lower() in taken:
+        while key(name) in taken or (number > 1 and key(name) in kept):
             number += 1
             name = f"{base}__{number}"
-        taken.add(name.lower())
-        stored[column] = name
-    return stored
+        taken.add(key(name))
+        found.append(name)
+    return found
 
 
 def moment(at: datetime) -> str:

@@ -23,7 +23,7 @@ from wire import closed_port, talking
 from penstock.config.connections import ConnectionTable, connection_from_table
 from penstock.errors import ConfigurationError, DataError, TransientError
 from penstock.extract.database.oracle import catalog as oracle_catalog
-from penstock.extract.database.oracle.source import OracleSource, address, explained
+from penstock.extract.database.oracle.source import OracleSource, arguments, explained
 from penstock.extract.database.oracle.sql import OracleDialect
 from penstock.extract.database.oracle.types import Field, column, readable
 from penstock.extract.database.reading import cast
@@ -170,12 +170,12 @@ def test_an_address_is_made_of_url_secrets_and_options() -> None:
     )
     place = connection_from_table("ops", table, None, "connection 'ops'")
     assert (place.kind, place.url) == ("oracle", "oracle://rea%40der@db.example.org/shop.example.org")
-    assert address(place) == {
+    assert arguments(place) == {
         "host": "db.example.org", "port": 1521, "service_name": "shop.example.org", "user": "rea@der",
         "password": "p;w@d", "tcp_connect_timeout": 3.0, "retry_count": 0,
     }  # fmt: skip
     with pytest.raises(ConfigurationError, match="is not valid"):
-        address(ConnectionSpec(name="ops", kind="oracle", url="oracle://db.example.org"))
+        arguments(ConnectionSpec(name="ops", kind="oracle", url="oracle://db.example.org"))
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, b"", None])

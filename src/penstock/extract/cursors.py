@@ -109,6 +109,12 @@ def resume(request: Request) -> Mapping[str, Any] | None:
     return position
 
 
+def earlier(at: datetime, lag: timedelta) -> datetime:
+    """Return a moment moved back by the lag, but not before the year 1."""
+    first = datetime.min.replace(tzinfo=at.tzinfo)
+    return at - lag if at - first > lag else first
+
+
 def behind(value: Any, cursor_type: str, lag: timedelta, table: str) -> Any:
     """Return the bound from which reading resumes: a cursor value moved back by the lag, in its own form.
 

@@ -8,6 +8,7 @@ import pyarrow as pa
 
 from penstock.errors import DataError
 from penstock.land.arrow_values import fitted, simple
+from penstock.names import distinct
 from penstock.schema import SOURCE_TYPE
 
 
@@ -17,7 +18,9 @@ def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
     Raises:
         DataError: A column's type, or a value of it, has no equal.
     """
-    names = _distinct(batch.schema.names)
+    names = given = batch.schema.names
+    if len(set(given)) < len(given):
+        names = distinct(given, reserved=given, cased=True)
     if names == batch.schema.names and all(simple(field.type) for field in batch.schema):
         return batch
     columns = [_fitted(column, name, table) for column, name in zip(batch.columns, names, strict=True)]
@@ -121,22 +124,6 @@ _LASTING = frozenset(
         pa.date32(),
     }
 )
-
-
-def _distinct(names: list[str]) -> list[str]:
-    if len(set(names)) == len(names):
-        return names
-    taken = set(names)
-    met: set[str] = set()
-    distinct = []
-    for name in names:
-        number, unique = 1, name
-        while unique in met or (number > 1 and unique in taken):
-            number += 1
-            unique = f"{name}__{number}"
-        met.add(unique)
-        distinct.append(unique)
-    return distinct
 
 
 def _fitted(column: pa.Array, name: str, table: str) -> pa.Array:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from penstock.names import distinct
+
 _MOST_DIGITS = 38
 _NANOSECONDS = 1000
 
@@ -112,17 +114,7 @@ def _union(array: pa.Array) -> pa.Array:
 def _distinct(type_: pa.DataType) -> list[str]:
     """Return the names of a struct's fields, numbered where they are empty or differ from another only by case."""
     given = [type_.field(place).name for place in range(type_.num_fields)]
-    taken = {name.lower() for name in given}
-    met: set[str] = set()
-    distinct = []
-    for place, name in enumerate(given, start=1):
-        number, unique = 1, name or f"column{place}"
-        while unique.lower() in met or (number > 1 and unique.lower() in taken):
-            number += 1
-            unique = f"{name or f'column{place}'}__{number}"
-        met.add(unique.lower())
-        distinct.append(unique)
-    return distinct
+    return distinct(given, reserved=given)
 
 
 def _listed(array: pa.Array) -> pa.Array:

@@ -24,7 +24,7 @@ from dataclasses import dataclass, replace
 from penstock.load import snapshots
 from penstock.load.change import OLDER, Change, Effect, Prepared, data_columns, define_rows, gather, none_of, prepare
 from penstock.load.deletes import deletion_column, means_deletion
-from penstock.load.merge import ROWS, TOUCHED
+from penstock.load.merge import ROW_ALIAS, ROWS, TOUCHED
 from penstock.load.own_tables import follow, own_table
 from penstock.load.rows import ORDER_LOAD, POSITION, parts, union
 from penstock.load.spec import AcceptedLoad, reserved
@@ -36,8 +36,6 @@ _VALIDITY = ((VALID_FROM, "TIMESTAMP WITH TIME ZONE"), (VALID_TO, "TIMESTAMP WIT
 _SEEN = "penstock_load_seen"
 _AGAIN = "penstock_load_again"
 _NEWEST = "newest"
-_ROW = "_penstock_row"
-"""A row outside of a subquery: within one, the name of a column would stand before that of a table."""
 _ZONELESS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS")
 _ZONED = "TIMESTAMP WITH TIME ZONE"
 
@@ -97,7 +95,7 @@ class _History:
         if not snapshots.is_snapshot(load.entry):
             return ()
         aside = snapshots.put_aside(self.change, self.prepared, load)
-        row = _ROW
+        row = ROW_ALIAS
         keys = ", ".join(f"{row}.{identifier(name)}" for name in merging.key)
         gone = f"{{'load': {load.entry.number}::BIGINT, 'position': NULL::BIGINT}}"
         self._execute(
@@ -125,7 +123,7 @@ class _History:
         merging = self.prepared.merging
         if merging.cursor is None:
             return
-        newest, keys, row = self._newest, identifiers(merging.key), _ROW
+        newest, keys, row = self._newest, identifiers(merging.key), ROW_ALIAS
         self._execute(
             f"DELETE FROM {newest} AS {row} WHERE EXISTS (SELECT 1 FROM {_SEEN} s WHERE {merging.same_key(row, 's')}) "
             f"OR EXISTS (SELECT 1 FROM {TOUCHED} s WHERE {merging.same_key(row, 's')})"

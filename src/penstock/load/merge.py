@@ -22,6 +22,8 @@ from penstock.stores.port import WarehouseTransaction
 ROWS = "penstock_load_rows"
 """The rows to merge: all data columns of the table, ``_load``, ``POSITION``, ``ORDER_LOAD``, ``_created_at`` (of their
 own load)."""
+ROW_ALIAS = "_penstock_row"
+"""A row outside of a subquery: within one, the name of a column would stand before that of a table."""
 TOUCHED = "penstock_load_touched"
 """The keys whose rows left the table with a superseded load."""
 

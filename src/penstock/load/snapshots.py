@@ -13,6 +13,7 @@ from dataclasses import replace
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.load.change import Change, Effect, Prepared, prepare
+from penstock.load.merge import ROW_ALIAS
 from penstock.load.reconciling import reconcile
 from penstock.load.rows import left_out, named, union
 from penstock.load.session import count
@@ -46,8 +47,8 @@ def merge_snapshots(change: Change, merge: Callable[[Change], Effect]) -> Effect
             return effect
         aside = put_aside(one, prepared, load)
         gone = one.ports.transaction.execute(
-            f"DELETE FROM {one.table} AS _penstock_row WHERE {LOAD} <> ? AND NOT EXISTS "
-            f"(SELECT 1 FROM {ASIDE} a WHERE {prepared.merging.same_key('_penstock_row', 'a')})",
+            f"DELETE FROM {one.table} AS {ROW_ALIAS} WHERE {LOAD} <> ? AND NOT EXISTS "
+            f"(SELECT 1 FROM {ASIDE} a WHERE {prepared.merging.same_key(ROW_ALIAS, 'a')})",
             [load.entry.number],
         )[0][0]
         return effect.and_then(Effect(0, gone, gone, kept(load, aside, one.spec.table)))

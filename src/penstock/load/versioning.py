@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from penstock.load.change import Effect
-from penstock.load.merge import TOUCHED, Merging
+from penstock.load.merge import ROW_ALIAS, TOUCHED, Merging
 from penstock.names import CREATED, UPDATED, VALID_FROM, VALID_TO
 from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
@@ -22,8 +22,6 @@ _EVENTS = "penstock_load_events"
 _CURRENT = "penstock_load_current"
 _NEW = "_penstock_new"
 _SAYS = "_penstock_says"
-_ROW = "_penstock_row"
-"""A row outside of a subquery: within one, the name of a column would stand before that of a table."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +65,7 @@ def write_versions(work: Versioning) -> Effect:
     )
     _gather_events(work)
     deleted = execute(
-        f"DELETE FROM {table} AS {_ROW} WHERE EXISTS (SELECT 1 FROM {_CHANGED} c WHERE {same(_ROW, 'c')})"
+        f"DELETE FROM {table} AS {ROW_ALIAS} WHERE EXISTS (SELECT 1 FROM {_CHANGED} c WHERE {same(ROW_ALIAS, 'c')})"
     )
     inserted = execute(f"INSERT INTO {table} BY NAME {_versions(work)}")
     ended = execute(
@@ -82,10 +80,11 @@ def _find_changed(work: Versioning) -> None:
     same, keys = work.merging.same_key, identifiers(work.merging.key)
     work.transaction.execute(
         f"CREATE OR REPLACE TEMP TABLE {_CHANGED} AS SELECT DISTINCT * FROM ("
-        f"SELECT {keys} FROM {TOUCHED} UNION ALL SELECT {work.keys(_ROW)} FROM {work.seen} {_ROW} WHERE NOT EXISTS ("
-        f"SELECT 1 FROM {identifier(work.table)} t WHERE {same('t', _ROW)} AND t.{VALID_TO} IS NULL "
-        f"AND NOT {_ROW}.{GONE} AND {_ROW}.{MOMENT} > t.{VALID_FROM} "
-        f"AND {work.says(_ROW)} IS NOT DISTINCT FROM {work.says('t')}))"
+        f"SELECT {keys} FROM {TOUCHED} UNION ALL "
+        f"SELECT {work.keys(ROW_ALIAS)} FROM {work.seen} {ROW_ALIAS} WHERE NOT EXISTS (SELECT 1 "
+        f"FROM {identifier(work.table)} t WHERE {same('t', ROW_ALIAS)} AND t.{VALID_TO} IS NULL "
+        f"AND NOT {ROW_ALIAS}.{GONE} AND {ROW_ALIAS}.{MOMENT} > t.{VALID_FROM} "
+        f"AND {work.says(ROW_ALIAS)} IS NOT DISTINCT FROM {work.says('t')}))"
     )
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock import names, plugins
-from penstock.errors import ConflictError, PenstockError, StaleWriterError
+from penstock.errors import PenstockError
 from penstock.extract.port import Request
 from penstock.land.landing import Landing, LandPorts, land
 from penstock.load.columns import present
@@ -25,6 +25,7 @@ from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.queries.text import literal
+from penstock.stores.contending import committed
 from penstock.validate.checking import Checking, CheckPorts, check
 
 WHOLE = ("row_count", "fresh")
@@ -198,7 +199,8 @@ def judge(
 ) -> Entry:
     """Commit a verdict about a load to the lake and index it."""
     table = context.workspace.lake.table(load.table)
-    for attempt in range(3):
+
+    def attempt() -> Entry:
         entry = Entry(
             table=load.table,
             number=table.next_number(),
@@ -216,17 +218,11 @@ def judge(
             schema=load.schema,
             reconciliation=load.reconciliation,
         )
-        try:
-            committed = table.commit(entry)
-        except StaleWriterError:
-            raise
-        except ConflictError:
-            if attempt == 2:
-                raise
-            continue
-        context.workspace.catalog.index((committed,))
-        return committed
-    raise AssertionError
+        return table.commit(entry)
+
+    entry = committed(attempt)
+    context.workspace.catalog.index((entry,))
+    return entry
 
 
 def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceipt:

@@ -23,6 +23,7 @@ from penstock.load.session import count
 from penstock.load.spec import Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
 from penstock.model.answers import RebuildReceipt, RebuiltTable
+from penstock.model.entries import Entry
 from penstock.model.events import Phase
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
@@ -209,16 +210,7 @@ def _restore(source: SourceSpec, context: RunContext) -> None:
             )
         rows += receipt.inserted
     if missing:
-        context.finished(
-            StepReceipt(
-                step=step,
-                table=known.table,
-                state=State.DONE,
-                rows=rows,
-                seconds=time.monotonic() - begun,
-                number=missing[-1].entry.number,
-            )
-        )
+        context.finished(_restored(step, known.table, rows, missing[-1].entry, begun))
 
 
 def _chunks(records: Sequence[LoadRecord]) -> Iterator[list[LoadRecord]]:
@@ -258,16 +250,12 @@ def _reapply(transform: TransformSpec, context: RunContext) -> None:
             for entry in missing[first : first + MOST]:
                 rows = apply_version(VersionLoading(table=transform.table, entry=entry), ports).rows
     if missing:
-        context.finished(
-            StepReceipt(
-                step=step,
-                table=transform.table,
-                state=State.DONE,
-                rows=rows,
-                seconds=time.monotonic() - begun,
-                number=missing[-1].number,
-            )
-        )
+        context.finished(_restored(step, transform.table, rows, missing[-1], begun))
+
+
+def _restored(step: str, table: str, rows: int, newest: Entry, begun: float) -> StepReceipt:
+    seconds = time.monotonic() - begun
+    return StepReceipt(step=step, table=table, state=State.DONE, rows=rows, seconds=seconds, number=newest.number)
 
 
 def _counted(there: Workspace, chosen: Sequence[tuple[PipelineSpec, Mapping[str, str]]]) -> tuple[RebuiltTable, ...]:

@@ -15,7 +15,7 @@ from typing import Any
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
-from penstock.errors import ConfigurationError, ConflictError, NotFoundError, StaleWriterError
+from penstock.errors import ConfigurationError, ConflictError, NotFoundError
 from penstock.extract.port import Scan
 from penstock.land.landing import Landing, LandPorts, land
 from penstock.model.answers import ReplayPreview
@@ -31,6 +31,7 @@ from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
+from penstock.stores.contending import committed
 from penstock.stores.parquet import write
 from penstock.validate import editing
 from penstock.validate.checking import Checking, CheckPorts
@@ -38,7 +39,6 @@ from penstock.validate.checking import check as check_rows
 from penstock.validate.editing import Edit, Shelf
 
 FOLDER = "_replayed"
-_TRIES = 3
 _PLACES = {"position": "BIGINT", "_position": "BIGINT", "order_load": "BIGINT", "order_position": "BIGINT"}
 
 
@@ -51,9 +51,7 @@ def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
         DataError: Rows of a file that are not in the quarantine.
         ConflictError: A rejected load waits that would replace the rows' own.
     """
-    spec = owner(specs, _bare(table))
-    source = next(each for each in spec.sources if each.table == _bare(table))
-    indexing.follow(workspace, indexing.tables_of(spec))
+    spec, source = _found(workspace, specs, table)
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         # All edits are looked at before the first row is written.
         chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit)
@@ -67,9 +65,7 @@ def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
 
 def preview(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, edit: Edit) -> ReplayPreview:
     """Say what a replay would bring in and what the checks would find; nothing is written."""
-    spec = owner(specs, _bare(table))
-    source = next(each for each in spec.sources if each.table == _bare(table))
-    indexing.follow(workspace, indexing.tables_of(spec))
+    spec, source = _found(workspace, specs, table)
     ledger = collect(spec, workspace.catalog)
     known = ledger.sources[source.table]
     tables = _tables(spec, ledger, workspace)
@@ -117,10 +113,8 @@ def discard(
     """
     if not reason.strip():
         raise ConfigurationError("A decision by a person needs a reason", remedy='Add --reason "…"')
-    spec = owner(specs, _bare(table))
-    source = next(each for each in spec.sources if each.table == _bare(table))
+    spec, source = _found(workspace, specs, table)
     edit = Edit(where=where)
-    indexing.follow(workspace, indexing.tables_of(spec))
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         ledger = collect(spec, workspace.catalog)
         known = ledger.sources[source.table]
@@ -137,9 +131,7 @@ def discard(
 
 def export(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, file: str) -> int:
     """Write the open rows of a table's quarantine to a file, to be edited; returns how many."""
-    spec = owner(specs, _bare(table))
-    source = next(each for each in spec.sources if each.table == _bare(table))
-    indexing.follow(workspace, indexing.tables_of(spec))
+    spec, source = _found(workspace, specs, table)
     ledger = collect(spec, workspace.catalog)
     known = ledger.sources[source.table]
     shelves = [_shelf(record, known, workspace) for record in _chosen(workspace, source, ledger, Edit())]
@@ -158,6 +150,13 @@ def _contracted(shelf: Shelf) -> tuple[CheckSpec, ...]:
             kind="expression", parameters={"sql": f"{left_out} = 0"}, severity=Severity.QUARANTINE, name="contract"
         ),
     )
+
+
+def _found(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str) -> tuple[PipelineSpec, SourceSpec]:
+    """Return the source of a table and its pipeline, once the catalog knows all that is committed of it."""
+    spec = owner(specs, _bare(table))
+    indexing.follow(workspace, indexing.tables_of(spec))
+    return spec, next(each for each in spec.sources if each.table == _bare(table))
 
 
 def _bare(table: str) -> str:
@@ -310,7 +309,8 @@ def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, c
         query = editing.edited(shelf, edit, connection)
     taken = _take(shelf, query, context)
     table = workspace.lake.table(known.table)
-    for attempt in range(_TRIES):
+
+    def attempt() -> Entry:
         entry = Entry(
             table=known.table,
             number=table.next_number(),
@@ -324,17 +324,11 @@ def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, c
             schema=record.entry.schema,
             taken=taken,
         )
-        try:
-            committed = table.commit(entry)
-        except StaleWriterError:
-            raise
-        except ConflictError:
-            if attempt == _TRIES - 1:
-                raise
-            continue
-        workspace.catalog.index((committed,))
-        return committed
-    raise AssertionError
+        return table.commit(entry)
+
+    entry = committed(attempt)
+    workspace.catalog.index((entry,))
+    return entry
 
 
 def _tables(spec: PipelineSpec, ledger: Ledger, workspace: Workspace) -> dict[str, str]:

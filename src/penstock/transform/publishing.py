@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from penstock import names
-from penstock.errors import ConfigurationError, ConflictError, StaleWriterError
+from penstock.errors import ConfigurationError
 from penstock.model.codec import fingerprint
 from penstock.model.entries import CheckReport, DataFile, Entry, EntryKind, InputVersion
 from penstock.model.events import Advance
@@ -17,6 +17,7 @@ from penstock.model.specs import TransformSpec
 from penstock.queries.text import identifier, literal
 from penstock.schema import store
 from penstock.stores import parquet
+from penstock.stores.contending import committed
 from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
 from penstock.transform.computing import Computed
 
@@ -81,23 +82,17 @@ def publish(spec: Publishing, ports: PublishPorts) -> Entry:
         StaleWriterError: A successor has taken over.
         TransientError: The disk is full or cannot be written.
     """
-    live = ports.table.live()
-    partition = _partition(spec, live)
+    partition = _partition(spec, ports.table.live())
     file = _write(spec, partition, ports)
     files = (file,) if file.rows or spec.interval is None else ()
     if ports.advance is not None:
         ports.advance(file.rows, file.bytes)
-    for attempt in range(_ATTEMPTS):
-        live = ports.table.live() if attempt else live
-        entry = _entry(spec, files, live, ports.table.next_number())
-        try:
-            return ports.table.commit(entry, (names.INTERVAL,) if partition else ())
-        except StaleWriterError:
-            raise
-        except ConflictError:
-            if attempt == _ATTEMPTS - 1:
-                raise
-    raise AssertionError
+
+    def attempt() -> Entry:
+        entry = _entry(spec, files, ports.table.live(), ports.table.next_number())
+        return ports.table.commit(entry, (names.INTERVAL,) if partition else ())
+
+    return committed(attempt, _ATTEMPTS)
 
 
 def _partition(spec: Publishing, live: tuple[DataFile, ...]) -> dict[str, str]:

@@ -9,13 +9,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
-from penstock.extract.database import catalog
+from penstock.extract.database import address, catalog
 from penstock.extract.database.catalog import Listed, Shape
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
 from penstock.extract.database.reading import DatabaseExtraction, DatabaseSource
@@ -103,16 +102,10 @@ class DuckDbFile(Database):
 
     def relation(self) -> Relation:
         """Find the table or query; see the port."""
-        options = self._request.source.options
-        table, query = options.get("table"), options.get("query")
-        if (table is None) == (query is None):
-            raise ConfigurationError(
-                f"The source {self._request.source.table} must name either a table or a query",
-                remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
-            )
+        table, query = catalog.asked(self._request)
         if table is not None:
-            schema, name = self._found(str(table))
-            sql, called = f"{ALIAS}.{identifier(schema)}.{identifier(name)}", str(table)
+            schema, name = self._found(table)
+            sql, called = f"{ALIAS}.{identifier(schema)}.{identifier(name)}", table
         else:
             sql, called = f"({self._qualified(str(query))}\n) AS _query", "the query"
         rows = self.ask(f"DESCRIBE SELECT * FROM {sql}")
@@ -214,7 +207,7 @@ class DuckDbFile(Database):
         from sqlglot import exp
 
         try:
-            tree = sqlglot.parse_one(query.strip().rstrip(";"), dialect="duckdb")
+            tree = sqlglot.parse_one(query, dialect="duckdb")
         except sqlglot.errors.SqlglotError as error:
             raise ConfigurationError(
                 f"The query of {self._request.source.table} cannot be read", value=str(error).splitlines()[0]
@@ -276,14 +269,7 @@ def _named(schema: str, name: str) -> str:
 
 
 def _path(request: Request) -> Path:
-    url = request.connection.url if request.connection is not None else ""
-    bare = unquote(url.removeprefix("duckdb:"))
-    bare = bare.removeprefix("///") if bare.startswith("///") else bare.removeprefix("//")
-    path = Path(request.root) / Path(bare).expanduser()
-    if not bare or not path.is_file():
-        there = sorted(str(each.name) for each in path.parent.glob("*.d*b")) if path.parent.is_dir() else []
-        raise unknown("DuckDB file", path.name, there, where=str(path.parent))
-    return path
+    return address.file(request, "duckdb", "DuckDB file", (".db", ".ddb", ".duckdb"))
 
 
 def _explained(error: Exception, path: Path) -> PenstockError:

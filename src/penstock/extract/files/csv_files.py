@@ -19,7 +19,7 @@ from penstock.extract.files.csv.inference import Typed, converted, infer, likely
 from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.csv_gathering import gathered
 from penstock.extract.files.listing import Content, File, head
-from penstock.names import unknown
+from penstock.names import distinct, unknown
 from penstock.queries.text import identifier, identifiers, literal
 
 OPTIONS = (
@@ -347,19 +347,12 @@ def _inexact(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, foun
 
 
 def _names(first: Sequence[str], file: File, notes: list[str]) -> list[str]:
-    taken: set[str] = set()
-    names: list[str] = []
-    for position, column in enumerate(first, start=1):
-        # No engine takes a name with a zero byte.
-        base = column.replace("\0", "\ufffd") or f"column{position}"
-        name, number = base, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{base}__{number}"
-        if number > 1:
-            notes.append(f"{file.key} has several columns {column!r}; the one at place {position} is called {name!r}")
-        taken.add(name.lower())
-        names.append(name)
+    # No engine takes a name with a zero byte.
+    given = [name.replace("\0", "\ufffd") for name in first]
+    names = distinct(given)
+    for place, (said, base, name) in enumerate(zip(first, given, names, strict=True), start=1):
+        if name != (base or f"column{place}"):
+            notes.append(f"{file.key} has several columns {said!r}; the one at place {place} is called {name!r}")
     return names
 
 

@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
-from pathlib import Path
-from urllib.parse import unquote
 
 import duckdb
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError
-from penstock.extract.database import catalog
+from penstock.extract.database import address, catalog
 from penstock.extract.database.access import values
 from penstock.extract.database.access.pages import AccessPages, Definition
 from penstock.extract.database.catalog import Listed, Shape
@@ -75,7 +73,7 @@ class AccessFile(DuckDbFile):
 
     def __init__(self, request: Request) -> None:
         self._request = request
-        self._file = _path(request)
+        self._file = address.file(request, "access", "file of Access", (".mdb", ".accdb"))
         self.failure: PenstockError | None = None
         with self.translated():
             self.pages = AccessPages(self._file)
@@ -91,27 +89,21 @@ class AccessFile(DuckDbFile):
 
     def relation(self) -> Relation:
         """Find the table or query; see the port."""
-        options = self._request.source.options
-        table, query = options.get("table"), options.get("query")
-        if (table is None) == (query is None):
-            raise ConfigurationError(
-                f"The source {self._request.source.table} must name either a table or a query",
-                remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
-            )
-        if query is not None:
+        table, query = catalog.asked(self._request)
+        if table is None:
             for name, page in self._names.items():
                 if page >= 0:
                     self._registered(name)
-            sql = f"({str(query).strip().rstrip(';')}\n) AS _query"
+            sql = f"({query}\n) AS _query"
             described = self.ask(f"DESCRIBE SELECT * FROM {sql}")
             schema = self._connection.sql(f"SELECT * FROM {sql} LIMIT 0").to_arrow_reader().schema
             found = [column(str(row[0]), str(row[1]), target=schema.field(at).type) for at, row in enumerate(described)]
             return Relation(sql, "the query", tuple(found))
-        definition = self._registered(self._found_table(str(table)))
+        definition = self._registered(self._found_table(table))
         columns = [values.column(each) for each in definition.fields if values.readable(each)]
         width = len(definition.pages) * 4096 // max(1, definition.rows)
         note = values.passed_over(definition)
-        return Relation(identifier(definition.name), str(table), tuple(columns), max(1, width), note)
+        return Relation(identifier(definition.name), table, tuple(columns), max(1, width), note)
 
     def stream(self, sql: str, batch_rows: int) -> Iterator[pa.RecordBatch]:
         """Yield the rows; see the port.
@@ -209,14 +201,3 @@ class AccessFile(DuckDbFile):
         listed = Listed(schema="", name=name, here=True, bytes=0)
         found = catalog.described(listed, shape, self._request, lambda: table.rows, held, [left] if left else [])
         return replace(found, bytes=size)
-
-
-def _path(request: Request) -> Path:
-    url = request.connection.url if request.connection is not None else ""
-    bare = unquote(url.removeprefix("access:"))
-    bare = bare.removeprefix("///") if bare.startswith("///") else bare.removeprefix("//")
-    path = Path(request.root) / Path(bare).expanduser()
-    if not bare or not path.is_file():
-        there = [each.name for each in path.parent.glob("*") if each.suffix.lower() in (".mdb", ".accdb")]
-        raise unknown("file of Access", path.name, sorted(there), where=str(path.parent))
-    return path

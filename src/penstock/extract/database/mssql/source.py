@@ -10,12 +10,11 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
-from penstock.extract.database import catalog, counting
+from penstock.extract.database import address, catalog, counting
 from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.mssql import catalog as mssql_catalog
 from penstock.extract.database.mssql.sql import SqlServerDialect
@@ -159,23 +158,12 @@ def connection_string(place: ConnectionSpec) -> str:
     Raises:
         ConfigurationError: The URL cannot be read or names no database.
     """
-    try:
-        parts = urlsplit(place.url)
-        host, port, database = parts.hostname or "localhost", parts.port or _PORT, unquote(parts.path.strip("/"))
-    except ValueError:
-        host, port, database = "", 0, ""
-    if not database:
-        raise ConfigurationError(
-            f"The URL of the connection {place.name!r} is not valid",
-            valid="mssql://user@host:1433/database, special characters in it percent-encoded",
-        )
-    options = place.options
-    user = options.get("user") or place.secrets.get("user") or unquote(parts.username or "")
-    said = {"Server": f"{host},{port}", "Database": database, "ApplicationIntent": "ReadOnly"}
+    at, options = address.server(place, _PORT, "mssql://user@host:1433/database"), place.options
+    said = {"Server": f"{at.host},{at.port}", "Database": at.database, "ApplicationIntent": "ReadOnly"}
     if options.get("authentication"):
         said["Authentication"] = str(options["authentication"])
-    if user:
-        said["UID"] = str(user)
+    if at.user:
+        said["UID"] = at.user
     if place.secrets.get("password"):
         said["PWD"] = place.secrets["password"]
     said["Encrypt"] = str(options.get("encrypt", "yes"))

@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from penstock.extract import cursors
 from penstock.extract.database.dialect import DatabaseColumn
 from penstock.extract.database.mssql import catalog
 
 _BINARY = "Latin1_General_BIN2"
-_FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - a naive column has naive bounds
 
 
 class SqlServerDialect:
@@ -43,9 +43,7 @@ class SqlServerDialect:
             return f"{quoted} >= {self.constant(value, cursor)}"
         text = str(value)
         if lag:
-            at = datetime.fromisoformat(text)
-            first = _FIRST if at.tzinfo is None else _FIRST.replace(tzinfo=UTC)
-            text = (at - lag if at - first > lag else first).isoformat()
+            text = cursors.earlier(datetime.fromisoformat(text), lag).isoformat()
         return f"{quoted} >= {_moment(column, text)}"
 
     def between(self, column: DatabaseColumn, start: datetime, end: datetime) -> str:

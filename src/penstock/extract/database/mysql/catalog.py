@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from penstock.errors import ConfigurationError
 from penstock.extract.database import catalog
 from penstock.extract.database.catalog import Ask, Listed, Shape
 from penstock.extract.port import Request, TableDescription
@@ -58,18 +57,12 @@ def relation(ask: Ask, request: Request) -> Found:
     Raises:
         ConfigurationError: If neither or both of table and query are named, or there is no such table.
     """
-    options = request.source.options
-    table, query = options.get("table"), options.get("query")
-    if (table is None) == (query is None):
-        raise ConfigurationError(
-            f"The source {request.source.table} must name either a table or a query",
-            remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
-        )
+    table, query = catalog.asked(request)
     if table is None:
-        return Found(f"({str(query).strip().rstrip(';')}\n) AS _query", "the query", None)
-    row = _table(ask(_TABLES), str(table))
+        return Found(f"({query}\n) AS _query", "the query", None)
+    row = _table(ask(_TABLES), table)
     size = int(row[4]) if row[4] else None
-    return Found(f"{quoted(row[0])}.{quoted(row[1])}", str(table), size, steady=row[6] == "InnoDB")
+    return Found(f"{quoted(row[0])}.{quoted(row[1])}", table, size, steady=row[6] == "InnoDB")
 
 
 def tables(ask: Ask) -> tuple[SourceTable, ...]:

@@ -15,11 +15,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote
 
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
+from penstock.extract import cursors
+from penstock.extract.database import address
+from penstock.extract.database.address import ServerAddress
 from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.mysql import catalog, figures
 from penstock.extract.database.mysql.types import Field, column
@@ -38,7 +41,6 @@ _TRANSIENT = (
 )  # fmt: skip
 _DENIED = (1142, 1143, 1370)
 _LATEST_EPOCH = 2**31 - 1
-_FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - a naive column has naive bounds
 _SKEW = 26 * 3600
 """Seconds by which a bound is widened so that an index serves whatever the session's zone."""
 
@@ -58,7 +60,7 @@ class MySql:
             raise ConfigurationError(f"The source {request.source.table} names no MySQL connection")
         self._request = request
         self._place = request.connection
-        self._address = _address(self._place)
+        self._address = address.server(self._place, _PORT, "mysql://user@host:3306/database")
         with self.translated():
             self._connection = _connect(self._place, self._address)
             self._run("SET time_zone = '+00:00'")
@@ -91,8 +93,7 @@ class MySql:
         if cursor == "timestamptz":
             return self._not_before(quoted, datetime.fromisoformat(str(value)) - lag)
         if cursor in ("date", "timestamp"):
-            at = datetime.fromisoformat(str(value))
-            behind = at - lag if at - _FIRST > lag else _FIRST
+            behind = cursors.earlier(datetime.fromisoformat(str(value)), lag)
             return f"{quoted} >= {self.constant(behind.isoformat(sep=' '), 'timestamp')}"
         compared = f"CAST({quoted} AS BINARY)" if cursor == "text" else quoted
         return f"{compared} >= {self.constant(value, cursor)}"
@@ -226,31 +227,7 @@ def _seconds(at: datetime) -> str:
     return f"{whole}.{at.microsecond:06d}"
 
 
-def _address(place: ConnectionSpec) -> dict[str, Any]:
-    """Return host, port, user and database of a connection.
-
-    Raises:
-        ConfigurationError: If the URL cannot be read or names no database.
-    """
-    try:
-        parts = urlsplit(place.url)
-        found = {
-            "host": parts.hostname or "localhost",
-            "port": parts.port or _PORT,
-            "user": str(place.options.get("user") or place.secrets.get("user") or unquote(parts.username or "")),
-            "database": unquote(parts.path.strip("/")),
-        }
-    except ValueError:
-        found = {"database": ""}
-    if not found["database"]:
-        raise ConfigurationError(
-            f"The URL of the connection {place.name!r} is not valid",
-            valid="mysql://user@host:3306/database, special characters in it percent-encoded",
-        )
-    return found
-
-
-def _connect(place: ConnectionSpec, address: dict[str, Any]) -> pymysql.Connection[Any]:
+def _connect(place: ConnectionSpec, at: ServerAddress) -> pymysql.Connection[Any]:
     try:
         import connectorx  # noqa: F401
         import pymysql
@@ -258,7 +235,10 @@ def _connect(place: ConnectionSpec, address: dict[str, Any]) -> pymysql.Connecti
         raise MissingExtraError("Reading MySQL or MariaDB", "mysql") from None
     tls = ssl.create_default_context(cafile=place.options.get("ssl_ca")) if place.options.get("ssl") else None
     return pymysql.connect(
-        **address,
+        host=at.host,
+        port=at.port,
+        user=at.user,
+        database=at.database,
         ssl=tls,
         # The driver would send a text as latin1.
         password=place.secrets.get("password", "").encode(),
@@ -268,10 +248,10 @@ def _connect(place: ConnectionSpec, address: dict[str, Any]) -> pymysql.Connecti
     )
 
 
-def _url(place: ConnectionSpec, address: dict[str, Any]) -> str:
+def _url(place: ConnectionSpec, at: ServerAddress) -> str:
     """Return the URL with its secret, for connectorx alone; never to be shown."""
-    user, secret = (quote(str(text), safe="") for text in (address["user"], place.secrets.get("password", "")))
-    return f"mysql://{user}:{secret}@{address['host']}:{address['port']}/{quote(address['database'], safe='')}"
+    user, secret = (quote(str(text), safe="") for text in (at.user, place.secrets.get("password", "")))
+    return f"mysql://{user}:{secret}@{at.host}:{at.port}/{quote(at.database, safe='')}"
 
 
 def _explained(error: BaseException, request: Request) -> PenstockError:

@@ -14,12 +14,11 @@ from datetime import UTC, datetime
 from queue import Empty, Queue
 from threading import Event, Thread
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
-from penstock.extract.database import catalog, counting
+from penstock.extract.database import address, catalog, counting
 from penstock.extract.database.dialect import DatabaseColumn, Relation
 from penstock.extract.database.oracle import catalog as oracle_catalog
 from penstock.extract.database.oracle.sql import OracleDialect
@@ -162,28 +161,18 @@ def described(item: Any) -> Field:
     )
 
 
-def address(place: ConnectionSpec) -> dict[str, Any]:
+def arguments(place: ConnectionSpec) -> dict[str, Any]:
     """Return what the driver connects by, with its secret; never to be shown.
 
     Raises:
         ConfigurationError: The URL cannot be read or names no service.
     """
-    try:
-        parts = urlsplit(place.url)
-        host, port, service = parts.hostname or "localhost", parts.port or _PORT, unquote(parts.path.strip("/"))
-    except ValueError:
-        host, port, service = "", 0, ""
-    if not service:
-        raise ConfigurationError(
-            f"The URL of the connection {place.name!r} is not valid",
-            valid="oracle://user@host:1521/service, special characters in it percent-encoded",
-        )
-    options = place.options
+    at, options = address.server(place, _PORT, "oracle://user@host:1521/service"), place.options
     made: dict[str, Any] = {
-        "host": host,
-        "port": port,
-        "service_name": service,
-        "user": str(options.get("user") or place.secrets.get("user") or unquote(parts.username or "")),
+        "host": at.host,
+        "port": at.port,
+        "service_name": at.database,
+        "user": at.user,
         "password": place.secrets.get("password", ""),
         "tcp_connect_timeout": float(options.get("connect_timeout", CONNECT_SECONDS)),
         "retry_count": 0,
@@ -224,7 +213,7 @@ def explained(error: Exception, request: Request) -> PenstockError:
 
 
 def _connect(place: ConnectionSpec) -> oracledb.Connection:
-    target = address(place)
+    target = arguments(place)
     try:
         import oracledb
     except ImportError:

@@ -6,10 +6,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
+from penstock.extract import cursors
 from penstock.extract.database.dialect import DatabaseColumn
 from penstock.extract.database.oracle import catalog
-
-_FIRST = datetime(1, 1, 1)  # noqa: DTZ001 - a naive column has naive bounds
 
 
 class OracleDialect:
@@ -41,9 +40,7 @@ class OracleDialect:
             return f"{quoted} >= {self.constant(value, cursor)}"
         text = str(value)
         if lag:
-            at = datetime.fromisoformat(text)
-            first = _FIRST if at.tzinfo is None else _FIRST.replace(tzinfo=UTC)
-            text = (at - lag if at - first > lag else first).isoformat()
+            text = cursors.earlier(datetime.fromisoformat(text), lag).isoformat()
         if column.spelt == "DATE":
             # It has whole seconds: without fractions the constant is never after the value that it was.
             text = text.partition(".")[0]

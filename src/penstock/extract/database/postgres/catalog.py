@@ -5,12 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from penstock.errors import ConfigurationError
 from penstock.extract.database import catalog
 from penstock.extract.database.catalog import Listed, Shape
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
-from penstock.names import unknown
+from penstock.names import distinct, unknown
 from penstock.queries.text import identifier, identifiers
 
 _TIMES = ("date", "timestamp", "timestamptz")
@@ -57,14 +56,8 @@ def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, in
     Raises:
         ConfigurationError: If neither or both of table and query are named, or there is no such table.
     """
-    options = request.source.options
-    table, query = options.get("table"), options.get("query")
-    if (table is None) == (query is None):
-        raise ConfigurationError(
-            f"The source {request.source.table} must name either a table or a query",
-            remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
-        )
-    inner = _table(connection, str(table)) if table is not None else f"({str(query).strip().rstrip(';')}\n) AS _query"
+    table, query = catalog.asked(request)
+    inner = _table(connection, table) if table is not None else f"({query}\n) AS _query"
     cursor = connection.execute(f"SELECT * FROM {inner} LIMIT 0".encode())
     result = cursor.pgresult
     found = [
@@ -72,7 +65,7 @@ def relation(connection: Any, request: Request) -> tuple[str, list[tuple[str, in
     ]
     if table is not None:
         return inner, found
-    names = _distinct([name for name, _, _ in found])
+    names = distinct(("" if name == "?column?" else name for name, _, _ in found), cased=True)
     renamed = [(name, oid, modifier) for name, (_, oid, modifier) in zip(names, found, strict=True)]
     return f"{inner}({identifiers(names)})", renamed
 
@@ -154,17 +147,3 @@ def _table(connection: Any, table: str) -> str:
 
 def _quoted(schema: str, name: str) -> str:
     return f"{identifier(schema)}.{identifier(name)}"
-
-
-def _distinct(names: list[str]) -> list[str]:
-    taken: set[str] = set()
-    distinct = []
-    for place, name in enumerate(names, start=1):
-        base = name if name not in ("", "?column?") else f"column{place}"
-        unique, number = base, 1
-        while unique in taken:
-            number += 1
-            unique = f"{base}__{number}"
-        taken.add(unique)
-        distinct.append(unique)
-    return distinct

@@ -12,6 +12,7 @@ from urllib.parse import quote, unquote
 
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
 from penstock.extract import cursors, scoping
+from penstock.extract.database import catalog
 from penstock.extract.database.sqlite.types import Declared, declare
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
@@ -130,21 +131,15 @@ def relation(connection: sqlite3.Connection, request: Request, path: Path) -> st
     Raises:
         ConfigurationError: If neither or both are named, or there is no such table.
     """
-    options = request.source.options
-    table, query = options.get("table"), options.get("query")
-    if (table is None) == (query is None):
-        raise ConfigurationError(
-            f"The source {request.source.table} must name either a table or a query",
-            remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
-        )
+    table, query = catalog.asked(request)
     if table is not None:
         names = tables(connection)
-        exact = [name for name in names if name.lower() == str(table).lower()]
+        exact = [name for name in names if name.lower() == table.lower()]
         if not exact:
-            raise unknown("table", str(table), names, where=str(path))
+            raise unknown("table", table, names, where=str(path))
         return "main." + identifier(exact[0])
     # A temporary view lies in memory, and tells the declared types of the columns it passes on.
-    connection.execute(f"CREATE TEMP VIEW {VIEW} AS {str(query).strip().rstrip(';')}")
+    connection.execute(f"CREATE TEMP VIEW {VIEW} AS {query}")
     return f"temp.{VIEW}"
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.formats.port import Asked
+from penstock.names import distinct
 
 _RULER = re.compile(r"[ +|]*(?:[-=]+[ +|]*)+")
 _RUN = re.compile(r"[-=]+")
@@ -124,7 +125,7 @@ def _wide(names: list[str], widths: list[int], lines: Sequence[str], key: str, t
     names = names or [""] * len(widths)
     if len(names) != len(widths):
         raise ConfigurationError(f"{key} has {len(widths)} widths, but {len(names)} names", value=names)
-    spans = [Span(name, start, end) for name, (start, end) in zip(_unique(names), pairwise(starts), strict=True)]
+    spans = [Span(name, start, end) for name, (start, end) in zip(distinct(names), pairwise(starts), strict=True)]
     return Layout(tuple(spans), skip + titled, starts[-1])
 
 
@@ -143,7 +144,7 @@ def _ruled(lines: Sequence[str], ruler: int, names: list[str], skip: int) -> Lay
         ruler, above = 2, 3
     titles = lines[ruler - 1] if ruler else ""
     found = [titles[start:end].strip() for start, end in runs[:-1]] + [titles[runs[-1][0] :].strip()]
-    names = _unique(names or found)
+    names = distinct(names or found)
     if len(names) != len(runs):
         raise ConfigurationError(f"The ruler has {len(runs)} columns, but there are {len(names)} names", value=names)
     ends: list[int | None] = [*(end for _, end in runs[:-1]), None]
@@ -171,23 +172,9 @@ def _blank(lines: Sequence[str], names: list[str], titled: bool, key: str, skip:
     if titled and not names:
         ends = [*starts[1:], longest]
         names = [filled[0][start:end].strip() for start, end in zip(starts, ends, strict=True)]
-    names = _unique(names or [""] * len(starts))
+    names = distinct(names or [""] * len(starts))
     if len(names) != len(starts):
         raise ConfigurationError(f"{key} has {len(starts)} columns, but {len(names)} names", value=names)
     found: list[int | None] = [*starts[1:], None]
     spans = [Span(name, start, end) for name, start, end in zip(names, starts, found, strict=True)]
     return Layout(tuple(spans), skip + above, None, blanks=tuple(start - 1 for start in starts[1:]))
-
-
-def _unique(names: Sequence[str]) -> list[str]:
-    taken: set[str] = set()
-    found = []
-    for place, given in enumerate(names, start=1):
-        base = given or f"column{place}"
-        name, number = base, 1
-        while name.lower() in taken:
-            number += 1
-            name = f"{base}__{number}"
-        taken.add(name.lower())
-        found.append(name)
-    return found

@@ -10,7 +10,7 @@ from xml.parsers import expat
 from penstock.errors import DataError
 from penstock.extract.files.formats import markup
 from penstock.extract.files.formats.spreadsheets import serials
-from penstock.extract.files.formats.spreadsheets.package import Package, locked
+from penstock.extract.files.formats.spreadsheets.package import Package, PackagedWorkbook, locked
 from penstock.extract.files.formats.spreadsheets.workbook import (
     MOST_COLUMNS,
     MOST_ROWS,
@@ -30,7 +30,7 @@ _SPAN = re.compile(r"(-?)P(?:(\d+)D)?(?:T(?:(\d+)H)?(?:(\d+)M)?(?:(\d+(?:[.,]\d+
 _NUMBERS = ("float", "percentage", "currency")
 
 
-class Ods:
+class Ods(PackagedWorkbook):
     """A workbook; see the port.
 
     Args:
@@ -39,11 +39,9 @@ class Ods:
     """
 
     def __init__(self, package: Package, key: str) -> None:
-        self._package = package
-        self._key = key
+        super().__init__(package, key)
         if package.has("META-INF/manifest.xml") and b"encryption-data" in package.read("META-INF/manifest.xml"):
             raise locked(key)
-        self._merged: dict[str, list[Area]] = {}
         self.sheets = self._listed()
 
     def rows(self, sheet: Sheet) -> Iterator[Row]:
@@ -60,14 +58,6 @@ class Ods:
                     yield row + again, cells
             reader.rows.clear()
         self._merged[sheet.part] = reader.merged
-
-    def merged(self, sheet: Sheet) -> list[Area]:
-        """Return the merged cells; see the port."""
-        return self._merged.get(sheet.part, [])
-
-    def close(self) -> None:
-        """Release the file."""
-        self._package.close()
 
     def _parsed(self, made: expat.XMLParserType, what: str) -> Iterator[None]:
         with self._package.open(_PART) as part:

@@ -8,6 +8,7 @@ from typing import IO
 
 from penstock.errors import DataError
 from penstock.extract.files.formats import markup
+from penstock.extract.files.formats.spreadsheets.workbook import Area, Sheet
 
 _LARGE = 256 * 2**20
 _SHARE = 400
@@ -103,3 +104,25 @@ class Package:
 def locked(key: str) -> DataError:
     """Return the sentence for a workbook with a password."""
     return DataError(f"{key} is locked with a password", remedy="Save it without one")
+
+
+class PackagedWorkbook:
+    """What workbooks in a zip file share; see ``Workbook``.
+
+    Args:
+        package: The zip file, which it closes.
+        key: Its name in messages.
+    """
+
+    def __init__(self, package: Package, key: str) -> None:
+        self._package = package
+        self._key = key
+        self._merged: dict[str, list[Area]] = {}
+
+    def merged(self, sheet: Sheet) -> list[Area]:
+        """Return the merged cells; see the port."""
+        return self._merged.get(sheet.part, [])
+
+    def close(self) -> None:
+        """Release the file."""
+        self._package.close()

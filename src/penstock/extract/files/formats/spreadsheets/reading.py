@@ -28,6 +28,7 @@ from penstock.extract.files.formats.spreadsheets.workbook import (
     Workbook,
     letters,
 )
+from penstock.names import distinct
 
 _HELD = 500_000
 """How many cells are held between the passes."""
@@ -184,19 +185,12 @@ class _Survey:
                 for place in places:
                     if one.left <= place <= one.right:
                         self.header.setdefault(row, {})[place] = value
-        taken = {"sheet"} if self.options.named else set()
-        names = []
+        names = ["sheet"] if self.options.named else []
         for place in places:
             parts = [spelt(self.header[row][place]).strip() for row in sorted(self.header) if place in self.header[row]]
             parts = [part for number, part in enumerate(parts) if part and part not in parts[:number]]
-            base = " ".join("_".join(parts).split()) or f"column_{letters(place)}"
-            name, number = base, 1
-            while name.lower() in taken:
-                number += 1
-                name = f"{base}__{number}"
-            taken.add(name.lower())
-            names.append(name)
-        return names
+            names.append(" ".join("_".join(parts).split()) or f"column_{letters(place)}")
+        return distinct(names)[1 if self.options.named else 0 :]
 
 
 def _batches(found: _Survey, columns: Sequence[Column], sheet: str | None, asked: Asked) -> Iterator[pa.RecordBatch]:

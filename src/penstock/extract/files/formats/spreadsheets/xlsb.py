@@ -8,7 +8,7 @@ from struct import Struct, error
 from penstock.errors import DataError
 from penstock.extract.files.formats import markup
 from penstock.extract.files.formats.spreadsheets import serials
-from penstock.extract.files.formats.spreadsheets.package import Package
+from penstock.extract.files.formats.spreadsheets.package import Package, PackagedWorkbook
 from penstock.extract.files.formats.spreadsheets.workbook import (
     MOST_COLUMNS,
     MOST_ROWS,
@@ -34,7 +34,7 @@ _U16, _U32, _I32, _DOUBLE, _FOUR = Struct("<H"), Struct("<I"), Struct("<i"), Str
 _CELL = Struct("<II")
 
 
-class Xlsb:
+class Xlsb(PackagedWorkbook):
     """A workbook; see the port.
 
     Args:
@@ -44,10 +44,8 @@ class Xlsb:
     """
 
     def __init__(self, package: Package, main: str, key: str) -> None:
-        self._package = package
-        self._key = key
+        super().__init__(package, key)
         self._since_1904 = False
-        self._merged: dict[str, list[Area]] = {}
         relations = package.relations(main)
         kinds = dict(relations.values())
         self.sheets = self._listed(main, relations)
@@ -79,14 +77,6 @@ class Xlsb:
         if cells:
             yield row, cells
         self._merged[sheet.part] = merged
-
-    def merged(self, sheet: Sheet) -> list[Area]:
-        """Return the merged cells; see the port."""
-        return self._merged.get(sheet.part, [])
-
-    def close(self) -> None:
-        """Release the file."""
-        self._package.close()
 
     def _value(self, kind: int, data: bytes, style: int) -> Value:
         if kind in (_TEXT, _MADE_TEXT):

@@ -10,7 +10,7 @@ from typing import Any
 from penstock.errors import DataError
 from penstock.extract.files.formats import markup
 from penstock.extract.files.formats.spreadsheets import serials
-from penstock.extract.files.formats.spreadsheets.package import Package
+from penstock.extract.files.formats.spreadsheets.package import Package, PackagedWorkbook
 from penstock.extract.files.formats.spreadsheets.workbook import (
     MOST_ROWS,
     MOST_TEXT,
@@ -29,7 +29,7 @@ _DIGITS = "0123456789"
 _ESCAPED = re.compile(r"_x([0-9A-Fa-f]{4})_")
 
 
-class Xlsx:
+class Xlsx(PackagedWorkbook):
     """A workbook; see the port.
 
     Args:
@@ -39,10 +39,8 @@ class Xlsx:
     """
 
     def __init__(self, package: Package, main: str, key: str) -> None:
-        self._package = package
-        self._key = key
+        super().__init__(package, key)
         self._since_1904 = False
-        self._merged: dict[str, list[Area]] = {}
         relations = package.relations(main)
         kinds = dict(relations.values())
         self.sheets = self._listed(main, relations)
@@ -62,14 +60,6 @@ class Xlsx:
                 yield from reader.rows
                 reader.rows.clear()
         self._merged[sheet.part] = reader.merged
-
-    def merged(self, sheet: Sheet) -> list[Area]:
-        """Return the merged cells; see the port."""
-        return self._merged.get(sheet.part, [])
-
-    def close(self) -> None:
-        """Release the file."""
-        self._package.close()
 
     def _listed(self, main: str, relations: dict[str, tuple[str, str]]) -> tuple[Sheet, ...]:
         found = []
