@@ -7,6 +7,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from deltalake.transaction import AddAction
+    from duckdb import DuckDBPyConnection
 
 _DECIMALS = ("quantity", "price", "discount", "tax")
 
@@ -86,13 +91,39 @@ def csv_to_duckdb(folder: Path, path: str) -> None:
 
 
 def merge(folder: Path, path: str) -> None:
-    """Delete and insert in one transaction, and checkpoint."""
+    """Write the new rows as Parquet, append that file to the Delta table, and merge from it into DuckDB."""
+    import duckdb
+    from deltalake import DeltaTable
+
+    table = DeltaTable(str(folder / "lake"))
+    file = folder / "lake" / f"part{table.version() + 1}.parquet"
+    with duckdb.connect(_database(folder)) as target:
+        target.execute(f"COPY (FROM read_parquet('{path}')) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+        table.create_write_transaction([_added(file)], "append", table.schema())
+        _merge(target, str(file))
+
+
+def merge_to_duckdb(folder: Path, path: str) -> None:
+    """Merge into DuckDB alone."""
     import duckdb
 
     with duckdb.connect(_database(folder)) as target:
-        target.execute(f"BEGIN; CREATE TEMP TABLE new AS FROM read_parquet('{path}')")
-        target.execute("DELETE FROM t USING new WHERE t.id = new.id")
-        target.execute("INSERT INTO t FROM new; COMMIT; CHECKPOINT")
+        _merge(target, path)
+
+
+def _merge(target: DuckDBPyConnection, path: str) -> None:
+    """Delete and insert in one transaction, and checkpoint."""
+    target.execute(f"BEGIN; CREATE TEMP TABLE new AS FROM read_parquet('{path}')")
+    target.execute("DELETE FROM t USING new WHERE t.id = new.id")
+    target.execute("INSERT INTO t FROM new; COMMIT; CHECKPOINT")
+
+
+def parquet(folder: Path, path: str) -> None:
+    """Let DuckDB copy a Parquet file, commit it to Delta, and make the DuckDB table: what a merge begins with."""
+    import duckdb
+
+    with duckdb.connect(_database(folder)) as target:
+        _to_both(target, f"SELECT * FROM read_parquet('{path}')", folder)
 
 
 def transforms(folder: Path, path: str) -> None:
@@ -103,29 +134,32 @@ def transforms(folder: Path, path: str) -> None:
         target.execute(Path(path).read_text())
 
 
-def _to_both(target: object, query: str, folder: Path) -> None:
+def _to_both(target: DuckDBPyConnection, query: str, folder: Path) -> None:
     lake = folder / "lake"
     lake.mkdir()
     file = lake / "part.parquet"
-    target.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")  # type: ignore[attr-defined]
+    target.execute(f"COPY ({query}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
     _commit(lake, file)
-    target.execute(f"CREATE TABLE t AS FROM read_parquet('{file}')")  # type: ignore[attr-defined]
+    target.execute(f"CREATE TABLE t AS FROM read_parquet('{file}')")
 
 
 def _commit(lake: Path, file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import DeltaTable, Schema
-    from deltalake.transaction import AddAction
-
     # Delta has no wall-clock time without a zone in its plainest form.
     fields = [
         f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in pq.read_schema(file)
     ]
     table = DeltaTable.create(str(lake), Schema.from_arrow(pa.schema(fields)))
-    size = file.stat().st_size
-    add = AddAction(file.name, size, {}, int(file.stat().st_mtime * 1000), True, "{}")
-    table.create_write_transaction([add], "append", table.schema())
+    table.create_write_transaction([_added(file)], "append", table.schema())
+
+
+def _added(file: Path) -> AddAction:
+    from deltalake.transaction import AddAction
+
+    found = file.stat()
+    return AddAction(file.name, found.st_size, {}, int(found.st_mtime * 1000), True, "{}")
 
 
 def _cast() -> str:
@@ -144,6 +178,8 @@ WORKS = {
     "nested_guessed": nested_guessed,
     "csv_to_duckdb": csv_to_duckdb,
     "merge": merge,
+    "merge_to_duckdb": merge_to_duckdb,
+    "parquet": parquet,
     "transforms": transforms,
 }
 

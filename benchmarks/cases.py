@@ -149,16 +149,16 @@ def merge(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         data.write_people(people, rows)
         data.write_changes(changes, rows, sizes.changed)
         by_hand, by_penstock = folder / f"hand{rows}", folder / f"penstock{rows}"
-        by_hand.mkdir()
-        with duckdb.connect(str(by_hand / "t.duckdb")) as made:
-            made.execute(f"CREATE TABLE t AS FROM read_parquet('{people}')")
-        by_penstock.mkdir()
-        module = [sys.executable, "-m", "benchmarks.by_penstock"]
-        subprocess.run([*module, "merge", str(by_penstock), str(people)], check=True, cwd=ROOT)
+        for module, work, base in (("by_hand", "parquet", by_hand), ("by_penstock", "merge", by_penstock)):
+            base.mkdir()
+            command = [sys.executable, "-m", f"benchmarks.{module}", work, str(base), str(people)]
+            subprocess.run(command, check=True, cwd=ROOT)
+        alone = "by hand: delete and insert, DuckDB alone"
         lines = compete(
             [
-                _hand("by hand: delete and insert, DuckDB alone", "merge", str(changes), figures, base=by_hand),
+                _hand("by hand, lake and DuckDB", "merge", str(changes), figures, base=by_hand),
                 _penstock("Penstock, lake and DuckDB", "merge", str(changes), figures, base=by_penstock),
+                _hand(alone, "merge_to_duckdb", str(changes), figures, base=by_hand),
             ],
             rounds,
         )

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import compileall
 import os
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cases import CASES, SMALL, Sizes, Table
+from benchmarks.cases import CASES, ROOT, SMALL, Sizes, Table
 from benchmarks.results import save
 
 
@@ -24,6 +25,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = sorted(set(asked.names) - set(CASES))
     if unknown or asked.rounds < 1:
         parser.error(f"no such benchmark: {', '.join(unknown)}" if unknown else "--rounds must be at least 1")
+    for folder in ("src/penstock", "benchmarks"):
+        # As an installed package is; an environment may forbid that importing does it.
+        compileall.compile_dir(str(ROOT / folder), quiet=1)
     sizes = SMALL if asked.small else Sizes()
     print(f"{os.cpu_count()} cores, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f} at the start", flush=True)
     for name in asked.names or CASES:
