@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import cache
 from importlib import import_module
-from importlib.metadata import entry_points
 from typing import Any
 
 from penstock.names import unknown
@@ -56,6 +55,8 @@ def find(kind: str, name: str) -> Any:
     if name in built_in:
         module, _, attribute = built_in[name].partition(":")
         return getattr(import_module(module), attribute)
+    from importlib.metadata import entry_points
+
     others = {point.name: point for point in entry_points(group=f"penstock.{kind}")}
     if name not in others:
         raise unknown(kind, name, [*built_in, *others], where="built in or given by an installed package")

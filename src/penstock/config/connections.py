@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from importlib.metadata import entry_points
 from pathlib import Path
 from types import MappingProxyType
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
@@ -126,6 +125,8 @@ def _kind(url: str, where: str) -> str:
 
 
 def _kinds() -> list[str]:
+    from importlib.metadata import entry_points
+
     return [*BUILT_IN["source"], *(point.name for point in entry_points(group="penstock.source"))]
 
 

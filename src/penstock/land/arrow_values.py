@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.names import distinct
 
@@ -34,6 +33,8 @@ def fitted(array: pa.Array) -> pa.Array:
     are whole microseconds become those, others keep a type or a count that holds them; fields of structs that differ
     only by case get numbers; structs without fields become the text ``{}``, maps with a key twice lists of entries.
     """
+    import pyarrow.compute as pc
+
     type_ = array.type
     if simple(type_):
         return array
@@ -79,6 +80,8 @@ def _moments(array: pa.Array) -> pa.Array:
 
 def _interval(array: pa.Array) -> pa.Array:
     """Keep whole microseconds, which is what INTERVAL holds; with smaller parts the members are told one by one."""
+    import pyarrow.compute as pc
+
     slots = len(array) + array.offset
     words = pa.Array.from_buffers(pa.int64(), slots * 2, [None, array.buffers()[1]])
     pairs = pa.FixedSizeListArray.from_arrays(words, 2).slice(array.offset)
@@ -94,6 +97,8 @@ def _interval(array: pa.Array) -> pa.Array:
 
 
 def _struct(array: pa.Array) -> pa.Array:
+    import pyarrow.compute as pc
+
     if not array.type.num_fields:
         return pc.if_else(array.is_valid(), "{}", pa.scalar(None, pa.string()))
     members = [fitted(member) for member in array.flatten()]
@@ -102,6 +107,8 @@ def _struct(array: pa.Array) -> pa.Array:
 
 def _union(array: pa.Array) -> pa.Array:
     """Give a union the layout that DuckDB reads: each member as long as the whole."""
+    import pyarrow.compute as pc
+
     type_, codes = array.type, array.type_codes
     members = [array.field(place) for place in range(type_.num_fields)]
     if type_.mode == "dense":
@@ -139,6 +146,8 @@ def _listed(array: pa.Array) -> pa.Array:
 
 def _offsets(lists: pa.Array) -> pa.Array:
     """Return where each list begins, counted over the members of all that are not null; null for a null list."""
+    import pyarrow.compute as pc
+
     index = pa.int64() if pa.types.is_large_list(lists.type) else pa.int32()
     ends = pc.cumulative_sum(pc.fill_null(pc.list_value_length(lists), 0).cast(index))
     last = ends[-1:] if len(ends) else pa.array([0], index)
@@ -148,6 +157,8 @@ def _offsets(lists: pa.Array) -> pa.Array:
 
 def _repeats(lists: pa.Array, keys: pa.Array) -> bool:
     """Say whether one map has a key twice, which DuckDB's has not; keys that cannot be grouped count as if."""
+    import pyarrow.compute as pc
+
     owners = pc.list_parent_indices(lists)
     try:
         groups = pa.table({"owner": owners, "key": keys}).group_by(["owner", "key"]).aggregate([])

@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
@@ -384,6 +383,8 @@ class _Named:
 
     def runs(self, files: pa.Array) -> list[OriginRows]:
         """Return the origins of consecutive rows, and how many there are of each."""
+        import pyarrow.compute as pc
+
         encoded = pc.run_end_encode(files)
         runs: list[OriginRows] = []
         start = 0

@@ -12,7 +12,7 @@ from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStart
 from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import CompactionSpec
 from penstock.names import RAW_PREFIX
-from penstock.orchestrate import asking, indexing
+from penstock.orchestrate import indexing
 from penstock.orchestrate.context import CARE, RunContext, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now
 from penstock.stores import compaction
@@ -33,8 +33,10 @@ def compact(
     Raises:
         LeaseHeldError: Another compaction or a vacuum is at work.
     """
+    from penstock.orchestrate.asking import resolve
+
     raw = [name for name in workspace.lake.tables() if name.startswith(RAW_PREFIX)]
-    wanted = [asking.resolve(workspace, table)] if table else raw
+    wanted = [resolve(workspace, table)] if table else raw
     indexing.follow(workspace, wanted)
     spec = workspace.compaction if window is None else replace(workspace.compaction, window=window)
     reports = []

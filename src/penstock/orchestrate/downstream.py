@@ -10,6 +10,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
@@ -31,9 +32,10 @@ from penstock.orchestrate.workspace import now
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
-from penstock.transform.computing import Computed, Transforming, TransformPorts, compute
-from penstock.transform.publishing import Publishing, PublishPorts, publish
 from penstock.validate.checking import Checking, CheckPorts, check
+
+if TYPE_CHECKING:
+    from penstock.transform.computing import Computed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,6 +240,8 @@ class _Making:
 
 
 def _make(making: _Making, transaction: WarehouseTransaction, context: RunContext) -> None:
+    from penstock.transform.computing import Transforming, TransformPorts, compute
+
     begun = context.started(making.step, making.transform.table)
     try:
         computed = compute(
@@ -337,6 +341,8 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
 def _publish(
     making: _Making, computed: Computed, found: CheckReceipt, transaction: WarehouseTransaction, context: RunContext
 ) -> Entry:
+    from penstock.transform.publishing import Publishing, PublishPorts, publish
+
     workspace, transform = context.workspace, making.transform
     entry = publish(
         Publishing(

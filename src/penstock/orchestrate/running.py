@@ -30,7 +30,6 @@ from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, new_id, now
-from penstock.queries.edges import edges
 from penstock.transform.fingerprints import code_fingerprint
 
 
@@ -205,6 +204,8 @@ def _with_inputs(transform: TransformSpec, spec: PipelineSpec) -> TransformSpec:
     """Read the edges of a query: bare table names; a child table counts as its source."""
     read: Sequence[str] = transform.inputs
     if transform.sql is not None:
+        from penstock.queries.edges import edges
+
         read = edges(transform.sql, origin=transform.origin or transform.table)
     return read_by(transform, read, spec)
 

@@ -23,7 +23,6 @@ from penstock.model import codec
 from penstock.model.entries import InputVersion
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
-from penstock.queries import edges
 
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedelta, Decimal, PurePath, Enum)
 
@@ -31,6 +30,8 @@ _PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedel
 def code_fingerprint(transform: TransformSpec) -> str:
     """Return 16 hex digits of what a transform does, its inputs' versions aside."""
     if transform.sql is not None:
+        from penstock.queries import edges
+
         code = edges.meaning(transform.sql, origin=transform.origin or transform.table)
     else:
         code = _meaning(transform.function, set()) if transform.function is not None else ""

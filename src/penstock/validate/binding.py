@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
@@ -15,10 +15,12 @@ from penstock.model.entries import Column
 from penstock.model.specs import CheckSpec, Severity
 from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.text import identifier
-from penstock.validate.expressions import Scope, condition
 from penstock.validate.functions import frame_of
-from penstock.validate.rows import Rows, described
+from penstock.validate.rows import Rows, Scope, described
 from penstock.validate.values import comparisons, family, quoted
+
+if TYPE_CHECKING:
+    from penstock.validate.expressions import Condition
 
 _SHOWN_VALUES = 6
 
@@ -82,12 +84,12 @@ def bind(spec: CheckSpec, scope: Scope, *, sets_aside: bool = True) -> Bound:
     columns = tuple(rows.column(name, where=place) for name in spec.columns)
     names = tuple(column.name for column in columns)
     text = spec.parameters.get("where")
-    given = None if text is None else condition(text, scope, where=f"the where of {place}")
+    given = None if text is None else _condition(text, scope, f"the where of {place}")
     where = None if given is None else given.sql
     reads = names if given is None else (*names, *given.columns) if given.complete else None
     match spec.kind:
         case "expression":
-            found = condition(spec.parameters["sql"], scope, where=place)
+            found = _condition(spec.parameters["sql"], scope, place)
             fails = f"NOT CAST({found.sql} AS BOOLEAN)"
             reads = None if reads is None or not found.complete else (*reads, *found.columns)
             expectation = f"{_short(spec.parameters['sql'])} does not hold"
@@ -103,6 +105,12 @@ def bind(spec: CheckSpec, scope: Scope, *, sets_aside: bool = True) -> Bound:
             call = spec.function if spec.kind == "function" else spec.function.validate
             return Bound(spec, names, where=where, frame=frame_of(call, place))
     return Bound(spec, names, reads, *_by_row(columns, spec, scope, place), where)
+
+
+def _condition(text: str, scope: Scope, where: str) -> Condition:
+    from penstock.validate.expressions import condition
+
+    return condition(text, scope, where=where)
 
 
 def _by_row(columns: Sequence[Column], spec: CheckSpec, scope: Scope, place: str) -> tuple[str, str]:

@@ -17,11 +17,10 @@ from penstock.model.specs import CheckSpec, Severity
 from penstock.stores.port import Objects
 from penstock.validate import quarantine, uniqueness
 from penstock.validate.binding import Bound, bind
-from penstock.validate.expressions import Scope
 from penstock.validate.findings import Reporter
 from penstock.validate.functions import Answer, Call, ask, positions
 from penstock.validate.measuring import Measured, measure
-from penstock.validate.rows import PLACES, POSITION, Rows, opened
+from penstock.validate.rows import PLACES, POSITION, Rows, Scope, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
 
 import duckdb
 import sqlglot
@@ -13,7 +11,7 @@ from sqlglot import exp
 from penstock.errors import ConfigurationError
 from penstock.names import unknown
 from penstock.queries import edges
-from penstock.validate.rows import Rows
+from penstock.validate.rows import Rows, Scope
 
 _SELECT = "SELECT\n"
 
@@ -31,16 +29,6 @@ class Condition:
     sql: str
     columns: tuple[str, ...]
     complete: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Scope:
-    """What a condition may name: the rows, other tables, the clock as ``:now``."""
-
-    rows: Rows
-    tables: Mapping[str, str]
-    now: datetime
-    connection: duckdb.DuckDBPyConnection
 
 
 def condition(text: str, scope: Scope, *, where: str) -> Condition:

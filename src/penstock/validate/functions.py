@@ -9,7 +9,6 @@ from typing import Any
 
 import duckdb
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, MissingExtraError
 from penstock.queries.relations import FILE, ROW
@@ -128,6 +127,8 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
 
 def positions(places: pa.Table, rows: Rows) -> pa.Table:
     """Return the positions of bad rows as a table of ``POSITION``."""
+    import pyarrow.compute as pc
+
     marks = pa.array([place.mark for place in rows.places], pa.uint64())
     starts = pa.array([place.start for place in rows.places], pa.int64())
     first = pc.take(starts, pc.index_in(places[MARK], value_set=marks))
@@ -168,6 +169,8 @@ def _together(answers: Iterator[Answer], examples: int) -> Answer:
 
 def _read(answer: Any, whole: pa.Table, examples: int) -> Answer:
     """Return what an answer means for the rows it is about."""
+    import pyarrow.compute as pc
+
     plain = _plain(answer)
     if isinstance(plain, bool):
         return Answer(plain, whole.num_rows)

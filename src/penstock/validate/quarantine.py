@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.errors import BugError, DataError, NotFoundError
@@ -90,6 +89,8 @@ def summarise(objects: Objects, table: str, paths: Iterable[str] | None = None) 
         table: The lake table, as ``raw_flights``.
         paths: The files that committed verdicts name; None takes all that are there.
     """
+    import pyarrow.compute as pc
+
     if paths is None:
         paths = (item.path for item in objects.list(f"{FOLDER}/{table}/") if item.path.endswith(".parquet"))
     found = []

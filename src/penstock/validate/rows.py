@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from functools import cached_property
 
 import duckdb
@@ -176,6 +177,16 @@ class Rows:
     @cached_property
     def _firsts(self) -> list[int]:
         return [item.first for item in self._filled]
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a condition may name: the rows, other tables, the clock as ``:now``."""
+
+    rows: Rows
+    tables: Mapping[str, str]
+    now: datetime
+    connection: duckdb.DuckDBPyConnection
 
 
 def described(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
