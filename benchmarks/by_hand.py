@@ -147,6 +147,7 @@ def _commit(lake: Path, file: Path) -> None:
     import pyarrow as pa
     import pyarrow.parquet as pq
     from deltalake import DeltaTable, Schema
+
     # Delta has no wall-clock time without a zone in its plainest form.
     fields = [
         f.with_type(pa.timestamp("us", "UTC")) if pa.types.is_timestamp(f.type) else f for f in pq.read_schema(file)
