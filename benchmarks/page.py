@@ -8,7 +8,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from benchmarks.results import FOLDER
+from benchmarks.results import FOLDER, markdown
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PLOTS = PAGE.parent / "benchmarks"
@@ -49,18 +49,8 @@ def _section(kept: Mapping[str, Any], table: Mapping[str, Any], plot_file: str) 
         f"### {table['title']}, {table['rows']:,} rows\n",
         f"![Seconds of each way](benchmarks/{plot_file})\n",
         f"{kept['measured']}, {kept['cores']} cores, {rounds}, load {kept['load']} at the start.\n",
-        "| way | median s | range s | CPU s | ratio | rows/s | peak memory, MB | rows and types |",
-        "|---|---|---|---|---|---|---|---|",
+        *markdown(table),
     ]
-    for line in table["lines"]:
-        ratio = "" if line["ratio"] is None else f"{line['ratio']:.2f}"
-        lines.append(
-            f"| {line['name']} | {line['seconds']:.2f} | {line['least']:.2f} to {line['most']:.2f} "
-            f"| {line['cpu']:.2f} | {ratio} | {line['rows'] / line['seconds']:,.0f} | {line['peak'] / 1e6:,.0f} "
-            f"| {line['differs'] or 'all, exact'} |"
-        )
-    if table["note"]:
-        lines += ["", table["note"]]
     return "\n".join(lines) + "\n"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -30,17 +30,31 @@ def save(name: str, tables: Sequence[Table], rounds: int, load: float) -> None:
         "cores": os.cpu_count(),
         "rounds": rounds,
         "load": round(load, 1),
-        "tables": [
-            {
-                "title": table.title,
-                "rows": table.rows,
-                "note": table.note,
-                "lines": [_line(line, table) for line in table.lines],
-            }
-            for table in tables
-        ],
+        "tables": [plain(table) for table in tables],
     }
     (FOLDER / f"{name}.json").write_text(json.dumps(kept, indent=1) + "\n")
+
+
+def plain(table: Table) -> dict[str, Any]:
+    """Return a table as it is kept."""
+    lines = [_line(line, table) for line in table.lines]
+    return {"title": table.title, "rows": table.rows, "note": table.note, "lines": lines}
+
+
+def markdown(table: Mapping[str, Any]) -> list[str]:
+    """Return the lines of a kept table as Markdown."""
+    lines = [
+        "| way | median s | range s | CPU s | ratio | rows/s | peak memory, MB | rows and types |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for line in table["lines"]:
+        ratio = "" if line["ratio"] is None else f"{line['ratio']:.2f}"
+        lines.append(
+            f"| {line['name']} | {line['seconds']:.2f} | {line['least']:.2f} to {line['most']:.2f} "
+            f"| {line['cpu']:.2f} | {ratio} | {line['rows'] / line['seconds']:,.0f} | {line['peak'] / 1e6:,.0f} "
+            f"| {line['differs'] or 'all, exact'} |"
+        )
+    return [*lines, "", table["note"]] if table["note"] else lines
 
 
 def _line(line: Line, table: Table) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.cases import CASES, ROOT, SMALL, Sizes, Table
-from benchmarks.results import save
+from benchmarks.results import markdown, plain, save
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,22 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def text(table: Table) -> str:
     """Return a table as Markdown."""
-    lines = [
-        f"\n### {table.title}\n",
-        "| way | median s | range s | CPU s | ratio | rows/s | peak memory, MB |",
-        "|---|---|---|---|---|---|---|",
-    ]
-    for line in table.lines:
-        ratio = "" if line.ratio is None else f"{line.ratio:.2f}"
-        taken = [sample.seconds for sample in line.samples]
-        lines.append(
-            f"| {line.name} | {line.seconds:.2f} | {min(taken):.2f} to {max(taken):.2f} | {line.cpu:.2f} | {ratio} "
-            f"| {(line.rows or table.rows) / line.seconds:,.0f} | {line.peak / 1e6:,.0f} |"
-        )
-    lines += [f"\n{line.name} {line.differs}." for line in table.lines if line.differs]
-    if table.note:
-        lines += ["", table.note]
-    return "\n".join(lines)
+    return "\n".join([f"\n### {table.title}\n", *markdown(plain(table))])
 
 
 if __name__ == "__main__":

@@ -5,21 +5,11 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-import duckdb
+from shop import SETTINGS, served
 
 from penstock.model.receipts import State
 from penstock.project import Project
 
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop"]
-[environments.staging]
-lake = "data/lake"
-warehouse = "data/warehouse.duckdb"
-[connections.ops]
-url = "sqlite:///ops.db"
-"""
 PIPELINE = """
 from penstock import Pipeline, checks, sources
 shop = Pipeline(
@@ -35,16 +25,11 @@ shop = Pipeline(
 """
 
 
-def read(folder: Path, query: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(folder / "data/warehouse.duckdb"), read_only=True) as connection:
-        return connection.execute(query).fetchall()
-
-
 CURRENT = "SELECT id, amount FROM raw_kept WHERE _valid_to IS NULL ORDER BY id"
 
 
 def test_deletes_go_the_whole_way_and_back(tmp_path: Path) -> None:
-    (tmp_path / "penstock.toml").write_text(TOML)
+    (tmp_path / "penstock.toml").write_text(SETTINGS)
     (tmp_path / "pipeline.py").write_text(PIPELINE)
     ops = sqlite3.connect(tmp_path / "ops.db")
     ops.execute("CREATE TABLE orders (id INTEGER, changed INTEGER, amount INTEGER, gone INTEGER)")
@@ -71,12 +56,12 @@ def test_deletes_go_the_whole_way_and_back(tmp_path: Path) -> None:
             "raw_kept": 1,
         }
         assert any("set aside in snapshot" in note for step in run.steps for note in step.notes)
-        assert read(tmp_path, "SELECT id FROM raw_orders ORDER BY id") == [(2,), (3,)]
-        assert read(tmp_path, CURRENT) == [(1, 10), (2, 20)]
+        assert served(tmp_path, "SELECT id FROM raw_orders ORDER BY id") == [(2,), (3,)]
+        assert served(tmp_path, CURRENT) == [(1, 10), (2, 20)]
         assert project.run().state is State.UNCHANGED
         ops.executemany("INSERT INTO orders VALUES (?, 3, 1, 0)", [(n,) for n in range(10, 40)])
         ops.execute("DELETE FROM orders WHERE id = 2")
         ops.commit()
         assert project.run().state is State.REJECTED
-        assert read(tmp_path, CURRENT) == [(1, 10), (2, 20)], "a rejected snapshot deletes nothing"
+        assert served(tmp_path, CURRENT) == [(1, 10), (2, 20)], "a rejected snapshot deletes nothing"
     ops.close()

@@ -8,20 +8,11 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+from shop import SETTINGS, served
 
 from penstock.model.receipts import State
 from penstock.project import Project
-
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop"]
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-"""
 
 PIPELINE = """
 from penstock import Pipeline, checks, sources
@@ -39,7 +30,7 @@ shop = Pipeline(
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[[], Project]]:
     opened: list[Project] = []
-    (tmp_path / "penstock.toml").write_text(TOML)
+    (tmp_path / "penstock.toml").write_text(SETTINGS)
     (tmp_path / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
     (tmp_path / "in").mkdir()
 
@@ -66,8 +57,7 @@ def put(tmp_path: Path) -> Callable[..., None]:
 
 
 def amounts(folder: Path, table: str) -> list[int]:
-    with duckdb.connect(str(folder / "data/staging/warehouse.duckdb"), read_only=True) as connection:
-        return [row[0] for row in connection.execute(f"SELECT amount FROM raw_{table} ORDER BY ALL").fetchall()]
+    return [row[0] for row in served(folder, f"SELECT amount FROM raw_{table} ORDER BY ALL")]
 
 
 def positions(project: Project, table: str) -> list[Any]:

@@ -13,26 +13,13 @@ from pathlib import Path
 
 import duckdb
 import pytest
+from shop import KILLED, SETTINGS, contents, served, warehouse
 
 from penstock.errors import ConfigurationError, DataError, LeaseHeldError
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
 from penstock.orchestrate.context import leased
 from penstock.project import Project
-
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop", "pipeline:other"]
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-[environments.production]
-lake = "data/production/lake"
-warehouse = "data/production/warehouse.duckdb"
-[connections.ops]
-url = "sqlite:///ops.db"
-"""
 
 PIPELINES = """
 from penstock import Pipeline, checks, sources, sql
@@ -57,31 +44,6 @@ other = Pipeline(name="other", sources=[sources.sql("ops", table="notes", write=
 """
 
 
-def warehouse(folder: Path) -> Path:
-    return folder / "data/staging/warehouse.duckdb"
-
-
-def served(folder: Path, query: str) -> list[tuple[object, ...]]:
-    with duckdb.connect(str(warehouse(folder)), read_only=True) as connection:
-        return connection.execute(query).fetchall()
-
-
-def contents(folder: Path) -> dict[str, object]:
-    """Return everything that a reader sees: of each table its columns in order and its rows as a multiset."""
-    with duckdb.connect(str(warehouse(folder)), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        tables = connection.execute(
-            "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' ORDER BY 1"
-        ).fetchall()
-        return {
-            name: (
-                connection.execute(f'DESCRIBE "{name}"').fetchall(),
-                sorted(map(repr, connection.execute(f'SELECT * FROM "{name}"').fetchall())),
-            )
-            for (name,) in tables
-        }
-
-
 @pytest.fixture
 def shop(tmp_path: Path, ran: Path) -> Path:
     """The project in a folder of the test's own."""
@@ -92,7 +54,7 @@ def shop(tmp_path: Path, ran: Path) -> Path:
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project that has run five times: merged, appended and replaced tables, an interval read again."""
     tmp_path = tmp_path_factory.mktemp("ran")
-    (tmp_path / "penstock.toml").write_text(TOML)
+    (tmp_path / "penstock.toml").write_text(SETTINGS.replace('"pipeline:shop"', '"pipeline:shop", "pipeline:other"'))
     (tmp_path / "pipeline.py").write_text(textwrap.dedent(PIPELINES))
     ops = sqlite3.connect(tmp_path / "ops.db")
     ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL)")
@@ -275,25 +237,9 @@ def test_what_is_not_there_is_said(shop: Path, asked: dict[str, str], sentence: 
     assert warehouse(shop).read_bytes() == before
 
 
-DRIVER = """
-import os, signal, sys
+DRIVER = f"""{KILLED}
 from penstock.project import Project
 from penstock.stores import remaking, warehouse
-at = int(sys.argv[2])
-passed = 0
-
-def around(owner, name):
-    original = getattr(owner, name)
-
-    def wrapped(*arguments, **named):
-        global passed
-        passed += 1
-        if passed == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **named)
-
-    setattr(owner, name, wrapped)
-
 around(warehouse.DuckDBTransaction, "execute")
 for name in ("replace", "link", "remove"):
     around(remaking.os, name)

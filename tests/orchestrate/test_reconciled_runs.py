@@ -3,22 +3,12 @@
 import textwrap
 
 import pytest
+from shop import SETTINGS
 
 from penstock.model.entries import EntryKind, Verdict
 from penstock.model.receipts import State
 from penstock.project import Project
 
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop"]
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-[environments.production]
-lake = "data/production/lake"
-warehouse = "data/production/warehouse.duckdb"
-"""
 PIPELINE = """
 from penstock import Pipeline
 from penstock.model.specs import SourceSpec
@@ -56,7 +46,7 @@ def project(tmp_path, monkeypatch):
     (packages / "leaky-1.dist-info" / "entry_points.txt").write_text("[penstock.source]\nleaky = leaky:Leaky\n")
     (packages / "leaky.py").write_text(LEAKY)
     monkeypatch.syspath_prepend(str(packages))
-    (tmp_path / "penstock.toml").write_text(TOML)
+    (tmp_path / "penstock.toml").write_text(SETTINGS)
     (tmp_path / "pipeline.py").write_text(textwrap.dedent(PIPELINE))
     made = Project(tmp_path)
     yield made

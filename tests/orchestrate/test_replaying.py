@@ -14,25 +14,12 @@ from typing import Any
 
 import duckdb
 import pytest
+from shop import KILLED, SETTINGS, contents, served, warehouse
 
 from penstock.errors import ConfigurationError, ConflictError, DataError, NotFoundError, PenstockError
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
 from penstock.project import Project
-
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop"]
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-[environments.production]
-lake = "data/production/lake"
-warehouse = "data/production/warehouse.duckdb"
-[connections.ops]
-url = "sqlite:///ops.db"
-"""
 
 PIPELINE = """
 from penstock import Pipeline, checks, sources, sql
@@ -54,25 +41,10 @@ shop = Pipeline(
 """
 
 
-def warehouse(folder: Path) -> Path:
-    return folder / "data/staging/warehouse.duckdb"
-
-
-def served(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    with duckdb.connect(str(warehouse(folder)), read_only=True) as connection:
-        connection.execute("SET TimeZone = 'UTC'")
-        return connection.execute(query).fetchall()
-
-
-def contents(folder: Path) -> dict[str, list[str]]:
-    tables = served(folder, "SELECT table_name FROM duckdb_tables() WHERE schema_name = 'main' ORDER BY 1")
-    return {name: sorted(map(repr, served(folder, f'SELECT * FROM "{name}"'))) for (name,) in tables}
-
-
 @pytest.fixture(scope="module")
 def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ran")
-    (folder / "penstock.toml").write_text(TOML)
+    (folder / "penstock.toml").write_text(SETTINGS)
     (folder / "pipeline.py").write_text(PIPELINE)
     with sqlite3.connect(folder / "ops.db") as ops:
         ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL, note TEXT)")
@@ -308,25 +280,9 @@ def test_a_file_that_cannot_be_gets_a_sentence(
         assert standing(project, "events") == [(4, 4, 0, 0)]
 
 
-DRIVER = """
-import os, signal, sys
+DRIVER = f"""{KILLED}
 from penstock.project import Project
 from penstock.stores import delta, objects, parquet
-at = int(sys.argv[2])
-passed = 0
-
-def around(owner, name):
-    original = getattr(owner, name)
-
-    def wrapped(*arguments, **named):
-        global passed
-        passed += 1
-        if passed == at:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return original(*arguments, **named)
-
-    setattr(owner, name, wrapped)
-
 for name in ("create", "adopt"):
     around(objects.LocalObjects, name)
 around(delta.DeltaLog, "append")

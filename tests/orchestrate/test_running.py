@@ -9,27 +9,13 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import pytest
+from shop import SETTINGS, served
 
 from penstock.errors import ConflictError, NotFoundError
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
 from penstock.project import Project
-
-TOML = """
-[project]
-name = "shop"
-pipelines = ["pipeline:shop"]
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-[environments.production]
-lake = "data/production/lake"
-warehouse = "data/production/warehouse.duckdb"
-[connections.ops]
-url = "sqlite:///ops.db"
-"""
 
 DAILY = """
 from penstock import Pipeline, checks, sources, sql
@@ -52,7 +38,7 @@ def make(tmp_path: Path) -> Iterator[Callable[[str], Project]]:
     opened: list[Project] = []
 
     def build(pipeline: str) -> Project:
-        (tmp_path / "penstock.toml").write_text(TOML)
+        (tmp_path / "penstock.toml").write_text(SETTINGS)
         (tmp_path / "pipeline.py").write_text(textwrap.dedent(pipeline))
         opened.append(Project(tmp_path))
         return opened[-1]
@@ -71,11 +57,6 @@ def ops(tmp_path: Path) -> Iterator[sqlite3.Connection]:
     connection.commit()
     yield connection
     connection.close()
-
-
-def served(folder: Path, query: str, environment: str = "staging") -> list[tuple[object, ...]]:
-    with duckdb.connect(str(folder / f"data/{environment}/warehouse.duckdb"), read_only=True) as connection:
-        return connection.execute(query).fetchall()
 
 
 def hashes(folder: Path) -> dict[str, str]:

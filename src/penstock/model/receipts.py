@@ -74,23 +74,6 @@ class LoadReceipt:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TransformReceipt:
-    """What one transform made.
-
-    Attributes:
-        table: The table.
-        entry: The committed version; None where the result equals the head.
-        rows: Rows of the result.
-        report: The checks of the result.
-    """
-
-    table: str
-    entry: Entry | None
-    rows: int
-    report: CheckReport
-
-
 class State(StrEnum):
     """How a step or run ended, or that it goes on."""
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract import scoping
 from penstock.extract.port import Request, TableDescription
+from penstock.model.specs import SourceTable
 from penstock.names import unknown
 
 Ask = Callable[[str], Sequence[Sequence[Any]]]
@@ -81,6 +82,26 @@ def asked(request: Request) -> tuple[str | None, str | None]:
             remedy="Add table= or query= (in a URL ?table=NAME); penstock scope lists the tables",
         )
     return (None, str(query).strip().rstrip(";")) if table is None else (str(table), None)
+
+
+def tables_of(listed: Iterable[tuple[str, str, Any]]) -> tuple[SourceTable, ...]:
+    """Return tables in the order of their names.
+
+    Args:
+        listed: Table, column, and the column's place in the primary key (none, or from 1); a table's columns in order.
+    """
+    columns: dict[str, list[str]] = {}
+    keys: dict[str, dict[int, str]] = {}
+    for name, column, place in listed:
+        columns.setdefault(name, []).append(column)
+        if place:
+            keys.setdefault(name, {})[int(place)] = column
+    return tuple(
+        SourceTable(
+            name=name, columns=tuple(found), key=tuple(column for _, column in sorted(keys.get(name, {}).items()))
+        )
+        for name, found in sorted(columns.items())
+    )
 
 
 def found(tables: Sequence[Listed], table: str, where: str) -> Listed:

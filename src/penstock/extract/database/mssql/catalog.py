@@ -87,18 +87,9 @@ def fields(ask: Ask, relation: str) -> list[Field]:
 
 def tables(ask: Ask) -> tuple[SourceTable, ...]:
     """Return the tables and views that the user may read; one outside the default schema is named with it."""
-    columns: dict[str, list[str]] = {}
-    keys: dict[str, dict[int, str]] = {}
-    for schema, name, here, column, place in ask(LISTED):
-        full = str(name) if here else f"{schema}.{name}"
-        columns.setdefault(full, []).append(str(column))
-        if place:
-            keys.setdefault(full, {})[int(place)] = str(column)
-    return tuple(
-        SourceTable(
-            name=name, columns=tuple(found), key=tuple(column for _, column in sorted(keys.get(name, {}).items()))
-        )
-        for name, found in sorted(columns.items())
+    return catalog.tables_of(
+        (str(name) if here else f"{schema}.{name}", str(column), place)
+        for schema, name, here, column, place in ask(LISTED)
     )
 
 

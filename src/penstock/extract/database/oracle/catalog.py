@@ -66,18 +66,8 @@ def listed(ask: Ask) -> list[Listed]:
 
 def tables(ask: Ask, owner: str | None = None) -> tuple[SourceTable, ...]:
     """Return the tables and views of a schema; of the connection's own where none is named."""
-    columns: dict[str, list[str]] = {}
-    keys: dict[str, dict[int, str]] = {}
-    for name, column, place in ask(LISTED.format(owner=_HERE if owner is None else literal(owner))):
-        columns.setdefault(str(name), []).append(str(column))
-        if place:
-            keys.setdefault(str(name), {})[int(place)] = str(column)
-    return tuple(
-        SourceTable(
-            name=name, columns=tuple(found), key=tuple(column for _, column in sorted(keys.get(name, {}).items()))
-        )
-        for name, found in sorted(columns.items())
-    )
+    rows = ask(LISTED.format(owner=_HERE if owner is None else literal(owner)))
+    return catalog.tables_of((str(name), str(column), place) for name, column, place in rows)
 
 
 def describe(ask: Ask, request: Request, fields: Callable[[str], list[Field]]) -> tuple[TableDescription, ...]:
