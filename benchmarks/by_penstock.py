@@ -38,6 +38,10 @@ def _by_one_connection(folder: Path, url: str) -> int:
 def main() -> None:
     """Do the work that the arguments name."""
     work, folder, *given = sys.argv[1:]
+    if work == "plan":
+        with penstock.Project(folder) as project:
+            project.plan()
+        return
     if work == "run":
         with penstock.Project(folder) as project:
             receipt = project.run()

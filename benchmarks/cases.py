@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,12 @@ class Sizes:
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
     memory: tuple[int, int] = (300_000, 3_000_000)
+    tables: tuple[int, int] = (20, 1000)
 
 
-SMALL = Sizes(postgres=3000, csv=3000, small=200, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000))
+SMALL = Sizes(
+    postgres=3000, csv=3000, small=200, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000), tables=(4, 8)
+)
 
 
 @dataclass(frozen=True)
@@ -153,11 +156,11 @@ def merge(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
             base.mkdir()
             command = [sys.executable, "-m", f"benchmarks.{module}", work, str(base), str(people)]
             subprocess.run(command, check=True, cwd=ROOT)
-        alone = "by hand: delete and insert, DuckDB alone"
+        alone, landed = "by hand: delete and insert, DuckDB alone", rows + sizes.changed
         lines = compete(
             [
-                _hand("by hand, lake and DuckDB", "merge", str(changes), figures, base=by_hand),
-                _penstock("Penstock, lake and DuckDB", "merge", str(changes), figures, base=by_penstock),
+                _hand("by hand, lake and DuckDB", "merge", str(changes), figures, lake=landed, base=by_hand),
+                _penstock("Penstock, lake and DuckDB", "merge", str(changes), figures, lake=landed, base=by_penstock),
                 _hand(alone, "merge_to_duckdb", str(changes), figures, base=by_hand),
             ],
             rounds,
@@ -190,6 +193,27 @@ def transforms(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     yield Table("20 no-op SQL transforms, start-up included", 20, lines)
 
 
+def planning(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Projects of few and of many tables, in which nothing is to be done."""
+    lines: list[Line] = []
+    for tables in sizes.tables:
+        project, ready = folder / f"noop{tables}", folder / f"ready{tables}"
+        last = data.write_transforms(project, tables)[-1][0]
+
+        def answer(out: Path, last: str = last) -> Any:
+            return _look(out / "data/staging/warehouse.duckdb", f"SELECT count(*), sum(x) FROM {last}")
+
+        once(_project("prepared", project, lambda out, ready=ready: out.rename(ready)))
+        contestants = [
+            _project(f"Penstock, {work}, {tables:,} tables", ready, answer, work) for work in ("plan", "run")
+        ]
+        lines += [replace(line, ratios=(), rows=tables) for line in compete(contestants, rounds)]
+    few, many = sizes.tables
+    step = (lines[-1].seconds - lines[1].seconds) / (many - few)
+    note = f"A step that has nothing to do takes {step * 1000:.1f} ms of a run."
+    yield Table("Nothing to do, start-up included", many, lines, note)
+
+
 def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """The memory of the process tree at one and ten times the rows, each once."""
     del folder, rounds
@@ -213,6 +237,7 @@ CASES = {
     "nested": nested,
     "merge": merge,
     "transforms": transforms,
+    "planning": planning,
     "memory": memory,
 }
 
@@ -222,31 +247,41 @@ def _module(name: str, work: str, *given: str) -> list[str]:
 
 
 def _hand(
-    name: str, work: str, given: str, figures: str, *, lake: bool = False, base: Path | None = None
+    name: str, work: str, given: str, figures: str, *, lake: bool | int = False, base: Path | None = None
 ) -> Contestant:
+    """Return a contestant by hand; ``lake``: it fills one, with so many rows where these are not the table's."""
+
     def answer(out: Path) -> Any:
         found = _answer(out, "t", figures)
         if lake:
-            _same_in_lake(out / "lake", found[0])
+            _same_in_lake(out / "lake", found[0] if lake is True else lake)
         return found
 
     return Contestant(name, _module("by_hand", work, given), answer, base)
 
 
 def _penstock(
-    name: str, work: str, given: str, figures: str, *, base: Path | None = None, table: str = "t"
+    name: str,
+    work: str,
+    given: str,
+    figures: str,
+    *,
+    lake: int | None = None,
+    base: Path | None = None,
+    table: str = "t",
 ) -> Contestant:
+    """Return Penstock as a contestant; ``lake`` says how many rows its raw zone holds where not the table's."""
+
     def answer(out: Path) -> Any:
         found = _answer(out, table, figures)
-        if base is None:
-            _same_in_lake(out / "t.lake" / "raw_t", found[0])
+        _same_in_lake(out / "t.lake" / "raw_t", found[0] if lake is None else lake)
         return found
 
     return Contestant(name, _module("by_penstock", work, given), answer, base)
 
 
-def _project(name: str, base: Path, answer: Any) -> Contestant:
-    return Contestant(name, _module("by_penstock", "run"), answer, base)
+def _project(name: str, base: Path, answer: Any, work: str = "run") -> Contestant:
+    return Contestant(name, _module("by_penstock", work), answer, base)
 
 
 def _answer(out: Path, table: str, figures: str) -> tuple[Any, ...]:

@@ -81,12 +81,12 @@ def write_changes(path: Path, rows: int, changed: int) -> None:
     duckdb.sql(f"{old} UNION ALL {new}").write_parquet(str(path))
 
 
-def write_transforms(folder: Path) -> list[tuple[str, str]]:
-    """Make a project of 20 one-row transforms, four waves of five; returns their names and SQL in order."""
+def write_transforms(folder: Path, tables: int = 20) -> list[tuple[str, str]]:
+    """Make a project of one-row transforms in four waves; returns their names and SQL in order."""
     models = [
         (f"d{level}_{i}", f"SELECT x + 1 AS x FROM {f'd{level - 1}_{i}' if level else 'seed'}")
         for level in range(4)
-        for i in range(5)
+        for i in range(tables // 4)
     ]
     folder.mkdir(parents=True)
     (folder / "seed.csv").write_text("x\n0\n")

@@ -125,7 +125,7 @@ def happen(story: Story, spec, engine: LocalEngine, cursor: str | None, columns:
         seen: set[int] = set()
 
         def one(transaction, numbers) -> None:
-            before = held(transaction, "raw_t")
+            before = held(transaction, ["raw_t"])["raw_t"]
             seen.update(numbers)
             live = seen - {old for n in seen for old in landed[n].entry.supersedes}
             # As the runner does: only what stands is given to be applied.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 
 from penstock.errors import ConfigurationError
@@ -44,13 +44,26 @@ def parent(name: str, sources: Iterable[SourceSpec]) -> SourceSpec | None:
     return max(found, key=lambda source: len(source.table), default=None)
 
 
-def read_by(transform: TransformSpec, names: Sequence[str], spec: PipelineSpec) -> TransformSpec:
-    """Return a transform that reads these tables; in the place of a child table stands its source."""
-    made = {source.table.lower() for source in spec.sources} | {item.table.lower() for item in spec.transforms}
+def made_by(spec: PipelineSpec) -> frozenset[str]:
+    """Return the names of the tables that a pipeline makes, in lower case."""
+    return frozenset(source.table.lower() for source in spec.sources) | {item.table.lower() for item in spec.transforms}
+
+
+def read_by(
+    transform: TransformSpec, names: Sequence[str], made: Collection[str], sources: Sequence[SourceSpec]
+) -> TransformSpec:
+    """Return a transform that reads these tables; in the place of a child table stands its source.
+
+    Args:
+        transform: The transform.
+        names: The tables that it names.
+        made: What ``made_by`` says of its pipeline.
+        sources: The sources of its pipeline.
+    """
     inputs: dict[str, None] = {}
     children = []
     for name in names:
-        source = None if name.lower() in made else parent(name, spec.sources)
+        source = None if name.lower() in made else parent(name, sources)
         inputs[name if source is None else source.table] = None
         children += [] if source is None else [name]
     return replace(transform, inputs=tuple(inputs), children=tuple(children))

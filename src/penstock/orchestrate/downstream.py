@@ -115,13 +115,13 @@ def _behind(context: RunContext) -> bool:
 
 def _applied(context: RunContext) -> dict[str, set[int]]:
     """Ask the warehouse, once in a run, how far it is."""
-    found = {}
+    committed = {name: (_served(name, context), numbers) for name, numbers in _committed(context).items()}
+    sources = {_served(known.table, context): known for known in context.ledger.sources.values()}
     with context.workspace.warehouse.reading() as transaction:
-        for known in context.ledger.sources.values():
-            _refuse_another(known, landed(transaction, _served(known.table, context)))
-        for name, numbers in _committed(context).items():
-            found[name] = numbers & held(transaction, _served(name, context))
-    return {name: numbers for name, numbers in found.items() if numbers}
+        for table, there in landed(transaction, list(sources)).items():
+            _refuse_another(sources[table], there)
+        present = held(transaction, [table for table, _ in committed.values()])
+    return {name: numbers & present[table] for name, (table, numbers) in committed.items() if numbers & present[table]}
 
 
 def _refuse_another(known: SourceLedger, there: Mapping[int, datetime]) -> None:

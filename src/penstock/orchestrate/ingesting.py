@@ -70,7 +70,7 @@ def ingest(
         stack.callback(workspace.close)
         # A target that is no warehouse is told before anything is read.
         with workspace.warehouse.reading() as transaction:
-            there = landed(transaction, source.table)
+            there = landed(transaction, [source.table])[source.table]
         if there and not (raw and workspace.lake.table(names.raw(source.table)).head()):
             _number_on(workspace, source, max(there), raw=raw)
         spec = PipelineSpec(name=f"ingest_{source.table}", sources=(source,))

@@ -7,6 +7,7 @@ database.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -106,9 +107,11 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
     modes = {source.table: source.mode for source in spec.sources}
     modes |= {names.raw(name): mode for name, mode in modes.items()}
     steps += [_load(step, ledger, modes[step.table]) for step in steps if step.action in (Action.EXTRACT, Action.CHECK)]
-    touched = {step.interval for step in steps if step.action is Action.EXTRACT}
+    changes = _Changes(wanted, covered, steps)
     for transform in order:
-        steps += _transforms(transform, spec, ledger, _Changes(wanted, covered, touched, steps), unchanged)
+        made = list(_transforms(transform, spec, ledger, changes, unchanged))
+        changes.add(made)
+        steps += made
     return Plan(
         pipeline=spec.name,
         created_at=wanted.at,
@@ -231,21 +234,33 @@ def _load(step: PlannedStep, ledger: Ledger, mode: str) -> PlannedStep:
 _CHANGING = (Action.EXTRACT, Action.CHECK, Action.TRANSFORM)
 
 
-@dataclass(frozen=True, slots=True)
 class _Changes:
-    """What a plan changes so far."""
+    """What a plan changes so far.
 
-    wanted: Wanted
-    covered: Sequence[Interval]
-    touched: set[Interval | None]
-    steps: list[PlannedStep]
+    Args:
+        wanted: What is asked for.
+        covered: The intervals that it covers.
+        steps: What is planned already.
+    """
+
+    def __init__(self, wanted: Wanted, covered: Sequence[Interval], steps: Iterable[PlannedStep]) -> None:
+        self.wanted = wanted
+        self.covered = covered
+        self._steps: defaultdict[str, list[PlannedStep]] = defaultdict(list)
+        self.add(steps)
+
+    def add(self, steps: Iterable[PlannedStep]) -> None:
+        """Add planned steps."""
+        for step in steps:
+            if step.action in _CHANGING:
+                self._steps[step.table].append(step)
 
     def remade(self, table: str, interval: Interval | None) -> PlannedStep | None:
         """Return the planned step that may change an input of an interval."""
-        for step in self.steps:
-            about = step.table in (table, names.raw(table)) and step.action in _CHANGING
-            if about and (step.interval is None or interval is None or step.interval.overlaps(interval)):
-                return step
+        for name in (table, names.raw(table)):
+            for step in self._steps.get(name, ()):
+                if step.interval is None or interval is None or step.interval.overlaps(interval):
+                    return step
         return None
 
 

@@ -187,7 +187,7 @@ def _restore(source: SourceSpec, context: RunContext) -> None:
     table = workspace.warehouse_table(source.table)
     live = known.live()
     with workspace.warehouse.reading() as transaction:
-        present = held(transaction, table)
+        present = held(transaction, [table])[table]
     missing = [record for record in live if record.entry.number not in present]
     step = f"load {known.table}"
     begun = context.started(step, known.table)
@@ -233,7 +233,7 @@ def _reapply(transform: TransformSpec, context: RunContext) -> None:
     """Put the versions of a transform back, as they stand in the lake."""
     workspace = context.workspace
     with workspace.warehouse.reading() as transaction:
-        present = held(transaction, transform.table)
+        present = held(transaction, [transform.table])[transform.table]
     newest = sorted(context.ledger.versions[transform.table].newest.values(), key=lambda entry: entry.number)
     missing = [entry for entry in newest if entry.number not in present]
     step = f"load {transform.table}"
@@ -265,7 +265,7 @@ def _counted(there: Workspace, chosen: Sequence[tuple[PipelineSpec, Mapping[str,
                 table=served,
                 kind="source" if any(source.table == name for source in spec.sources) else "transform",
                 rows=count(transaction, served),
-                entries=len(held(transaction, served)),
+                entries=len(held(transaction, [served])[served]),
             )
             for spec, tables in chosen
             for name, served in tables.items()

@@ -8,7 +8,7 @@ transforms of whole tables, (7) keep the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -18,7 +18,7 @@ from penstock.catalog.port import Lease
 from penstock.errors import ConflictError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
-from penstock.model.graph import graph, read_by, upstream
+from penstock.model.graph import graph, made_by, read_by, upstream
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
@@ -193,21 +193,24 @@ def _conduct(given: _Conduct, work: Callable[[RunContext], None]) -> RunReceipt:
 
 def _prepare(workspace: Workspace, spec: PipelineSpec) -> _Prepared:
     indexing.follow(workspace, indexing.tables_of(spec))
-    told = tuple(_with_inputs(transform, spec) for transform in spec.transforms)
+    made, told, codes = made_by(spec), [], {}
+    for transform in spec.transforms:
+        # Both ask for the parsed query, of which only so many are kept.
+        told.append(_with_inputs(transform, made, spec.sources))
+        codes[transform.table] = code_fingerprint(transform)
     ordered = graph(told, [source.table for source in spec.sources])
     settled = replace(spec, transforms=ordered)
-    codes = {transform.table: code_fingerprint(transform) for transform in ordered}
     return _Prepared(settled, ordered, codes, collect(settled, workspace.catalog))
 
 
-def _with_inputs(transform: TransformSpec, spec: PipelineSpec) -> TransformSpec:
+def _with_inputs(transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec]) -> TransformSpec:
     """Read the edges of a query: bare table names; a child table counts as its source."""
     read: Sequence[str] = transform.inputs
     if transform.sql is not None:
         from penstock.queries.edges import edges
 
         read = edges(transform.sql, origin=transform.origin or transform.table)
-    return read_by(transform, read, spec)
+    return read_by(transform, read, made, sources)
 
 
 def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunContext) -> None:

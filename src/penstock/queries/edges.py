@@ -346,6 +346,8 @@ def _places(sql: str) -> list[tuple[int, int, str]]:
 
     After a value a colon is something else: a slice, a key, the head of a lambda, an alias put first.
     """
+    if ":" not in sql:
+        return []
     tokens = sqlglot.tokenize(sql, read=_DIALECT)
     places = []
     for before, colon, name in zip([None, *tokens], tokens, tokens[1:], strict=False):
