@@ -24,6 +24,7 @@ def streaming(spec: Loading, workspace: Workspace) -> Iterator[None]:
         return
     table = workspace.lake.table(spec.loads[0].entry.table)
     group = largest_group(table.place(file.path) for file in files)
-    enough = workspace.budget.streaming(group, max(len(load.entry.schema) for load in spec.loads))
-    with workspace.engine.lent(workspace.engine.memory - enough):
+    engine = workspace.engine
+    enough = workspace.budget.streaming(group, max(len(load.entry.schema) for load in spec.loads), engine.threads)
+    with engine.lent(engine.memory - enough):
         yield

@@ -46,7 +46,7 @@ class LocalEngine:
 
     def __init__(self, memory: int = DEFAULT_MEMORY, threads: int | None = None, spill: str | None = None) -> None:
         self.memory = memory
-        self._threads = threads or os.cpu_count() or 1
+        self.threads = threads or os.cpu_count() or 1
         self._spill = spill
         self._lock = Lock()
         self._lent = 0
@@ -110,7 +110,7 @@ class LocalEngine:
                     ":memory:",
                     config={
                         "memory_limit": f"{self._limit()}MiB",
-                        "threads": str(self._threads),
+                        "threads": str(self.threads),
                         "temp_directory": folder,
                         **{
                             name: value
