@@ -408,7 +408,14 @@ class Project:
 
 
 def ingest(
-    data: Any, *, to: str, table: str | None = None, raw: bool = True, observer: Observer = ignore, **reading: Any
+    data: Any,
+    *,
+    to: str,
+    table: str | None = None,
+    raw: bool = True,
+    memory: int | str | None = None,
+    observer: Observer = ignore,
+    **reading: Any,
 ) -> IngestReceipt:
     """Bring one URI, file, DataFrame, Arrow table or iterable into one table of a DuckDB file; no project needed.
 
@@ -418,10 +425,12 @@ def ingest(
         to: The DuckDB file, made if need be.
         table: The table; the default is the name in the URI.
         raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.
+        memory: What the whole process may hold, as ``2GiB`` or a number of bytes; the default is 1 GiB.
         observer: Gets the events, for progress displays.
         **reading: ``write``, ``key``, ``cursor``, ``lag``, ``horizon`` … as in ``penstock.sources``; the key of
             ``personal`` columns is taken from the variable ``PENSTOCK_PRIVACY_KEY``.
     """
+    from penstock.model.budget import cap
     from penstock.orchestrate import ingesting
 
-    return ingesting.ingest(data, to=to, table=table, raw=raw, observer=observer, reading=reading)
+    return ingesting.ingest(data, to=to, table=table, raw=raw, memory=cap(memory), observer=observer, reading=reading)

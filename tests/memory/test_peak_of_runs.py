@@ -13,7 +13,9 @@ import duckdb
 import pytest
 from benchmarks.data import TABLE, fill_postgres
 
+import penstock
 from memory.watching import CAP, MIB, ingested
+from penstock.errors import ConfigurationError, PenstockError
 from servers.postgres import PostgresServer
 
 
@@ -71,6 +73,44 @@ def test_one_long_value_among_short_ones(tmp_path: Path) -> None:
     assert peak < CAP
 
 
+def fill_with_a_long_value(postgres: PostgresServer, type_: str) -> str:
+    """Make a table of short values and one of 200 MiB; return the MD5 of that."""
+    value = "string_agg(md5(i::text), '')"
+    value = f"convert_to({value}, 'UTF8')" if type_ == "bytea" else value
+    postgres.execute(f"CREATE UNLOGGED TABLE long_notes AS SELECT i AS id, 'note'::{type_} AS note "
+                     "FROM generate_series(1, 999) AS g(i)")  # fmt: skip
+    postgres.execute(f"INSERT INTO long_notes SELECT 1000, {value} FROM generate_series(1, 6553600) AS g(i)")
+    ((size, digest),) = postgres.execute("SELECT octet_length(note), md5(note) FROM long_notes WHERE id = 1000")
+    assert size == 200 * MIB
+    return str(digest)
+
+
+def digests(folder: Path) -> list[str]:
+    """Return the MD5 of the long value as it stands in the warehouse and in the lake."""
+    (warehouse,) = folder.glob("*/t.duckdb")
+    lake = f"{warehouse.with_suffix('.lake')}/raw_t/**/*.parquet"
+    with duckdb.connect(config={"threads": 1}) as looked:
+        looked.execute(f"ATTACH '{warehouse}' AS w (READ_ONLY)")
+        found = [
+            looked.execute(f"SELECT md5(note) FROM {relation} WHERE id = 1000").fetchall()
+            for relation in ("w.t", f"read_parquet('{lake}', hive_partitioning = false)")
+        ]
+    return [digest for ((digest,),) in found]
+
+
+@pytest.mark.postgres
+@pytest.mark.parametrize("type_", ["text", pytest.param("bytea", marks=pytest.mark.slow)])
+def test_one_value_of_200_mebibytes(postgres: PostgresServer, tmp_path: Path, type_: str) -> None:
+    digest = fill_with_a_long_value(postgres, type_)
+    try:
+        rows, peak = ingested(f"{postgres.url()}?table=long_notes", tmp_path)
+    finally:
+        postgres.execute("DROP TABLE long_notes")
+    assert rows == 1000
+    assert peak < CAP
+    assert digests(tmp_path) == [digest, digest]
+
+
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_ten_times_the_rows_take_little_more_memory(postgres: PostgresServer, tmp_path: Path) -> None:
@@ -84,3 +124,21 @@ def test_six_hundred_columns_of_half_a_million_rows(tmp_path: Path) -> None:
     rows, peak = ingested(wide(tmp_path / "wide.parquet", 500_000), tmp_path)
     assert rows == 500_000
     assert peak < CAP
+
+
+def test_a_value_too_long_for_the_memory_of_an_ingest_is_told(tmp_path: Path) -> None:
+    database = tmp_path / "notes.db"
+    with closing(sqlite3.connect(database)) as made:
+        made.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, note TEXT)")
+        made.execute("INSERT INTO notes VALUES (1, ?)", ("penstock " * (100 * MIB // 9),))
+        made.commit()
+    uri, target = f"sqlite:///{database}?table=notes", str(tmp_path / "notes.duckdb")
+    with pytest.raises(PenstockError, match="memory"):
+        penstock.ingest(uri, to=target, memory="512MiB")
+    assert penstock.ingest(uri, to=target, memory="2GiB").rows == 1
+
+
+@pytest.mark.parametrize("memory", ["511MiB", "much", -1, "12"])
+def test_what_is_no_memory_for_an_ingest_is_told(tmp_path: Path, memory: str | int) -> None:
+    with pytest.raises(ConfigurationError, match=r"memory is (not a size|too small)"):
+        penstock.ingest([{"a": 1}], to=str(tmp_path / "t.duckdb"), table="t", memory=memory)

@@ -70,6 +70,7 @@ def scope(session: Session, uri: str, table: str | None) -> None:
 @click.option(
     "--contract", type=click.Choice(["evolve", "freeze", "discard"]), help="What columns and types may do later."
 )
+@click.option("--memory", metavar="SIZE", help="What the whole process may hold, as 2GiB; default: 1GiB.")
 @click.option("--no-raw", is_flag=True, help="Keep no raw zone beside the warehouse.")
 def ingest(session: Session, uri: str, to: str, table: str | None, no_raw: bool, **reading: Any) -> int:
     """Bring one URI into one table of a DuckDB file; no project needed.
@@ -79,7 +80,7 @@ def ingest(session: Session, uri: str, to: str, table: str | None, no_raw: bool,
     from penstock.cli.codes import code_of_run
     from penstock.project import ingest as bring
 
-    wanted = {name: list(value) if name == "key" else value for name, value in reading.items() if value}
+    wanted: dict[str, Any] = {name: list(value) if name == "key" else value for name, value in reading.items() if value}
     with session.progress() as observer:
         receipt = bring(uri, to=to, table=table, raw=not no_raw, observer=observer, **wanted)
     session.output.show(receipt)

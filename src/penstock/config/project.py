@@ -19,15 +19,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from penstock.config.connections import ConnectionTable, connection_from_table, resolved
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
-from penstock.model.budget import DEFAULT_CAP, LEAST_CAP
+from penstock.model.budget import DEFAULT_CAP, cap
+from penstock.model.sizes import parse_size
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
 
 FILE = "penstock.toml"
 LEAST_TARGET = 2**20
-
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,13 +165,13 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
                 for name, each in given.connections.items()
             }
         ),
-        memory=_bytes(given.project.memory, f"project.memory in {file}"),
+        memory=cap(given.project.memory, f"project.memory in {file}"),
         datasets=_folder(root, given.project.datasets, f"project.datasets in {file}"),
         approvers=given.project.approvers,
         compaction=CompactionSpec(
             limit=given.compaction.files,
             window=given.compaction.window,
-            target=_bytes(given.compaction.target, f"compaction.target in {file}", LEAST_TARGET),
+            target=parse_size(given.compaction.target, f"compaction.target in {file}", LEAST_TARGET),
         ),
         keys=_keys(given.privacy, file),
     )
@@ -271,18 +270,3 @@ def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, 
             f"Staging and production have the same warehouse in {file}", value=production.warehouse, valid="two files"
         )
     return MappingProxyType(specs)
-
-
-def _bytes(given: int | str, where: str, least: int = LEAST_CAP) -> int:
-    match = _SIZE.fullmatch(str(given))
-    if match is None:
-        raise ConfigurationError(
-            f"{where} is not a size", value=str(given), valid="as 512MiB, 2GB or a number of bytes"
-        )
-    number, prefix, binary = match.groups()
-    power = " KMGT".index(prefix.upper() or " ")
-    size = int(float(number) * (1024 if binary else 1000) ** power)
-    if size < least:
-        valid = f"{least // 2**20}MiB or more"
-        raise ConfigurationError(f"{where} is too small to work with", value=str(given), valid=valid)
-    return size

@@ -2,6 +2,9 @@
 
 A full group has a few rows less than a group of DuckDB's own; see ``stores.parquet.ROW_GROUP``. (Measured: a warehouse
 table made from larger ones is united by the next checkpoint: twice the CPU, three times the memory, twice the file.)
+
+A row with a very long value is a chunk of its own, and the rows beside it are copied: a slice of them would hold the
+value in memory as long as they wait.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.extract.port import byte_size
+from penstock.stores.long_values import LONG, long_rows
 from penstock.stores.parquet import ROW_GROUP
 
 OriginRows = tuple[str, Mapping[str, Any], int]
@@ -34,6 +38,16 @@ class Chunks:
 
     def add(self, batch: pa.RecordBatch, origin: tuple[str, Mapping[str, Any]]) -> Iterator[list[Held]]:
         """Take a batch, which may be empty; yield the chunks that it fills."""
+        begin = 0
+        for place in long_rows(batch) if byte_size(batch) >= LONG else ():
+            yield from self._gather(_copied(batch.slice(begin, place - begin)), origin)
+            if self._held:
+                yield self.rest()
+            yield [(batch.slice(place, 1), (*origin, 1))]
+            begin = place + 1
+        yield from self._gather(_copied(batch.slice(begin)) if begin else batch, origin)
+
+    def _gather(self, batch: pa.RecordBatch, origin: tuple[str, Mapping[str, Any]]) -> Iterator[list[Held]]:
         size, rows, done = byte_size(batch), batch.num_rows, 0
         while done < rows:
             width = max(1, size // rows)
@@ -50,3 +64,8 @@ class Chunks:
         """Hand over what is held, which may be nothing."""
         held, self._held, self._rows, self._bytes = self._held, [], 0, 0
         return held
+
+
+def _copied(batch: pa.RecordBatch) -> pa.RecordBatch:
+    """Return the rows of a slice without the memory of the others."""
+    return pa.ipc.read_record_batch(batch.serialize(), batch.schema)

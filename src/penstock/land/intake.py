@@ -16,7 +16,7 @@ from penstock.land import arrow
 from penstock.land.chunks import Chunks, Held, OriginRows
 from penstock.land.columns import Columns, Plan, incoming
 from penstock.land.misfits import MisfitFile
-from penstock.land.parts import ArrowFile, Folder, Part
+from penstock.land.parts import ArrowFile, Folder, Part, long_part
 from penstock.land.protection import Personal
 from penstock.land.refusing import MisfitError, Passed, sentences
 from penstock.model.entries import Misfits
@@ -24,6 +24,7 @@ from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
 from penstock.stores.freeing import give_back
+from penstock.stores.long_values import LONG, long_columns
 from penstock.stores.parquet import discard, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -106,6 +107,8 @@ class Intake:
                     self._write_chunk(chunks.rest())
                     self._close()
                     self._scan(batch)
+                # The source makes the next batch now: this one, which may be large, is not to be held beside it.
+                del batch
             self._write_chunk(chunks.rest())
             if not self._parts and self._file is None and self._schema is not None:
                 self._plan(self._schema)
@@ -208,6 +211,11 @@ class Intake:
             return None
 
     def _append(self, table: pa.Table, plan: Plan, origins: Sequence[OriginRows]) -> None:
+        if table.num_rows == 1 and byte_size(table) >= LONG and long_columns(table):
+            self._close()
+            self._parts.append(long_part(table, plan.columns, self._folder, origins))
+            give_back()
+            return
         # A chunk that is greater than it should be holds a very long value, and is written in a way of its own.
         huge = byte_size(table) > 2 * self._chunk_bytes
         if self._file is not None and (huge or self._file.full or self._file.columns != plan.columns):

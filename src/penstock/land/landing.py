@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from penstock import names
-from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError
+from penstock.errors import ConfigurationError, ConflictError, DataError, PenstockError, StaleWriterError
 from penstock.extract.port import Extraction
 from penstock.land import discarding
 from penstock.land.boundary import Boundary, without_known
@@ -34,7 +34,7 @@ from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
 from penstock.privacy.shield import Shield
 from penstock.stores.freeing import give_back, take_from_the_system
-from penstock.stores.parquet import without_values
+from penstock.stores.parquet import heavy, without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 from penstock.stores.retyping import Retyping, retype
 
@@ -92,7 +92,8 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         The receipt; ``entry`` is None where nothing new came.
 
     Raises:
-        ConfigurationError: There is no column of the name that the source's key or cursor has.
+        ConfigurationError: There is no column of the name that the source's key or cursor has; the memory does not
+            suffice.
         DataError: Columns at odds with the table, values that would be lost, an empty source that is refused, rows
             that cannot be read.
         TransientError: The disk is full; the source is down. Nothing was committed.
@@ -104,6 +105,11 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
         table = ports.lake.table(names.raw(spec.source.table))
         with ports.engine.session() as connection:
             return _Attempt(spec, ports, table, connection).run()
+    except duckdb.OutOfMemoryException as error:
+        raise ConfigurationError(
+            f"Landing {spec.source.table} needs more memory than DuckDB may hold: {without_values(error)}",
+            remedy="Raise memory (project.memory, or --memory of ingest), or free the disk",
+        ) from error
     except duckdb.Error as error:
         raise DataError(f"Landing {spec.source.table} stopped: {without_values(error)}") from error
     finally:
@@ -138,8 +144,12 @@ class _Attempt:
         """Land; the files are kept only if the entry is committed."""
         committed: Sequence[Part] = ()
         entry = None
+        looking = contextlib.ExitStack()
         try:
             taken = self._taken()
+            looking.enter_context(
+                self._ports.engine.alone(heavy((part.place, part.written.bytes) for part in taken.parts))
+            )
             if taken.rows:
                 self._columns.verify(self._spec.source)
             retyped = self._retype()
@@ -163,6 +173,7 @@ class _Attempt:
             elif compared is not None:
                 self._refuse(compared)
         finally:
+            looking.close()
             self._folder.clear(committed)
             if entry is None:
                 self._misfits.clear()

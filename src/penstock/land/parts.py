@@ -22,6 +22,7 @@ from penstock.names import LOAD, PARTITION
 from penstock.queries.text import identifier, literal
 from penstock.queries.widening import convert
 from penstock.schema import parse, restore, store
+from penstock.stores.long_values import write_row
 from penstock.stores.objects import file_error
 from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, statistic, write
 from penstock.stores.port import LakeTable
@@ -172,6 +173,18 @@ class ArrowFile:
         pending, self._pending = self._pending, None
         if pending is not None:
             pending.result()
+
+
+def long_part(row: pa.Table, columns: tuple[Column, ...], folder: Folder, origins: Sequence[OriginRows]) -> Part:
+    """Write one row with a very long value as a file of its own, durable."""
+    path, place = folder.new()
+    try:
+        write_row(row, place)
+    except OSError as error:
+        raise file_error(error, place, "written") from error
+    seal(place)
+    written = Written(row.num_rows, os.path.getsize(place), footer_statistics(place, columns))
+    return Part(path, place, written, columns, tuple(origins))
 
 
 def _short(table: pa.Table) -> bool | list[str]:

@@ -15,6 +15,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from penstock.model.sizes import parse_size
+
 DEFAULT_CAP = 2**30
 GROUND = 320 * 2**20
 """What a run was measured to take before it holds a row: Python, DuckDB, Arrow, Delta, and what they keep for good."""
@@ -36,6 +38,15 @@ _ADDED = 3
 """Columns that the warehouse has beside those of a load."""
 _GROUPS = 4
 """Row groups that stream at once: one being read and one being written, by each of two threads."""
+
+
+def cap(given: int | str | None, where: str = "memory") -> int:
+    """Return a cap as people write it, as ``2GiB``, in bytes; the default where nothing is given.
+
+    Raises:
+        ConfigurationError: It is no size, or leaves no room to work.
+    """
+    return DEFAULT_CAP if given is None else parse_size(given, where, LEAST_CAP)
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.queries.text import literal
 from penstock.stores.contending import committed
+from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
 
 WHOLE = ("row_count", "fresh")
@@ -159,7 +160,8 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         if load.files
         else relations.empty([(column.name, column.stored or column.type) for column in load.schema], located=True)
     )
-    with workspace.engine.session() as connection:
+    long = heavy((table.place(file.path), file.bytes) for file in load.files)
+    with workspace.engine.alone(long), workspace.engine.session() as connection:
         found = check(
             Checking(
                 table=load.table,

@@ -33,7 +33,14 @@ from penstock.stores.manifests import FOLDER
 
 
 def ingest(
-    data: Any, *, to: str, table: str | None, raw: bool, observer: Observer, reading: Mapping[str, Any]
+    data: Any,
+    *,
+    to: str,
+    table: str | None,
+    raw: bool,
+    memory: int,
+    observer: Observer,
+    reading: Mapping[str, Any],
 ) -> IngestReceipt:
     """Bring data into a table; see ``penstock.ingest``."""
     source, connection = _source(data, table, reading)
@@ -63,6 +70,7 @@ def ingest(
             production=None,
             catalog=open_catalog(f"sqlite:///{lake / '_catalog.db'}"),
             connections={connection.name: connection} if connection else {},
+            memory=memory,
             observer=observer,
             served={source.table: source.table},
             keys=environment_keys(),

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from penstock.load.spec import Loading
+from penstock.model.entries import DataFile
 from penstock.model.specs import Nested, WriteMode
 from penstock.orchestrate.workspace import Workspace
-from penstock.stores.parquet import largest_group
+from penstock.stores.parquet import heavy, largest_group
 
 _SMALL = 16 * 2**20
 """Loads of fewer bytes do not fill the engine's memory."""
@@ -18,6 +19,14 @@ _SMALL = 16 * 2**20
 def streaming(spec: Loading, workspace: Workspace) -> Iterator[None]:
     """Keep DuckDB to what a load needs on its way, where its rows are inserted as they come and nothing is joined."""
     files = [file for load in spec.loads for file in load.entry.files]
+    table = workspace.lake.table(spec.loads[0].entry.table) if spec.loads else None
+    long = table is not None and heavy((table.place(file.path), file.bytes) for file in files)
+    with workspace.engine.alone(long), _kept(spec, workspace, () if long else files):
+        yield
+
+
+@contextmanager
+def _kept(spec: Loading, workspace: Workspace, files: Sequence[DataFile]) -> Iterator[None]:
     plain = spec.source.write in (WriteMode.APPEND, WriteMode.REPLACE) and spec.source.nested is not Nested.TABLES
     if not plain or spec.prepare is not None or sum(file.bytes for file in files) < _SMALL:
         yield

@@ -50,6 +50,7 @@ class LocalEngine:
         self._spill = spill
         self._lock = Lock()
         self._lent = 0
+        self._alone = 0
         self._database: duckdb.DuckDBPyConnection | None = None
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -76,6 +77,28 @@ class LocalEngine:
             yield
         finally:
             self._lend(-size)
+
+    @contextmanager
+    def alone(self, wanted: bool) -> Iterator[None]:
+        """Let one thread work at a time for a while, if wanted; blocks may overlap."""
+        if not wanted:
+            yield
+            return
+        self._narrow(1)
+        try:
+            yield
+        finally:
+            self._narrow(-1)
+
+    def _narrow(self, more: int) -> None:
+        with self._lock:
+            self._alone += more
+            if self._database is not None:
+                with self._database.cursor() as connection:
+                    connection.execute(f"SET threads = {self._workers()}")
+
+    def _workers(self) -> int:
+        return 1 if self._alone else self.threads
 
     def _lend(self, size: int) -> None:
         with self._lock:
@@ -110,7 +133,7 @@ class LocalEngine:
                     ":memory:",
                     config={
                         "memory_limit": f"{self._limit()}MiB",
-                        "threads": str(self.threads),
+                        "threads": str(self._workers()),
                         "temp_directory": folder,
                         **{
                             name: value

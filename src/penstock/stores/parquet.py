@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import duckdb
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import AlreadyExistsError, DataError, PenstockError, TransientError
@@ -33,6 +34,7 @@ GROUP_BYTES = 64 * 2**20
 _VALUE_BYTES = 16
 _VECTOR = 2048
 _FULL = re.compile(r"no space left|file too large|disk quota", re.IGNORECASE)
+_SMALL, _HEAVY, _HEAVY_ROW = 16 * 2**10, 16 * 2**20, 64 * 2**10
 _QUOTED = re.compile(r"'.*'|'.*$")
 LONGEST_BOUND = 32
 """Characters of a text that still stands in the Delta log as a minimum or maximum."""
@@ -102,8 +104,30 @@ def rows_of_group(columns: int) -> int:
 
 def largest_group(paths: Iterable[str]) -> int:
     """Return the bytes of the largest row group of some files, not compressed."""
-    footers = map(pq.read_metadata, paths)
-    return max((each.row_group(n).total_byte_size for each in footers for n in range(each.num_row_groups)), default=0)
+    return max((group.total_byte_size for path in paths for group in _groups(path)), default=0)
+
+
+def heavy(files: Iterable[tuple[str, int]]) -> bool:
+    """Say whether some of the rows are so long that few of them are to be held at once.
+
+    Args:
+        files: Path and size in bytes of each file; footers of small ones are not read.
+    """
+    return any(
+        group.total_byte_size >= max(_HEAVY, _HEAVY_ROW * group.num_rows)
+        for path, size in files
+        if size >= _SMALL
+        for group in _groups(path)
+    )
+
+
+def _groups(path: str) -> list[pq.RowGroupMetaData]:
+    """Return what a footer says of the row groups; nothing of a file that is gone, which its reader will tell."""
+    try:
+        footer = pq.read_metadata(path)
+    except (OSError, pa.ArrowException):
+        return []
+    return [footer.row_group(place) for place in range(footer.num_row_groups)]
 
 
 def seal(path: str) -> None:
@@ -139,7 +163,8 @@ def refusals(target: str, explain: Callable[[Exception], PenstockError] | None =
             raise explain(error) from error
         if isinstance(error, duckdb.OutOfMemoryException):
             raise TransientError(
-                f"There is not enough memory to write {target}", remedy="Raise the engine's memory"
+                f"There is not enough memory to write {target}",
+                remedy="Raise memory (project.memory, or --memory of ingest)",
             ) from error
         if isinstance(error, duckdb.IOException):
             raise TransientError(f"{target} could not be written: {first_line(error)}") from error

@@ -166,6 +166,10 @@ class Engine(Protocol):
         """Leave some bytes of the engine's memory to somebody else for a while."""
         ...
 
+    def alone(self, wanted: bool) -> AbstractContextManager[None]:
+        """Let one thread work at a time, if wanted: each holds what it reads, which very long values make too much."""
+        ...
+
 
 class Warehouse(Protocol):
     """The SQL database that serves tables."""

@@ -264,6 +264,14 @@ _ABOUT_THE_STATEMENT = (
 _REMADE = "penstock rebuild makes a project's staging warehouse anew from the lake"
 _SENTENCES = (
     (
+        r"failed to pin block|could not allocate block|failed to allocate data",
+        lambda where, text: ConfigurationError(
+            f"{where}: the memory does not suffice for values as long as these",
+            value=text,
+            remedy="Raise memory (project.memory, or --memory of ingest): 2,048 rows in a row must fit it",
+        ),
+    ),
+    (
         r"no space left|file too large|disk quota",
         lambda where, text: TransientError(f"{where}: the disk is full", value=text, remedy="Free some space"),
     ),

@@ -103,7 +103,7 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
             f"Checking {spec.table} needs more memory than the engine may hold: {_line(error)}",
-            remedy="Raise the engine's memory, or give the spill folder more room",
+            remedy="Raise memory (project.memory, or --memory of ingest), or give the spill folder more room",
         ) from error
     except duckdb.Error as error:
         conditions = [item.name for item in spec.checks if item.kind == "expression" or "where" in item.parameters]

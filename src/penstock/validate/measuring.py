@@ -67,7 +67,7 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
     """
     asked = [one for index, check in enumerate(checks) for one in _of_check(index, check)]
     if profiled:
-        shape = figures(rows.columns, personal)
+        shape = figures(rows.columns, personal, rows.unbounded)
         asked += [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
     for cost in (COUNT, EXTREME, SCAN):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
@@ -36,12 +36,14 @@ class Figure:
     cost: int
 
 
-def figures(columns: Sequence[Column], personal: Sequence[str]) -> Iterator[Figure]:
+def figures(columns: Sequence[Column], personal: Sequence[str], unbounded: Collection[str] = ()) -> Iterator[Figure]:
     """Yield the aggregates of the profile: nulls, approximate number of distinct values, min, max, mean, deviation.
 
     Args:
         columns: With the types that checks see.
         personal: Columns of which no value may be shown; of them only nulls and distinct values are counted.
+        unbounded: Columns for which the files tell no bounds, because their values are long: the bounds are taken of
+            their beginnings, so that no value is copied.
     """
     hidden = {name.lower() for name in personal}
     for column in columns:
@@ -52,7 +54,7 @@ def figures(columns: Sequence[Column], personal: Sequence[str]) -> Iterator[Figu
         if kind != "boolean":
             yield Figure(column.name, "distinct", f"approx_count_distinct({name})", SCAN)
         if column.name.lower() not in hidden:
-            yield from _values(column.name, name, kind)
+            yield from _values(column.name, name, "long text" if column.name in unbounded and kind == "text" else kind)
 
 
 def profile(columns: Sequence[Column], measured: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
@@ -96,7 +98,9 @@ def _values(column: str, name: str, kind: str) -> Iterator[Figure]:
         number = name
     for side in ("min", "max"):
         extreme = f"{side}({name})"
-        if kind == "text":
+        if kind == "long text":
+            cost, extreme = SCAN, f"{side}(left({name}, {LONGEST_TEXT + 1}))"
+        elif kind == "text":
             extreme = f"left(CAST({extreme} AS VARCHAR), {LONGEST_TEXT + 1})"
         elif kind in ("moment", "time", "uuid"):
             extreme = f"CAST({extreme} AS VARCHAR)"

@@ -122,6 +122,16 @@ class Rows:
         return restore(name, column.type) if actual != column.type else name
 
     @cached_property
+    def unbounded(self) -> frozenset[str]:
+        """The columns with values for which a file tells neither the least nor the greatest."""
+        return frozenset(
+            name
+            for file in self.files
+            for name, (low, high, nulls) in file.statistics.items()
+            if low is None and high is None and nulls < file.rows
+        )
+
+    @cached_property
     def places(self) -> tuple[Place, ...]:
         """The files that have rows in the relation, in order."""
         query = f"SELECT uri, hash(uri) FROM (SELECT DISTINCT {FILE} AS uri FROM {self.relation}) WHERE uri IS NOT NULL"

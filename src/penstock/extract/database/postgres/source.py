@@ -138,6 +138,8 @@ class PostgresExtraction:
                 self._rows += batch.num_rows
                 self._advance(batch)
                 yield ArrowBatch(batch, origin)
+                # Rows may be large, and the next ones are read beside what is still held.
+                del raw, arrays, batch
 
     def position(self) -> Mapping[str, Any] | None:
         """Return the greatest cursor value read; see the port."""

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from penstock.errors import ConfigurationError
 from penstock.extract.database.postgres.connection import BEGIN, SETTINGS, address
-from penstock.extract.port import Request
-from penstock.queries.text import literal
+from penstock.extract.port import Request, byte_size
+from penstock.queries.text import identifier, literal
 
 _RANGES = 140000
 """The first version that finds a range of blocks without reading the whole table."""
@@ -29,10 +29,18 @@ _CHUNK_BYTES = 16 * 2**20
 _AHEAD = 2
 _MOST = 4
 _MOST_GIVEN = 64
+_LARGE = 4 * _CHUNK_BYTES
+"""Bytes of a batch with a very long value, beside which no other is read ahead."""
+_OUTSIDE = 128 * 2**20
+"""Bytes that a table has outside its blocks, from which on it is asked for its longest value."""
 _STORED = """
 SELECT pg_relation_size(c.oid), pg_table_size(c.oid), current_setting('block_size')::int8
 FROM pg_class c JOIN pg_am a ON a.oid = c.relam
 WHERE c.oid = {}::regclass AND c.relkind IN ('r', 'm') AND a.amname = 'heap'
+"""
+_COLUMNS = """
+SELECT attname, atttypid IN ('text'::regtype, 'varchar'::regtype, 'bytea'::regtype)
+FROM pg_attribute WHERE attrelid = {}::regclass AND attnum > 0 AND NOT attisdropped AND attlen = -1
 """
 
 
@@ -131,6 +139,8 @@ class _Single:
         self._thread = threading.Thread(target=self._chunk.fill, args=(lambda: self._reader,), daemon=True)
         self._thread.start()
         yield from self._chunk.drain()
+        # The connection keeps the room that its longest message took, and landing goes on without it.
+        self.close()
 
     def close(self) -> None:
         """End the reading; quiet."""
@@ -161,7 +171,11 @@ class _Chunk:
         end = _End()
         try:
             for batch in begin():
+                large = byte_size(batch) >= _LARGE
                 if not self._put(batch):
+                    return
+                del batch
+                if large and not self._used_up():
                     return
         except BaseException as error:
             end = _End(error)
@@ -173,6 +187,8 @@ class _Chunk:
             found = self._queue.get()
             if not isinstance(found, _End):
                 yield found
+                del found
+                self._queue.task_done()
             elif found.error is not None:
                 raise found.error
             else:
@@ -181,6 +197,15 @@ class _Chunk:
     def stop(self) -> None:
         """Let nobody wait any longer for room."""
         self._stopped.set()
+
+    def _used_up(self) -> bool:
+        """Wait until whoever takes the batches wants the next one; False where nobody does any more."""
+        done = self._queue.all_tasks_done
+        while not self._stopped.is_set():
+            with done:
+                if done.wait_for(lambda: not self._queue.unfinished_tasks, timeout=0.2):
+                    return True
+        return False
 
     def _put(self, item: pa.RecordBatch | _End) -> bool:
         while not self._stopped.is_set():
@@ -270,6 +295,23 @@ def _readers(request: Request) -> int:
     return given
 
 
+def _long_values(connection: Any, relation: str) -> bool:
+    """Say whether a table holds so long values that two of them are not to be read at once.
+
+    The server tells lengths without fetching the values. Of other types than texts and bytes it tells the length as
+    stored, which may be a compressed one.
+    """
+    columns = connection.execute(_COLUMNS.format(literal(relation)).encode()).fetchall()
+    lengths = [
+        f"{'octet_length' if plain else 'pg_column_size'}({identifier(name)}) >= {_LARGE if plain else _LARGE // 8}"
+        for name, plain in columns
+    ]
+    if not lengths:
+        return False
+    found = connection.execute(f"SELECT 1 FROM {relation} WHERE {' OR '.join(lengths)} LIMIT 1".encode())
+    return found.fetchone() is not None
+
+
 def _ranges(connection: Any, relation: str) -> list[str]:
     """Return the conditions of ranges of blocks that cover a table; none where it has no blocks, or few."""
     if connection.info.server_version < _RANGES:
@@ -278,7 +320,7 @@ def _ranges(connection: Any, relation: str) -> list[str]:
     if row is None:
         return []
     heap, total, block = row
-    if total < _LEAST_BYTES:
+    if total < _LEAST_BYTES or (total - heap >= _OUTSIDE and _long_values(connection, relation)):
         return []
     blocks = heap // block
     # Long values lie outside the blocks, so a block may stand for more bytes than it has.
