@@ -30,7 +30,8 @@ bench: setup ## Measure against the same work done by hand, and against peers wh
 	@$(BIN)/python -m benchmarks.page
 
 lock: ## Write requirements.lock anew from pyproject.toml
-	@uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --all-extras --group dev \
+	@command -v uv >/dev/null || $(BIN)/python -m pip install --quiet uv
+	@PATH="$(BIN):$$PATH" uv pip compile --quiet --universal --generate-hashes --no-header --no-emit-index-url --all-extras --group dev \
 		--output-file requirements.lock pyproject.toml scripts/build-requirements.txt
 
 clean: ## Remove what the demo and the tests made

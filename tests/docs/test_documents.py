@@ -16,6 +16,7 @@ PAGES = [
     "tutorial.md",
     "how-to.md",
     "how-to/file-formats.md",
+    "how-to/checks.md",
     "how-to/databases.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",

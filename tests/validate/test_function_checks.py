@@ -190,3 +190,29 @@ def test_functions_are_not_asked_about_no_rows(bench: Any) -> None:
         raise AssertionError
 
     assert bench.land(ROWS.slice(0, 0)).check(never).report.passed == ("never",)
+
+
+def test_schemas_of_pandera_name_the_rows(bench: Any) -> None:
+    polars_schemas = pytest.importorskip("pandera.polars")
+    pytest.importorskip("pandas")
+    import pandera.pandas as pandas_schemas
+
+    bench.land(pa.table({"month": [1, 13, 3, 0], "origin": ["JFK", "LGA", None, "EWR"]}))
+
+    class Months(polars_schemas.DataFrameModel):  # type: ignore[misc, name-defined]
+        month: int = polars_schemas.Field(ge=1, le=12)
+
+    wide = pandas_schemas.DataFrameSchema(
+        {"month": pandas_schemas.Column(int, pandas_schemas.Check.lt(13)), "origin": pandas_schemas.Column(str)}
+    )
+    receipt = bench.check(
+        checks.pandera(Months, severity="quarantine"), checks.pandera(wide, name="wide", severity="quarantine")
+    )
+    assert bench.set_aside(receipt) == {1: ["Months", "wide"], 2: ["wide"], 3: ["Months"]}
+    assert checks.as_check(Months).name == "Months"
+    bench.land(pa.table({"month": [1, 2]}))
+    assert bench.check(Months).report.passed == ("Months",)
+    (failure,) = bench.check(checks.pandera(wide)).report.failures
+    assert (failure.severity, "origin" in failure.message) == ("error", True)
+    with pytest.raises(ConfigurationError, match="over pandas or polars"):
+        checks.pandera(object())

@@ -179,6 +179,8 @@ class CheckFailure:
         count: How many rows failed (1 for a check of a whole table).
         message: One sentence with what was expected and what was found.
         examples: Five rows at most, as JSON objects of short texts.
+        owner: Who is told, as the check says.
+        description: Why the check is there, as it says.
     """
 
     check: str
@@ -187,6 +189,8 @@ class CheckFailure:
     count: int
     message: str
     examples: tuple[Mapping[str, Any], ...] = ()
+    owner: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,12 +201,16 @@ class CheckReport:
         rows: Rows looked at.
         passed: Names of the checks that held.
         failures: The others.
+        skipped: Names of the checks whose ``when`` was not true.
+        tolerated: Check to the rows that failed it, where these were no more than its ``at_most``.
         quarantined: Rows that failed at least one quarantine check.
     """
 
     rows: int = 0
     passed: tuple[str, ...] = ()
     failures: tuple[CheckFailure, ...] = ()
+    skipped: tuple[str, ...] = ()
+    tolerated: Mapping[str, int] = field(default_factory=dict)
     quarantined: int = 0
 
     @property

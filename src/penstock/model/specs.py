@@ -217,14 +217,14 @@ class CheckSpec:
     """One expectation of a table.
 
     Attributes:
-        kind: ``not_null``, ``unique``, ``between``, ``in_set``, ``matches``, ``references``, ``row_count``,
-            ``fresh``, ``expression``, ``function`` or ``validator``.
+        kind: The name of the function in ``penstock.checks`` that makes it.
         columns: The columns it reads; may be empty.
         parameters: JSON values: bounds, set, pattern, referenced ``table.column``, SQL expression …
         severity: What a failure does.
         name: The name in reports; unique within a table.
         function: For ``function`` and ``validator``: the callable or the object with ``validate``.
         description: Why the check is there.
+        owner: Who is told of a failure.
     """
 
     kind: str
@@ -234,6 +234,7 @@ class CheckSpec:
     name: str = ""
     function: Any = field(default=None, compare=False)
     description: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -28,8 +28,9 @@ from penstock.queries.text import literal
 from penstock.stores.contending import committed
 from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
+from penstock.validate.kinds.whole import PastLoad
 
-WHOLE = ("row_count", "fresh")
+WHOLE = ("row_count", "volume", "fresh", "arrives", "statistic", "correlation", "reconciles", "quarantined")
 """The kinds of checks that judge an extraction, not its rows."""
 
 
@@ -174,6 +175,8 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 origins=load.origins,
                 replayed=workspace.lake.objects.uri(load.taken.path) if load.taken else None,
                 files=load.files,
+                history=_history(load, source, context),
+                interval=load.work.interval if load.work else None,
             ),
             CheckPorts(
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
@@ -188,6 +191,18 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
     verdict = Verdict.REJECTED if found.report.rejects or lost else Verdict.ACCEPTED
     reason = compared.sentence(load.table) if compared is not None and lost else ""
     return judge(load, verdict, context, found=found, reason=reason)
+
+
+def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[PastLoad, ...]:
+    """Return the accepted loads before, newest first; replayed rows and what was read again since do not count."""
+    records = context.ledger.sources[source.table].records
+    accepted = [record.entry for record in records if record.verdict is Verdict.ACCEPTED]
+    gone = {number for entry in (*accepted, load) for number in entry.supersedes}
+    return tuple(
+        PastLoad(entry.created_at, entry.rows, entry.work.interval if entry.work else None)
+        for entry in reversed(accepted)
+        if entry.number < load.number and entry.number not in gone and not entry.taken
+    )
 
 
 def _checks(load: Entry, source: SourceSpec, context: RunContext) -> tuple[CheckSpec, ...]:

@@ -33,6 +33,7 @@ from penstock.queries import relations
 from penstock.queries.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
 from penstock.validate.checking import Checking, CheckPorts, check
+from penstock.validate.kinds.whole import PastLoad
 
 if TYPE_CHECKING:
     from penstock.transform.computing import Computed
@@ -331,10 +332,22 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
             now=now(),
             quarantine_path=f"_quarantine/{table}/{workspace.lake.table(table).next_number()}.parquet",
             files=(DataFile(path=table, rows=computed.rows, bytes=0),),
+            history=_history(making, context),
+            interval=making.interval,
         ),
         CheckPorts(
             connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)
         ),
+    )
+
+
+def _history(making: _Making, context: RunContext) -> tuple[PastLoad, ...]:
+    """Return the newest versions of the other intervals, or the one before, newest first."""
+    newest = context.ledger.versions[making.transform.table].newest
+    others = [entry for interval, entry in newest.items() if interval is None or interval != making.interval]
+    ordered = sorted(others, key=lambda entry: (entry.interval is not None, entry.interval), reverse=True)
+    return tuple(
+        PastLoad(entry.created_at, sum(file.rows for file in entry.files), entry.interval) for entry in ordered
     )
 
 

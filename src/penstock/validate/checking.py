@@ -7,20 +7,22 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 import duckdb
-import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
-from penstock.model.entries import CheckFailure, CheckReport, Column, DataFile, Origin
+from penstock.model.entries import CheckReport, Column, DataFile, Origin
 from penstock.model.events import Advance
+from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
-from penstock.model.specs import CheckSpec, Severity
+from penstock.model.specs import CheckSpec
 from penstock.stores.port import Objects
-from penstock.validate import quarantine, uniqueness
-from penstock.validate.binding import Bound, bind
+from penstock.validate.binding import bind
+from penstock.validate.bound import Bound
 from penstock.validate.findings import Reporter
-from penstock.validate.functions import Answer, Call, ask, positions
-from penstock.validate.measuring import Measured, measure
-from penstock.validate.rows import PLACES, POSITION, Rows, Scope, opened
+from penstock.validate.judging import Circumstances, Judge
+from penstock.validate.kinds.outliers import settled
+from penstock.validate.kinds.whole import PastLoad
+from penstock.validate.measuring import measure
+from penstock.validate.rows import Scope, opened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,6 +45,8 @@ class Checking:
         files: The files of the rows, in order; values of ``FILE`` end with their paths.
         personal: Columns of which no value is shown, in examples, sentences or profile, beside those that are marked.
         examples: How many failing rows are shown of each check.
+        history: The loads or versions before, newest first, for ``volume`` and ``arrives``.
+        interval: What the rows cover, if they are those of an interval.
         profiled: Whether to take the profile.
     """
 
@@ -58,6 +62,8 @@ class Checking:
     files: tuple[DataFile, ...] = ()
     personal: tuple[str, ...] = ()
     examples: int = 5
+    history: tuple[PastLoad, ...] = ()
+    interval: Interval | None = None
     profiled: bool = True
 
     @property
@@ -122,17 +128,24 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     scope = Scope(rows, spec.tables, spec.now, ports.connection)
     sets_aside = spec.quarantine_path is not None
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
+    checks = [settled(check, rows) if check.spec.kind == "no_outliers" else check for check in checks]
     measured = measure(rows, checks, tuple(spec.hidden), profiled=spec.profiled)
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
-    session = _Session(spec, rows, measured)
-    failures = [session.judge(index, check) for index, check in enumerate(checks)]
+    circumstances = Circumstances(spec.now, spec.history, spec.interval)
+    judge = Judge(rows, measured, Reporter(rows, spec.hidden, spec.examples), circumstances)
+    found = {check.spec.name: judge.judge(index, check) for index, check in enumerate(checks)}
     path = spec.quarantine_path
-    quarantined = session.set_aside(ports.objects, path) if session.failing and path else 0
+    quarantined = judge.set_aside(ports.objects, path, spec.replayed) if judge.failing and path else 0
+    limits = [check for check in checks if check.spec.kind == "quarantined"]
+    found |= {check.spec.name: judge.overflowing(check, quarantined) for check in limits}
+    skipped = tuple(checks[index].spec.name for index in sorted(measured.skipped))
     report = CheckReport(
         rows=measured.rows,
-        passed=tuple(check.spec.name for check, failure in zip(checks, failures, strict=True) if failure is None),
-        failures=tuple(failure for failure in failures if failure is not None),
+        passed=tuple(name for name, failure in found.items() if failure is None and name not in skipped),
+        failures=tuple(failure for failure in found.values() if failure is not None),
+        skipped=skipped,
+        tolerated=judge.tolerated,
         quarantined=quarantined,
     )
     return CheckReceipt(
@@ -148,72 +161,6 @@ def _named(checks: Sequence[Bound], table: str) -> Sequence[Bound]:
                 f"Two checks of {table} have the same name", value=name, remedy="Give one of them another name="
             )
     return checks
-
-
-class _Session:
-    """Judges one check after the other, and remembers which SQL finds the rows to set aside."""
-
-    def __init__(self, spec: Checking, rows: Rows, measured: Measured) -> None:
-        self.failing: dict[str, str] = {}
-        self._spec = spec
-        self._rows = rows
-        self._measured = measured
-        self._reporter = Reporter(rows, spec.hidden, spec.examples)
-        self._positions: dict[str, pa.Table] = {}
-
-    def judge(self, index: int, check: Bound) -> CheckFailure | None:
-        """Return what a check found, or None if it held."""
-        measured, reporter = self._measured, self._reporter
-        if index in measured.broken:
-            return reporter.broken(check, measured.broken[index])
-        of = measured.looked.get(index, measured.rows)
-        match check.spec.kind:
-            case "row_count":
-                return reporter.counted(check, of)
-            case "fresh":
-                return reporter.aged(check, measured.newest[index], self._spec.now)
-            case "unique":
-                count = uniqueness.count(self._rows, check) if of else 0
-                if count:
-                    self._remember(check, f"{POSITION} IN ({uniqueness.repeated(self._rows, check)})")
-                return reporter.repeating(check, count, of) if count else None
-            case "function" | "validator":
-                return self._call(index, check) if of else None
-        count = measured.failed[index]
-        if count:
-            self._remember(check, check.guarded)
-        return reporter.failing(check, count, of) if count else None
-
-    def set_aside(self, objects: Objects, path: str) -> int:
-        """Write the quarantine and return how many rows it holds."""
-        connection = self._rows.connection
-        self._rows.register()
-        try:
-            for name, positions in self._positions.items():
-                connection.register(name, positions)
-            return quarantine.write(self._rows, self.failing, objects, path, self._spec.replayed)
-        finally:
-            for name in (PLACES, *self._positions):
-                connection.unregister(name)
-
-    def _call(self, index: int, check: Bound) -> CheckFailure | None:
-        function = check.spec.function if check.spec.kind == "function" else check.spec.function.validate
-        columns = check.columns or tuple(column.name for column in self._rows.columns)
-        try:
-            answer: Answer = ask(Call(function, check.frame, columns, check.where), self._rows, self._spec.examples)
-        except (duckdb.IOException, ConfigurationError):
-            raise
-        except Exception as error:
-            return self._reporter.broken(check, error)
-        if answer.places is not None and check.spec.severity is Severity.QUARANTINE:
-            name = f"_penstock_failed_{index}"
-            self._positions[name] = positions(answer.places, self._rows)
-            self._remember(check, f"{POSITION} IN (SELECT {POSITION} FROM {name})")
-        return self._reporter.answered(check, answer)
-
-    def _remember(self, check: Bound, fails: str) -> None:
-        if check.spec.severity is Severity.QUARANTINE:
-            self.failing[check.spec.name] = fails
 
 
 def _line(error: Exception) -> str:

@@ -9,7 +9,7 @@ import sqlglot
 from sqlglot import exp
 
 from penstock.errors import ConfigurationError
-from penstock.names import unknown
+from penstock.names import RAW_PREFIX, unknown
 from penstock.queries import edges
 from penstock.validate.rows import Rows, Scope
 
@@ -48,17 +48,77 @@ def condition(text: str, scope: Scope, *, where: str) -> Condition:
     for table in named:
         if table.lower() not in {known.lower() for known in scope.tables}:
             raise unknown("table", table, scope.tables, where=where)
+    _refuse_volatile(query, text, where)
+    columns, complete = _columns(query, scope.rows, where)
+    query = edges.bind(edges.substitute(query, scope.tables, origin=where), {"now": scope.now}, origin=where)
+    inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
+    bound = f"SELECT CAST({inner} AS BOOLEAN) FROM {scope.rows.bare()}"
+    _run(bound, text, scope, f"{where} is no condition that DuckDB understands")
+    return Condition(inner, columns, complete)
+
+
+def aggregate(text: str, scope: Scope, source: str, *, where: str) -> str:
+    """Return a user's aggregate as SQL that can stand in our query.
+
+    Args:
+        text: As the user wrote it: one expression over all rows, as ``sum(amount)``.
+        scope: The clock and the connection.
+        source: What it is bound against, as a FROM clause.
+        where: The check, for messages.
+
+    Raises:
+        ConfigurationError: It is not one expression, or does not bind.
+    """
+    query = _SELECT + text
+    tree = sqlglot.parse_one(edges.statement(query), dialect="duckdb")
+    rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
+    if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1 or tree.find(exp.AggFunc) is None:
+        raise ConfigurationError(f"{where} must be one SQL aggregate over all rows", value=text, valid="as sum(amount)")
+    _refuse_volatile(query, text, where)
+    query = edges.bind(query, {"now": scope.now}, origin=where)
+    inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
+    _run(f"SELECT {inner} FROM {source} LIMIT 0", text, scope, f"{where} is no aggregate that DuckDB understands")
+    return inner
+
+
+def selection(text: str, scope: Scope, *, where: str) -> str:
+    """Return a user's query with the tables replaced: the table's own name means the new rows.
+
+    Args:
+        text: As the user wrote it.
+        scope: What it may name.
+        where: The check, for messages.
+
+    Raises:
+        ConfigurationError: It is no query, names what is not there, or does not bind.
+    """
+    own = scope.rows.table.removeprefix(RAW_PREFIX)
+    others = {name: sql for name, sql in scope.tables.items() if name.removeprefix(RAW_PREFIX).lower() != own.lower()}
+    relations = {**others, own: scope.rows.unnamed(), RAW_PREFIX + own: scope.rows.unnamed()}
+    for table in edges.edges(text, origin=where):
+        if table.lower() not in {known.lower() for known in relations}:
+            raise unknown("table", table, relations, where=where)
+    _refuse_volatile(text, text, where)
+    query = edges.bind(edges.substitute(text, relations, origin=where), {"now": scope.now}, origin=where)
+    query = edges.statement(query)
+    _run(f"DESCRIBE {query}", text, scope, f"{where} is no query that DuckDB understands")
+    return query
+
+
+def _refuse_volatile(query: str, text: str, where: str) -> None:
     if edges.volatile(query, origin=where):
         raise ConfigurationError(
             f"{where} reads the clock or chance, so that it could judge the same rows differently",
             value=text,
             remedy="Write :now for the moment of the check",
         )
-    columns, complete = _columns(query, scope.rows, where)
-    query = edges.bind(edges.substitute(query, scope.tables, origin=where), {"now": scope.now}, origin=where)
-    inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
-    _bind(inner, scope, text, where)
-    return Condition(inner, columns, complete)
+
+
+def _run(query: str, text: str, scope: Scope, sentence: str) -> None:
+    try:
+        scope.connection.execute(query).fetchall()
+    except duckdb.Error as error:
+        raise ConfigurationError(f"{sentence}: {_first(error)}", value=text) from error
 
 
 def one_row(query: str, where: str, *, what: str = "condition") -> None:
@@ -98,15 +158,6 @@ def _columns(query: str, rows: Rows, where: str) -> tuple[tuple[str, ...], bool]
 
 def _parameters(node: exp.Expression) -> list[str]:
     return [parameter.name for parameter in node.expressions]
-
-
-def _bind(inner: str, scope: Scope, text: str, where: str) -> None:
-    try:
-        scope.connection.execute(f"SELECT CAST({inner} AS BOOLEAN) FROM {scope.rows.bare()}").fetchall()
-    except duckdb.Error as error:
-        raise ConfigurationError(
-            f"{where} is no condition that DuckDB understands: {_first(error)}", value=text
-        ) from error
 
 
 def _first(error: Exception) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pyarrow as pa
@@ -14,13 +14,12 @@ from penstock.model.durations import show_duration
 from penstock.model.entries import CheckFailure
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
-from penstock.validate import uniqueness
-from penstock.validate.binding import Bound, limits, staleness
+from penstock.validate.bound import Bound
 from penstock.validate.functions import MARK, Answer, AnswerError
+from penstock.validate.kinds import ordering, uniqueness
 from penstock.validate.profile import LONGEST_TEXT
 from penstock.validate.rows import Rows
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MASK = "•••"
 _MOST_COLUMNS = 8
 _LONGEST_REASON = 200
@@ -58,26 +57,55 @@ class Reporter:
         examples = [{**self._example(check.columns, row, None), "rows": row[-1]} for row in found]
         return _finding(check, count, f"{check.expectation} {share(count, of)}", examples)
 
-    def counted(self, check: Bound, rows: int) -> CheckFailure | None:
-        """Return the finding about the number of rows, or None if it is as expected."""
-        least, most = check.spec.parameters.get("min", 0), check.spec.parameters.get("max", rows)
-        if least <= rows <= most:
-            return None
-        condition = check.spec.parameters.get("where")
-        suffix = "" if condition is None else f" where {' '.join(condition.split())}"
-        return _finding(check, 1, f"{rows:,} {'row' if rows == 1 else 'rows'}{suffix}, expected {limits(check)}")
+    def falling(self, check: Bound, count: int, of: int) -> CheckFailure:
+        """Return the finding about rows that are below one before them."""
+        examples = []
+        for value, before, position in ordering.falling_examples(self.rows, check, self.limit):
+            shown = dict(self._example(check.columns, [value], position))
+            examples.append({**shown, "before": self._shown(before, check.columns[0].lower() in self.personal)})
+        return _finding(check, count, f"{check.expectation} {share(count, of)}", examples)
 
-    def aged(self, check: Bound, newest: int | None, now: datetime) -> CheckFailure | None:
-        """Return the finding about the newest moment, or None if it is fresh."""
-        name = check.columns[0]
-        if newest is None:
-            return _finding(check, 1, f"{name} has no value, expected one {limits(check)} old")
-        age = timedelta(microseconds=_microseconds(now) - newest)
-        if age <= staleness(check):
+    def alike(self, check: Bound, found: pa.Table, count: int, of: int) -> CheckFailure:
+        """Return the finding about texts that are nearly the same: each with the one before it."""
+        name, hidden = check.columns[0], check.columns[0].lower() in self.personal
+        examples = [
+            {name: self._shown(row["text"], hidden), "like": self._shown(row["other"], hidden)}
+            for row in found.slice(0, self.limit).to_pylist()
+        ]
+        return _finding(check, count, f"{check.expectation} {share(count, of)}", examples)
+
+    def gaps(self, check: Bound, count: int, longest: Sequence[tuple[Any, ...]]) -> CheckFailure:
+        """Return the finding about gaps in time, the longest as examples."""
+        name, every = check.columns[0], show_duration(timedelta(seconds=check.says("every")))
+        hidden = name.lower() in self.personal
+        examples = [
+            {"after": MASK if hidden else before, "before": MASK if hidden else after, "gap": _duration(seconds)}
+            for before, after, seconds in longest
+        ]
+        many = "a gap" if count == 1 else f"{count:,} gaps"
+        message = f"{name} has {many} over {every}, the longest {_duration(longest[0][2])}"
+        return _finding(check, count, message, examples)
+
+    def queried(self, check: Bound) -> CheckFailure | None:
+        """Return the finding about the rows that a query gives, or None if there is none."""
+        source = f"({check.query})"
+        ((count,),) = self.rows.connection.execute(f"SELECT count(*) FROM {source}").fetchall()
+        if not count:
             return None
-        shown = "" if name.lower() in self.personal else f" ({_moment(newest)})"
-        old = show_duration(timedelta(seconds=int(age.total_seconds())))
-        return _finding(check, 1, f"the newest {name}{shown} is {old} old, expected {limits(check)}")
+        found = self.rows.connection.execute(f"SELECT * FROM {source} LIMIT {self.limit}")
+        names = [item[0] for item in found.description or ()][:_MOST_COLUMNS]
+        shown = {column.name for column in self.rows.columns if column.name.lower() not in self.personal}
+        # Where a column is personal, a value of another name may be made of it.
+        hidden = [bool(self.personal) and name not in shown for name in names]
+        examples = [
+            {name: self._shown(value, secret) for name, secret, value in zip(names, hidden, row, strict=False)}
+            for row in found.fetchall()
+        ]
+        return _finding(check, count, f"the query gives {count:,} {'row' if count == 1 else 'rows'}", examples)
+
+    def whole(self, check: Bound, message: str | None) -> CheckFailure | None:
+        """Return the finding about all rows together, or None where nothing is wrong."""
+        return None if message is None else _finding(check, 1, message)
 
     def answered(self, check: Bound, answer: Answer) -> CheckFailure | None:
         """Return the finding about a function's answer, or None if it found all good."""
@@ -117,13 +145,15 @@ class Reporter:
     def _example(self, columns: Sequence[str], values: Sequence[Any], position: int | None) -> Mapping[str, Any]:
         shown: dict[str, Any] = {}
         for name, value in zip(columns, values, strict=False):
-            hidden = value is not None and name.lower() in self.personal
-            shown[name] = MASK if hidden else None if value is None else _bounded(str(value), LONGEST_TEXT)
+            shown[name] = self._shown(value, name.lower() in self.personal)
         if position is not None:
             origin = self.rows.origin(position)
             place = "row {:,} of the load" if origin is None else f"{_bounded(origin[0].uri, LONGEST_TEXT)}, row {{:,}}"
             shown["_origin"] = place.format((position if origin is None else origin[1]) + 1)
         return shown
+
+    def _shown(self, value: Any, hidden: bool) -> str | None:
+        return None if value is None else MASK if hidden else _bounded(str(value), LONGEST_TEXT)
 
 
 def share(count: int, of: int) -> str:
@@ -152,18 +182,13 @@ def _finding(
         count=count,
         message=message,
         examples=tuple(examples),
+        owner=check.spec.owner,
+        description=check.spec.description,
     )
 
 
-def _microseconds(at: datetime) -> int:
-    return (at - _EPOCH) // timedelta(microseconds=1)
-
-
-def _moment(microseconds: int) -> str:
-    try:
-        return f"{(_EPOCH + timedelta(microseconds=microseconds)).replace(tzinfo=None).isoformat(' ')} UTC"
-    except OverflowError:
-        return "beyond the year 9999 or before the year 1"
+def _duration(seconds: float) -> str:
+    return show_duration(timedelta(seconds=int(seconds))) if seconds >= 1 else f"{seconds * 1000:.3g}ms"
 
 
 def _bounded(text: str, longest: int) -> str:

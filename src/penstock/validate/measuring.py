@@ -8,7 +8,7 @@ from typing import Any
 
 import duckdb
 
-from penstock.validate.binding import Bound
+from penstock.validate.bound import Bound
 from penstock.validate.profile import COUNT, EXTREME, SCAN, figures, profile
 from penstock.validate.rows import Rows
 
@@ -31,7 +31,8 @@ class Measured:
         rows: Rows looked at.
         failed: Check's index to the rows that fail it.
         looked: Check's index to the rows that it looks at, for checks with ``where``.
-        newest: Check's index to the newest moment in microseconds since 1970 UTC, for ``fresh``.
+        figures: Check's index to its figure, for kinds that judge one.
+        skipped: Indexes of checks whose ``when`` is not true.
         broken: Check's index to the error with which it stopped on the data.
         profile: Column to figures.
     """
@@ -39,7 +40,8 @@ class Measured:
     rows: int
     failed: Mapping[int, int] = field(default_factory=dict)
     looked: Mapping[int, int] = field(default_factory=dict)
-    newest: Mapping[int, int | None] = field(default_factory=dict)
+    figures: Mapping[int, Any] = field(default_factory=dict)
+    skipped: frozenset[int] = frozenset()
     broken: Mapping[int, duckdb.Error] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
 
@@ -61,7 +63,7 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
 
     Args:
         rows: The rows.
-        checks: All checks; those of other kinds only get ``looked`` and ``newest``.
+        checks: All checks; those of other kinds only get ``looked`` and ``figures``.
         personal: Columns of which no value may be shown.
         profiled: Whether to take the profile.
     """
@@ -78,7 +80,8 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
         rows=total,
         failed=_named(found, "failed"),
         looked=_named(found, "looked"),
-        newest=_named(found, "newest"),
+        figures=_named(found, "figure"),
+        skipped=frozenset(index for index, due in _named(found, "when").items() if due is not True),
         broken={index: error for (index, _), error in errors.items() if isinstance(index, int)},
         profile=profile(rows.columns, _figured(found)) if profiled else {},
     )
@@ -91,10 +94,10 @@ def _of_check(index: int, check: Bound) -> Iterator[_Asked]:
         yield _Asked((index, "failed"), f"count_if({check.guarded})", SCAN, check.reads)
     if check.where is not None:
         yield _Asked((index, "looked"), f"count_if({check.where})", SCAN, check.reads)
-    if check.measure:
-        kept = "" if check.where is None else f" AND {check.where}"
-        newest = f"epoch_us(max({check.measure}) FILTER (isfinite({check.measure}){kept}))"
-        yield _Asked((index, "newest"), newest, SCAN, check.reads)
+    if check.figure and not check.query:
+        yield _Asked((index, "figure"), check.figure, SCAN, check.reads)
+    if check.when is not None:
+        yield _Asked((index, "when"), f"CAST({check.when} AS BOOLEAN)", SCAN, None)
 
 
 def _measure(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors: dict[_Key, duckdb.Error]) -> int:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -71,8 +72,12 @@ class Rows:
             columns: Only these; planning a query over a wide table takes longer than reading two columns of it.
             place: Add ``FILE`` and ``ROW``.
         """
+        return f"{self.unnamed(columns, place=place)} AS {self.alias}"
+
+    def unnamed(self, columns: Collection[str] | None = None, *, place: bool = False) -> str:
+        """Return the same without the alias."""
         listed = self._listed(columns) + ([FILE, ROW] if place else [])
-        return f"(SELECT {', '.join(listed) or '1'} FROM {self.relation}) AS {self.alias}"
+        return f"(SELECT {', '.join(listed) or '1'} FROM {self.relation})"
 
     def positioned(self, columns: Collection[str] | None = None) -> str:
         """Return the rows with ``FILE``, ``ROW`` and ``POSITION``; only while ``registered``, in no certain order."""
@@ -150,8 +155,19 @@ class Rows:
             raise BugError(f"Rows of {self.table} stand in a file that is not of the load", value=next(iter(uris)))
         return tuple(places)
 
-    def register(self) -> None:
-        """Make ``PLACES`` visible to the connection."""
+    @contextmanager
+    def registered(self) -> Iterator[None]:
+        """Make ``PLACES`` visible to the connection, where the rows have places."""
+        if not self.located:
+            yield
+            return
+        self._register()
+        try:
+            yield
+        finally:
+            self.connection.unregister(PLACES)
+
+    def _register(self) -> None:
         places = self.places
         self.connection.register(
             PLACES,

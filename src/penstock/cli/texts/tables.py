@@ -74,7 +74,8 @@ def check(receipt: CheckReceipt) -> list[Block]:
     """Word what the checks of a table found."""
     report = receipt.report
     blocks: list[Block] = [Line(f"{receipt.table}: {plural(report.rows, 'row')} looked at.", "strong")]
-    rows = [("passed", name, "", "", "") for name in report.passed]
+    rows = [("passed", name, *_tolerated(report.tolerated.get(name, 0))) for name in report.passed]
+    rows += [("skipped", name, "", "", "its condition when= does not hold") for name in report.skipped]
     rows += [
         (each.severity, each.check, count(each.count), ", ".join(each.columns), each.message)
         for each in report.failures
@@ -86,6 +87,10 @@ def check(receipt: CheckReceipt) -> list[Block]:
     for failure in report.failures:
         blocks += _examples(failure)
     return blocks
+
+
+def _tolerated(rows: int) -> tuple[str, str, str]:
+    return (count(rows), "", "no more than its at_most") if rows else ("", "", "")
 
 
 def quarantine_list(listed: Sequence[QuarantineSummary]) -> list[Block]:

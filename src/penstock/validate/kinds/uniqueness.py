@@ -8,14 +8,14 @@ merely collide are told apart by the second step.
 from __future__ import annotations
 
 from penstock.queries.text import identifier
-from penstock.validate.binding import Bound
+from penstock.validate.bound import Bound
 from penstock.validate.rows import POSITION, Rows
 
 
 def count(rows: Rows, check: Bound) -> int:
     """Return how many rows repeat a key: all but the first of each, or all where the table holds the key already."""
     if check.known is None:
-        looked = f"{rows.sql(check.reads)} WHERE {_looked(check)}"
+        looked = f"{rows.sql(check.reads)} WHERE {check.looked}"
         query = f"SELECT count(*), count(DISTINCT hash({check.keys})) FROM {looked}"
         ((present, different),) = rows.connection.execute(query).fetchall()
         if present == different:
@@ -46,16 +46,11 @@ def examples(rows: Rows, check: Bound, limit: int) -> str:
     )
 
 
-def _looked(check: Bound) -> str:
-    present = " AND ".join(f"{identifier(name)} IS NOT NULL" for name in check.columns)
-    return present if check.where is None else f"{present} AND {check.where}"
-
-
 def _suspects(rows: Rows, check: Bound, source: str | None = None) -> str:
     """Return the rows that may repeat a key, as what follows FROM: those whose hash repeats."""
     source = source or rows.sql(check.reads)
     if check.known is not None:
-        return f"{source} WHERE {_looked(check)}"
-    looked = f"{rows.sql(check.reads)} WHERE {_looked(check)}"
+        return f"{source} WHERE {check.looked}"
+    looked = f"{rows.sql(check.reads)} WHERE {check.looked}"
     again = f"SELECT hash({check.keys}) FROM {looked} GROUP BY ALL HAVING count(*) > 1"
-    return f"{source} WHERE {_looked(check)} AND hash({check.keys}) IN ({again})"
+    return f"{source} WHERE {check.looked} AND hash({check.keys}) IN ({again})"
