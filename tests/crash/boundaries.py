@@ -52,10 +52,11 @@ def install(boundaries):
 
     from penstock.catalog import sqlite
     from penstock.orchestrate import workspace
-    from penstock.stores import delta, engine, objects, releases
+    from penstock.stores import bucket_objects, delta, engine, objects, releases
 
     for owner, names in (
         (objects.LocalObjects, ("create", "replace", "adopt", "remove")),
+        (bucket_objects.BucketObjects, ("create", "replace", "adopt", "take", "remove", "_upload")),
         (delta.DeltaLog, ("create", "append", "add_columns")),
         (releases.ReleaseFolder, ("build", "link", "swap", "remove")),
         (pq.ParquetWriter, ("write_table", "close")),

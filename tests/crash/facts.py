@@ -75,7 +75,7 @@ def examine(folder: Path, *, clean: bool) -> list[str]:
     finally:
         workspace.close()
     assert report.removed == (len(report.orphans) if clean else 0)
-    return sorted(str(Path(path).relative_to(folder)) for path, _ in report.orphans)
+    return sorted(path.removeprefix(f"{folder}/") for path, _ in report.orphans)
 
 
 def _warehouse(connection, path: Path) -> dict[str, Counter]:

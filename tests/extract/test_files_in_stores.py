@@ -2,34 +2,26 @@
 
 from __future__ import annotations
 
-import base64
 import bz2
-import hashlib
-import hmac
 import io
 import itertools
 import threading
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import httpx
-import obstore
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from draining import Read, read
-from obstore.store import AzureStore, S3Store
 
 from penstock.errors import ConfigurationError, TransientError
 from penstock.extract.files.source import FilesSource
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec, SourceSpec, WriteMode
-from servers import azurite
+from servers import azurite, buckets
 from servers.scripted_http import Answer, Call, scripted
 from servers.sftp import PASSWORD, serving
 
@@ -65,67 +57,33 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
 
 
 @contextmanager
-def _s3(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    endpoint, bucket = request.getfixturevalue("s3"), f"b-{uuid.uuid4().hex[:8]}"
-    httpx.put(f"{endpoint}/{bucket}", headers={"Authorization": "AWS test:test"}).raise_for_status()
-    config = {"endpoint": endpoint, "region": "us-east-1", "access_key_id": "k", "secret_access_key": "s"}
-    client = S3Store(bucket, config=config, client_options={"allow_http": True})
+def _bucket(kind: str, request: pytest.FixtureRequest) -> Iterator[Store]:
+    bucket = buckets.made(kind, request.getfixturevalue(buckets.SERVERS[kind]))
     yield Store(
-        f"s3://{bucket}/in",
-        lambda name, data: obstore.put(client, f"in/{name}", data),
-        lambda name: obstore.delete(client, f"in/{name}"),
-        {"endpoint": endpoint, "region": "us-east-1", "access_key_id": "k"},
-        {"secret_access_key": "s"},
+        f"{bucket.url}/in",
+        lambda name, data: bucket.put(f"in/{name}", data),
+        lambda name: bucket.remove(f"in/{name}"),
+        bucket.options,
+        bucket.secrets,
     )
+
+
+@contextmanager
+def _s3(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
+    with _bucket("s3", request) as store:
+        yield store
 
 
 @contextmanager
 def _gs(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    endpoint, bucket = request.getfixturevalue("gcs"), f"b-{uuid.uuid4().hex[:8]}"
-    httpx.post(f"{endpoint}/storage/v1/b?project=p", json={"name": bucket}).raise_for_status()
-    upload = f"{endpoint}/upload/storage/v1/b/{bucket}/o"
-
-    def put(name: str, data: bytes) -> None:
-        given = {"uploadType": "media", "name": f"in/{name}"}
-        httpx.post(upload, params=given, content=data).raise_for_status()
-
-    def remove(name: str) -> None:
-        httpx.delete(f"{endpoint}/storage/v1/b/{bucket}/o/in%2F{name}").raise_for_status()
-
-    yield Store(f"gs://{bucket}/in", put, remove, {"endpoint": endpoint, "anonymous": True})
+    with _bucket("gs", request) as store:
+        yield store
 
 
 @contextmanager
 def _az(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    endpoint, container = request.getfixturevalue("azure"), f"c-{uuid.uuid4().hex[:8]}"
-    config = {"endpoint": endpoint, "account_name": azurite.ACCOUNT, "account_key": azurite.KEY}
-    client = AzureStore(container, config=config, client_options={"allow_http": True})
-    _create_container(endpoint, container)
-    yield Store(
-        f"az://{container}/in",
-        lambda name, data: obstore.put(client, f"in/{name}", data),
-        lambda name: obstore.delete(client, f"in/{name}"),
-        {"endpoint": endpoint, "account": azurite.ACCOUNT},
-        {"account_key": azurite.KEY},
-    )
-
-
-def _create_container(endpoint: str, container: str) -> None:
-    """Create a container by a request signed with the shared key, which the client has no call for."""
-    moment = datetime.now(UTC).strftime("%a, %d %b %Y %H:%M:%S GMT")
-    version = "2021-12-02"
-    account = azurite.ACCOUNT
-    text = (
-        "PUT\n\n\n\n\n\n\n\n\n\n\n\n"
-        f"x-ms-date:{moment}\nx-ms-version:{version}\n/{account}/{account}/{container}\nrestype:container"
-    )
-    made = hmac.new(base64.b64decode(azurite.KEY), text.encode(), hashlib.sha256).digest()
-    signature = base64.b64encode(made).decode()
-    headers = {
-        "x-ms-date": moment, "x-ms-version": version, "Authorization": f"SharedKey {account}:{signature}",
-        "Content-Length": "0",
-    }  # fmt: skip
-    httpx.put(f"{endpoint}/{container}?restype=container", headers=headers).raise_for_status()
+    with _bucket("az", request) as store:
+        yield store
 
 
 @contextmanager

@@ -49,6 +49,9 @@ class FolderTable:
     def place(self, path: str) -> str:
         return str(self.root / path)
 
+    def places(self, files: Sequence[DataFile]) -> tuple[str, ...]:
+        return tuple(self.place(file.path) for file in files)
+
     def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
         return FileSet(tuple(self.place(file.path) for file in files), excluded)
 

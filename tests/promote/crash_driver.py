@@ -35,7 +35,7 @@ from penstock.stores.releases import ReleaseFolder
 
 TABLES = ("airports", "delays", "fresh")
 """What the promoted release holds; the one before holds ``planes`` instead of ``fresh``."""
-_OBJECTS = {"create", "replace", "remove", "adopt"}
+_OBJECTS = {"create", "replace", "remove", "adopt", "take"}
 _FILES = {"build", "link", "swap", "remove"}
 _SYSTEM = ("link", "replace", "unlink", "fsync")
 """Within the writes of a port these are boundaries too, where the fine ones are asked for."""
@@ -82,7 +82,7 @@ class CountedLake:
 
     def __init__(self, root: Path, boundary: Boundary) -> None:
         self.objects: Any = Counted(LocalObjects(root), _OBJECTS, boundary)
-        self._lake = DeltaLake(root, self.objects)
+        self._lake = DeltaLake(self.objects)
         self._boundary = boundary
 
     def table(self, name: str) -> Any:

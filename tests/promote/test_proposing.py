@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +15,7 @@ from promote_world import World, day
 
 from penstock.errors import BugError, DataError
 from penstock.model.codec import decode, encode
-from penstock.model.entries import CheckFailure, CheckReport, Entry, EntryKind
+from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind
 from penstock.model.releases import Candidate
 from penstock.promote.comparison import Sides, compare
 from penstock.promote.proposing import unchanged
@@ -165,6 +166,10 @@ def test_only_files_that_differ_are_compared(world: World) -> None:
         world.propose("delays")
 
 
+def _nowhere(table: str, files: Sequence[DataFile]) -> list[str]:
+    return [f"/nowhere/{table}/{file.path}" for file in files]
+
+
 def test_versions_of_equal_content_are_not_compared(world: World) -> None:
     world.version("delays", "SELECT DATE '2013-01-01' AS day")
     first = freeze(world.staging.table("delays"))
@@ -172,7 +177,7 @@ def test_versions_of_equal_content_are_not_compared(world: World) -> None:
     second = freeze(world.staging.table("delays"))
     assert first is not None
     assert second is not None
-    sides = Sides(world.engine, "/nowhere/{}/{}".format, "/nowhere/{}/{}".format)
+    sides = Sides(world.engine, _nowhere, _nowhere)
     one, other = replace(first.version, content="aa"), replace(second.version, content="aa")
     change = compare(one, other, sides)
     assert (change.before, change.after, change.added, change.removed) == (1, 2, 0, 0)
@@ -234,8 +239,8 @@ def test_rows_are_compared_as_multisets(
     assert old.rows == len(before)
     folder = Path(world.root / "staging" / "lake")
 
-    def locate(table: str, path: str) -> str:
-        return str(folder / table / path)
+    def locate(table: str, files: Sequence[DataFile]) -> list[str]:
+        return [str(folder / table / file.path) for file in files]
 
     change = compare(first.version, second.version, Sides(engine, locate, locate))
     gained, lost = Counter(after), Counter(before)

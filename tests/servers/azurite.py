@@ -11,7 +11,8 @@ from servers.serving import fetching, served
 
 ACCOUNT = "penstock"
 KEY = "cGVuc3RvY2sgdGVzdHMgb25seSwgbm8gc2VjcmV0IQ=="
-_AZURITE = "azurite@3.35.0"
+_VERSION = "3.37.0"
+"""Older ones ignore where a listing is to begin, so that a Delta log is never read on."""
 
 
 @contextmanager
@@ -21,12 +22,13 @@ def running() -> Iterator[str]:
     Raises:
         NoServerError: There is no npm, or it cannot be installed.
     """
-    with fetching("azurite") as home:
+    with fetching(f"azurite-{_VERSION}") as home:
         script = home / "node_modules" / "azurite" / "dist" / "src" / "blob" / "main.js"
         if not script.exists():
             if shutil.which("npm") is None or shutil.which("node") is None:
                 raise NoServerError("node and npm, which it needs, are not on this machine")
-            run("npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(home), _AZURITE)
+            quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
+            run("npm", "install", *quiet, "--prefix", str(home), f"azurite@{_VERSION}")
     command = ["node", str(script), "--blobPort", "{port}", "--location", "{folder}", "--silent"]
     with served([*command, "--skipApiVersionCheck"], "/", {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}) as url:
         yield f"{url}/{ACCOUNT}"

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from penstock.stores.delta import DeltaLog
+from penstock.stores.objects import LocalObjects
 
 RACER = """
 import os, sys, time
@@ -21,6 +22,7 @@ from deltalake.schema import PrimitiveType
 from penstock.errors import ConflictError
 from penstock.model.entries import DataFile
 from penstock.stores.delta import DeltaCommit, DeltaLog
+from penstock.stores.objects import LocalObjects
 
 root, number, rounds, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
 schema = Schema([Field("a", PrimitiveType("long"))])
@@ -32,8 +34,8 @@ def commit(number):
 logs = []
 for place in range(rounds):
     folder = f"{root}/{place}"
-    os.makedirs(folder, exist_ok=True)
-    logs.append(DeltaLog(folder, "racing"))
+    os.makedirs(f"{folder}/racing", exist_ok=True)
+    logs.append(DeltaLog(LocalObjects(folder), "racing"))
     logs[-1].refresh()
 # Nobody begins before all have looked: who looks later would rightly commit after another.
 print("ready", flush=True)
@@ -81,10 +83,10 @@ def test_one_of_several_writers_wins(tmp_path: Path, kind: str) -> None:
     assert race(tmp_path, (1, 2, 3), "create") == {1: 30}
     assert race(tmp_path, (4, 5, 6), kind) == {1: 30}
     for place in range(30):
-        names = sorted(path.name for path in (tmp_path / str(place) / "_delta_log").glob("*.json"))
+        names = sorted(path.name for path in (tmp_path / str(place) / "racing" / "_delta_log").glob("*.json"))
         assert [int(name.removesuffix(".json")) for name in names] == [0, 1]
-        log = DeltaLog(str(tmp_path / str(place)), "racing")
+        log = DeltaLog(LocalObjects(tmp_path / str(place)), "racing")
         log.refresh()
         assert len(log.files()) == (2 if kind == "append" else 1)
-        first = json.loads((tmp_path / str(place) / "_delta_log" / names[0]).read_text().splitlines()[0])
+        first = json.loads((tmp_path / str(place) / "racing" / "_delta_log" / names[0]).read_text().splitlines()[0])
         assert first["commitInfo"]["operation"] == "CREATE TABLE"

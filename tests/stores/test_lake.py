@@ -116,7 +116,7 @@ def test_a_manifest_without_commit_is_skipped(table):
     third = land(table)
     assert (third.number, third.previous) == (3, 1)
     assert list(table.entries()) == [first, third]
-    assert DeltaLake(os.path.dirname(table._objects.root) + "/lake").table("raw_t").next_number() == 4
+    assert DeltaLake(os.path.dirname(table.objects.root) + "/lake").table("raw_t").next_number() == 4
 
 
 def test_a_gap_of_orphans_is_seen_by_a_fresh_process(lake, table):

@@ -10,7 +10,7 @@ import os
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
 
@@ -19,6 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from penstock.config.connections import ConnectionTable, connection_from_table, resolved
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
+from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
 from penstock.model.sizes import parse_size
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
@@ -27,6 +28,9 @@ from penstock.privacy.keys import Keys, read_keys
 
 FILE = "penstock.toml"
 LEAST_TARGET = 2**20
+COPIES = 20 * 2**30
+"""Bytes that copies of objects in buckets may take on this machine, where the file says nothing."""
+LEAST_COPIES = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +45,11 @@ class ProjectConfig:
         environments: ``staging`` and ``production``.
         connections: The named endpoints, secrets resolved.
         memory: Bytes that the whole process may hold; ``model.budget`` divides them.
-        datasets: Folder of training sets.
+        datasets: Folder or URL of training sets.
         approvers: Who may approve a release; empty: anybody.
         compaction: When and how small files of raw tables are written together.
+        copies: Folder of copies of what lies in buckets.
+        copies_limit: Bytes that they may take.
         keys: The privacy keys; None where there is no section ``[privacy]``.
     """
 
@@ -57,6 +63,8 @@ class ProjectConfig:
     datasets: str
     approvers: tuple[str, ...] = ()
     compaction: CompactionSpec = field(default_factory=CompactionSpec)
+    copies: str = ""
+    copies_limit: int = COPIES
     keys: Keys | None = field(default=None, repr=False)
 
 
@@ -95,6 +103,11 @@ class _Compaction(_Section):
     target: int | str = "256MiB"
 
 
+class _Copies(_Section):
+    folder: str = ".penstock/copies"
+    limit: int | str = COPIES
+
+
 class _Privacy(_Section):
     key: str = Field(min_length=1)
     version: int = Field(default=1, ge=1, le=999_999_999)
@@ -104,6 +117,7 @@ class _Privacy(_Section):
 class _File(_Section):
     project: _Project
     compaction: _Compaction = Field(default_factory=_Compaction)
+    copies: _Copies = Field(default_factory=_Copies)
     environments: _Environments = Field(default_factory=_Environments)
     connections: dict[str, ConnectionTable] = Field(default_factory=dict)
     privacy: _Privacy | None = None
@@ -166,13 +180,15 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
             }
         ),
         memory=cap(given.project.memory, f"project.memory in {file}"),
-        datasets=_folder(root, given.project.datasets, f"project.datasets in {file}"),
+        datasets=_root(root, given.project.datasets, f"project.datasets in {file}"),
         approvers=given.project.approvers,
         compaction=CompactionSpec(
             limit=given.compaction.files,
             window=given.compaction.window,
             target=parse_size(given.compaction.target, f"compaction.target in {file}", LEAST_TARGET),
         ),
+        copies=str(root / Path(given.copies.folder).expanduser()),
+        copies_limit=parse_size(given.copies.limit, f"copies.limit in {file}", LEAST_COPIES),
         keys=_keys(given.privacy, file),
     )
 
@@ -227,26 +243,38 @@ def _known_keys(place: Sequence[str]) -> list[str]:
     return list(model.model_fields)
 
 
-def _folder(root: Path, place: str, where: str) -> str:
-    """Return a folder of this machine; the URL of a store would else become a folder of that name.
+def _root(root: Path, place: str, where: str) -> str:
+    """Return a folder of this machine or the URL of a bucket, without a slash at its end.
 
     Raises:
-        ConfigurationError: It is a URL of another kind than ``file:``.
+        ConfigurationError: It is a URL of another kind, names no bucket, or holds more than a path.
     """
-    if "://" in place and not place.startswith("file:"):
+    if "://" not in place or place.startswith("file:"):
+        return resolved(root, place)
+    shown = place.partition("?")[0]
+    if not is_bucket(place):
         raise ConfigurationError(
-            f"{where} must be a folder; lakes and training sets in object stores are not written yet",
-            value=place.partition("?")[0],
-            valid="a folder, also one of a network file system; sources.files reads from stores",
+            f"{where} must be a folder or the URL of a bucket",
+            value=shown.rpartition("@")[2],
+            valid="a folder, also one of a network file system, or a URL with s3://, gs://, az:// or abfss://",
         )
-    return resolved(root, place)
+    host = place.partition("://")[2].partition("/")[0]
+    if "?" in place or "#" in place or ":" in host or (host.count("@") and not shown.lower().startswith("abfs")):
+        raise ConfigurationError(
+            f"{where} may say nothing but a bucket and a path",
+            valid="s3://bucket/path; credentials stand in a connection of the same bucket, or in the environment",
+        )
+    scheme, _, path = address(place)
+    if any(part in ("", ".", "..") for part in path.split("/")) and path:
+        raise ConfigurationError(f"{where} holds an empty or upward part", value=shown, valid=f"{scheme}://NAME/path")
+    return place.rstrip("/")
 
 
 def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, EnvironmentSpec]:
     specs = {
         name: EnvironmentSpec(
             name=name,
-            lake=_folder(root, each.lake, f"environments.{name}.lake in {file}"),
+            lake=_root(root, each.lake, f"environments.{name}.lake in {file}"),
             warehouse=resolved(root, each.warehouse),
         )
         for name, each in (("staging", given.staging), ("production", given.production))
@@ -258,15 +286,20 @@ def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, 
         warehouse=production.warehouse,
         keep_releases=given.production.keep_releases,
     )
-    lakes = [Path(os.path.normpath(spec.lake)) for spec in specs.values()]
+    lakes = [_compared(spec.lake) for spec in specs.values()]
     if lakes[0] == lakes[1] or lakes[0] in lakes[1].parents or lakes[1] in lakes[0].parents:
         raise ConfigurationError(
             f"The lakes of staging and production overlap in {file}",
             value=f"{lakes[0]} and {lakes[1]}",
-            valid="two folders, neither inside the other",
+            valid="two folders or paths of buckets, neither inside the other",
         )
     if os.path.normpath(specs["staging"].warehouse) == os.path.normpath(production.warehouse):
         raise ConfigurationError(
             f"Staging and production have the same warehouse in {file}", value=production.warehouse, valid="two files"
         )
     return MappingProxyType(specs)
+
+
+def _compared(lake: str) -> PurePath:
+    """Return a lake's place as a path, so that one within another is seen."""
+    return PurePosixPath("/", *address(lake)) if is_bucket(lake) else Path(os.path.normpath(lake))

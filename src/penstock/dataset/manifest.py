@@ -10,6 +10,8 @@ from pathlib import Path
 from penstock.errors import DataError, NotFoundError
 from penstock.model import codec
 from penstock.model.entries import Column
+from penstock.stores.objects import LocalObjects
+from penstock.stores.port import Objects
 
 FILE = "manifest.json"
 GROUP = "_group"
@@ -110,31 +112,38 @@ def parse(data: bytes, *, where: str) -> Manifest:
     return manifest
 
 
-def read_manifest(folder: str | Path) -> Manifest:
+def read_manifest(folder: str | Path, objects: Objects | None = None) -> Manifest:
     """Read the manifest of a training set's folder.
+
+    Args:
+        folder: The folder.
+        objects: The root that the folder lies below; None: a folder of this machine.
 
     Raises:
         NotFoundError: There is none: no training set, or its building was interrupted.
         DataError: It is torn or was changed.
     """
-    path = Path(folder) / FILE
+    root, path = (LocalObjects(folder), FILE) if objects is None else (objects, f"{folder}/{FILE}")
     try:
-        data = path.read_bytes()
-    except (FileNotFoundError, NotADirectoryError) as error:
+        data = root.get(path)
+    except NotFoundError as error:
         raise NotFoundError(
             f"There is no training set in {folder}: {FILE} is missing", remedy="See: penstock dataset list"
         ) from error
-    return parse(data, where=str(path))
+    return parse(data, where=root.url(path))
 
 
-def list_manifests(root: str | Path, name: str | None = None) -> tuple[Manifest, ...]:
+def list_manifests(root: str | Path | Objects, name: str | None = None) -> tuple[Manifest, ...]:
     """Return the training sets below the root of the datasets, by name, newest first.
 
     Args:
-        root: The folder that holds ``{name}/{version}/``.
+        root: What holds ``{name}/{version}/``.
         name: Only this dataset.
     """
-    found = [read_manifest(path.parent) for path in sorted(Path(root).glob(f"{name or '*'}/*/{FILE}"))]
+    objects = LocalObjects(root) if isinstance(root, str | Path) else root
+    listed = (info.path for info in objects.list(f"{name}/" if name else ""))
+    folders = [path.removesuffix(f"/{FILE}") for path in listed if path.endswith(f"/{FILE}") and path.count("/") == 2]
+    found = [read_manifest(folder, objects) for folder in folders]
     newest_first = sorted(found, key=lambda manifest: manifest.created_at, reverse=True)
     return tuple(sorted(newest_first, key=lambda manifest: manifest.name))
 

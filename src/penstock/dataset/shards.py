@@ -65,12 +65,15 @@ def write_shards(
         for number in range(count):
             first = begin + number * spec.rows_per_shard
             path = f"{split}-{number:05d}-of-{count:05d}.parquet"
+            # A crash may have left one that was never published.
+            objects.forget([f"{spec.folder}/{path}"])
             uri = objects.uri(f"{spec.folder}/{path}")
             written, checksum = _write(spec, (first, min(first + spec.rows_per_shard, end)), connection, uri)
             shard = Shard(path=path, split=split, rows=written.rows, bytes=written.bytes, sha256=checksum)
             shards.append(shard)
             if advance is not None:
                 advance(shard.rows, shard.bytes)
+    objects.publish([f"{spec.folder}/{shard.path}" for shard in shards])
     return tuple(shards)
 
 

@@ -17,10 +17,11 @@ from penstock.dataset.shards import digest
 from penstock.model.specs import SplitSpec
 from penstock.queries.relations import parquet
 from penstock.queries.text import identifier, literal
-from penstock.stores.port import Engine
+from penstock.stores.objects import LocalObjects
+from penstock.stores.port import Engine, Objects
 
 
-def verify(folder: str | Path, engine: Engine) -> VerifyReceipt:
+def verify(folder: str | Path, engine: Engine, objects: Objects | None = None) -> VerifyReceipt:
     """Check a training set.
 
     Every shard of the manifest is there, with its size, SHA-256, rows and columns, and nothing else is; no sample lacks
@@ -30,6 +31,7 @@ def verify(folder: str | Path, engine: Engine) -> VerifyReceipt:
     Args:
         folder: The folder with the manifest.
         engine: The engine that reads the shards.
+        objects: The root that the folder lies below; None: a folder of this machine.
 
     Returns:
         What was found; nothing is raised for a damaged shard.
@@ -38,15 +40,18 @@ def verify(folder: str | Path, engine: Engine) -> VerifyReceipt:
         NotFoundError: There is no manifest.
         DataError: The manifest is torn or was changed.
     """
-    manifest = read_manifest(folder)
-    root = Path(folder)
-    failures = [*_strangers(root, manifest)]
+    manifest = read_manifest(folder, objects)
+    found = LocalObjects(folder) if objects is None else objects
+    below = "" if objects is None else f"{folder}/"
+    sizes = {info.path.removeprefix(below): info.bytes for info in found.list(below)}
+    failures = [*_strangers(sizes, manifest)]
+    root = _here(found, below, manifest, sizes)
     whole: list[Shard] = []
     with engine.session() as connection:
         for shard in manifest.shards:
-            found = _shard(root, shard, manifest, connection)
-            failures += [found] if found else []
-            whole += [] if found else [shard]
+            wrong = _shard(root, shard, manifest, connection)
+            failures += [wrong] if wrong else []
+            whole += [] if wrong else [shard]
         passed = [] if failures else ["files, sizes, checksums, rows and columns are those of the manifest"]
         failures += _sums(manifest)
         for promise, check in _PROMISES.items():
@@ -65,12 +70,18 @@ def verify(folder: str | Path, engine: Engine) -> VerifyReceipt:
     )
 
 
-def _strangers(root: Path, manifest: Manifest) -> Iterator[str]:
+def _strangers(sizes: Mapping[str, int], manifest: Manifest) -> Iterator[str]:
     listed = {FILE, *(shard.path for shard in manifest.shards)}
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root).as_posix()
-        if path.is_file() and name not in listed:
-            yield f"{name} is not in the manifest"
+    for name in sorted(sizes.keys() - listed):
+        yield f"{name} is not in the manifest"
+
+
+def _here(objects: Objects, below: str, manifest: Manifest, sizes: Mapping[str, int]) -> Path:
+    """Return the folder of the shards on this machine; what lies in a bucket is read from there anew."""
+    paths = [f"{below}{shard.path}" for shard in manifest.shards]
+    objects.forget(paths)
+    objects.reading([path for path in paths if path.removeprefix(below) in sizes])
+    return Path(objects.place(f"{below}{FILE}")).parent
 
 
 def _shard(root: Path, shard: Shard, manifest: Manifest, connection: duckdb.DuckDBPyConnection) -> str | None:

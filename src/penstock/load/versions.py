@@ -86,7 +86,8 @@ def _rows(
         columns += (ServedColumn(INTERVAL, "VARCHAR", f"r.{INTERVAL}", INTERVAL),)
     if not files:
         return None, columns
-    uris = {ports.lake_table.uri(file.path): file.partition.get(INTERVAL) for file in files}
+    places = ports.lake_table.places(files)
+    uris = {place: file.partition.get(INTERVAL) for place, file in zip(places, files, strict=True)}
     intervals = set(uris.values())
     if intervals == {None}:
         relation = f"{parquet(list(uris))} r"

@@ -398,7 +398,7 @@ class EnvironmentSpec:
 
     Attributes:
         name: ``staging`` or ``production``.
-        lake: Folder of the lake.
+        lake: Folder of the lake, or its URL in a bucket.
         warehouse: Path of the warehouse's DuckDB file.
         keep_releases: In production: how many releases keep their files.
     """

@@ -139,7 +139,7 @@ def _aside(
     workspace: Workspace, entry: Entry, standing: tuple[SourceLedger, set[int]], *, whole: bool = True
 ) -> Iterator[QuarantineSummary]:
     """Yield what an entry set aside; its files by their paths on this machine, or below the lake root."""
-    place = workspace.lake.objects.uri if whole else str
+    place = workspace.lake.objects.url if whole else str
     number = entry.load or entry.number
     alive = entry.load is None or entry.load in standing[1]
     if entry.quarantine is not None:

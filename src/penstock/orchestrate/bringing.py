@@ -161,7 +161,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         if load.files
         else relations.empty([(column.name, column.stored or column.type) for column in load.schema], located=True)
     )
-    long = heavy((table.place(file.path), file.bytes) for file in load.files)
+    long = heavy(zip(table.places(load.files), (file.bytes for file in load.files), strict=True))
     with workspace.engine.alone(long), workspace.engine.session() as connection:
         found = check(
             Checking(
@@ -173,7 +173,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 now=load.created_at,
                 quarantine_path=f"_quarantine/{load.table}/{load.number}.parquet",
                 origins=load.origins,
-                replayed=workspace.lake.objects.uri(load.taken.path) if load.taken else None,
+                replayed=workspace.lake.objects.reading([load.taken.path])[0] if load.taken else None,
                 files=load.files,
                 history=_history(load, source, context),
                 interval=load.work.interval if load.work else None,

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from penstock.dataset.building import Building, DatasetPorts
 from penstock.dataset.building import build as build_dataset
 from penstock.dataset.manifest import Manifest, list_manifests
@@ -72,12 +70,12 @@ def verify(workspace: Workspace, name: str, version: str | None) -> VerifyReceip
     chosen = [item for item in known if version is None or item.version.startswith(version)]
     if not chosen:
         raise unknown("version", version or "", [item.version for item in known], where=f"training set {name!r}")
-    return verify_dataset(Path(workspace.datasets) / name / chosen[0].version, workspace.engine)
+    return verify_dataset(f"{name}/{chosen[0].version}", workspace.engine, workspace.dataset_objects())
 
 
 def listed(workspace: Workspace, name: str | None = None) -> tuple[Manifest, ...]:
     """Return the manifests of all training sets, or of those with one name, newest first."""
-    return list_manifests(workspace.datasets, name)
+    return list_manifests(workspace.dataset_objects(), name)
 
 
 def _choose(spec: PipelineSpec, name: str | None) -> DatasetSpec:
@@ -103,5 +101,5 @@ def _relation(table: TableVersion, lake: DeltaLake) -> str:
     columns = [(column.name, column.type) for column in table.schema]
     if not table.files:
         return relations.empty(columns)
-    uris = [lake.table(table.table).uri(file.path) for file in table.files]
-    return relations.restored(relations.parquet(uris), columns)
+    places = lake.table(table.table).places(table.files)
+    return relations.restored(relations.parquet(places), columns)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.catalog.opening import set_aside_if_damaged, sqlite_path
@@ -14,6 +15,7 @@ from penstock.model.specs import PipelineSpec
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
 from penstock.orchestrate.workspace import Workspace, now
+from penstock.stores.port import Objects
 
 
 def set_aside(catalog: str) -> tuple[str, ...]:
@@ -41,7 +43,8 @@ def examine(
 ) -> DoctorReport:
     """Finish what a crash left half-way, then list what nothing names; ``clean`` removes it.
 
-    The walk looks at every file of the disk itself, not through the stores, so that it also sees what they hide.
+    The walk looks at every file of the disk itself, not through the stores, so that it also sees what they hide. A
+    bucket is listed.
 
     Args:
         workspace: The places.
@@ -68,7 +71,7 @@ def examine(
     sentences = (f"{ended} interrupted {'run was' if ended == 1 else 'runs were'} marked so",) if ended else ()
     return DoctorReport(
         checked=checked,
-        orphans=tuple((str(path), size) for path, size in orphans),
+        orphans=tuple((each.shown, each.bytes) for each in orphans),
         removed=removed,
         finished=(*finished, *sentences),
     )
@@ -84,7 +87,9 @@ def _catalog_files(url: str) -> tuple[Path, ...]:
 def _refuse_mixed(workspace: Workspace) -> None:
     project = Path(workspace.root).resolve()
     for root in reachable.roots(workspace):
-        folder = root.folder.resolve()
+        folder = root.folder.resolve() if root.folder is not None else None
+        if folder is None:
+            continue
         if folder == project or folder in project.parents:
             raise ConfigurationError(
                 "Files that nothing names cannot be told from the project's own, which lie in the same folder",
@@ -109,29 +114,55 @@ def _end_interrupted(workspace: Workspace, pipelines: Sequence[PipelineSpec]) ->
     return ended
 
 
-def _unnamed(workspace: Workspace, spared: Collection[Path]) -> tuple[int, list[tuple[Path, int]]]:
-    """Return how many files there are, and those that nothing names, with their bytes."""
+@dataclass(frozen=True, slots=True)
+class _Orphan:
+    """A file that nothing names: what people are shown of it, its bytes, and where it lies in a bucket."""
+
+    shown: str
+    bytes: int
+    objects: Objects | None = None
+    path: str = ""
+
+
+def _unnamed(workspace: Workspace, spared: Collection[Path]) -> tuple[int, list[_Orphan]]:
+    """Return how many files there are, and those that nothing names."""
     checked = 0
     orphans = []
     for root in reachable.roots(workspace):
-        found = list(_files(root, _others(workspace, root, spared)))
+        found = list(_listed(workspace, root) if root.folder is None else _walked(workspace, root.folder, spared))
         named = root.read()
         checked += len(found)
-        orphans += [(path, size) for path, size in found if not named(path.relative_to(root.folder).as_posix())]
+        orphans += [orphan for orphan, path in found if not named(path)]
     for path in reachable.strays(workspace):
         with suppress(FileNotFoundError):
-            orphans.append((path, path.stat().st_size))
+            orphans.append(_Orphan(str(path), path.stat().st_size))
     return checked, orphans
 
 
-def _others(workspace: Workspace, root: reachable.Root, spared: Collection[Path]) -> frozenset[str]:
+def _listed(workspace: Workspace, root: reachable.Root) -> Iterator[tuple[_Orphan, str]]:
+    """Yield the objects below a root in a bucket; other roots may lie below it."""
+    others = tuple(
+        f"{other.objects.root}/" for other in reachable.roots(workspace) if other.objects is not root.objects
+    )
+    for info in root.objects.list():
+        url = root.objects.url(info.path)
+        if not url.startswith(others):
+            yield _Orphan(url, info.bytes, root.objects, info.path), info.path
+
+
+def _walked(workspace: Workspace, folder: Path, spared: Collection[Path]) -> Iterator[tuple[_Orphan, str]]:
+    for path, size in _files(folder, _others(workspace, folder, spared)):
+        yield _Orphan(str(path), size), path.relative_to(folder).as_posix()
+
+
+def _others(workspace: Workspace, root: Path, spared: Collection[Path]) -> frozenset[str]:
     """Return what must be left alone below a root: other roots, warehouses, the project's own files."""
     known = [*spared, *reachable.places(workspace)]
-    return frozenset(os.path.abspath(path) for path in known if path != root.folder)
+    return frozenset(os.path.abspath(path) for path in known if path != root)
 
 
-def _files(root: reachable.Root, others: Collection[str]) -> Iterator[tuple[Path, int]]:
-    for folder, folders, files in os.walk(root.folder):
+def _files(root: Path, others: Collection[str]) -> Iterator[tuple[Path, int]]:
+    for folder, folders, files in os.walk(root):
         folders[:] = sorted(name for name in folders if os.path.join(folder, name) not in others)
         for name in sorted(files):
             path = os.path.join(folder, name)
@@ -141,11 +172,15 @@ def _files(root: reachable.Root, others: Collection[str]) -> Iterator[tuple[Path
                 yield Path(path), os.lstat(path).st_size
 
 
-def _remove(workspace: Workspace, orphans: Sequence[tuple[Path, int]], spared: Collection[Path]) -> int:
-    for path, _ in orphans:
-        path.unlink(missing_ok=True)
+def _remove(workspace: Workspace, orphans: Sequence[_Orphan], spared: Collection[Path]) -> int:
+    for orphan in orphans:
+        if orphan.objects is None:
+            Path(orphan.shown).unlink(missing_ok=True)
     for root in reachable.roots(workspace):
-        others = _others(workspace, root, spared)
+        root.objects.discard([orphan.path for orphan in orphans if orphan.objects is root.objects])
+        if root.folder is None:
+            continue
+        others = _others(workspace, root.folder, spared)
         for folder, _, _ in os.walk(root.folder, topdown=False):
             if folder != str(root.folder) and not any(
                 folder == each or folder.startswith(each + os.sep) for each in others

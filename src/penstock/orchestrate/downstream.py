@@ -211,7 +211,9 @@ def accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
     path = record.verdict_entry.quarantine if record.verdict_entry else None
     taken = record.entry.taken
     return AcceptedLoad(
-        record.entry, lake.objects.uri(path) if path else None, lake.objects.uri(taken.path) if taken else None
+        record.entry,
+        lake.objects.reading([path])[0] if path else None,
+        lake.objects.reading([taken.path])[0] if taken else None,
     )
 
 
@@ -414,5 +416,5 @@ def relation_of(name: str, ledger: Ledger, lake: Lake) -> str | None:
     if name in ledger.versions and ledger.versions[name].head is not None:
         table = lake.table(name)
         files = table.live()
-        return relations.parquet([table.uri(file.path) for file in files]) if files else None
+        return relations.parquet(table.places(files)) if files else None
     return None

@@ -13,7 +13,7 @@ from penstock.model.entries import Entry
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import PipelineSpec
-from penstock.orchestrate.workspace import Workspace, folder_exists
+from penstock.orchestrate.workspace import Workspace
 from penstock.stores.port import LakeTable
 
 RUNS = "_runs/"
@@ -37,7 +37,7 @@ def follow(workspace: Workspace, tables: Iterable[str]) -> int:
     Raises:
         DataError: The lake is not the one that was indexed: it was deleted, or an older copy was put in its place.
     """
-    there = folder_exists(workspace.staging.lake)
+    there = workspace.exists(workspace.staging.lake)
     found = 0
     for table in tables:
         newest = next(iter(workspace.catalog.entries(table, limit=1)), None)
@@ -142,7 +142,7 @@ def _name(path: str) -> str:
 
 def follow_releases(workspace: Workspace) -> int:
     """Index production's releases; returns how many there are."""
-    if workspace.production is None or not folder_exists(workspace.production.lake):
+    if workspace.production is None or not workspace.exists(workspace.production.lake):
         return 0
     objects = workspace.production_lake().objects
     found = 0

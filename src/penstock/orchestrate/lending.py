@@ -20,7 +20,7 @@ def streaming(spec: Loading, workspace: Workspace) -> Iterator[None]:
     """Keep DuckDB to what a load needs on its way, where its rows are inserted as they come and nothing is joined."""
     files = [file for load in spec.loads for file in load.entry.files]
     table = workspace.lake.table(spec.loads[0].entry.table) if spec.loads else None
-    long = table is not None and heavy((table.place(file.path), file.bytes) for file in files)
+    long = table is not None and heavy(zip(table.places(files), (file.bytes for file in files), strict=True))
     with workspace.engine.alone(long), _kept(spec, workspace, () if long else files):
         yield
 
@@ -32,7 +32,7 @@ def _kept(spec: Loading, workspace: Workspace, files: Sequence[DataFile]) -> Ite
         yield
         return
     table = workspace.lake.table(spec.loads[0].entry.table)
-    group = largest_group(table.place(file.path) for file in files)
+    group = largest_group(table.places(files))
     engine = workspace.engine
     enough = workspace.budget.streaming(group, max(len(load.entry.schema) for load in spec.loads), engine.threads)
     with engine.lent(engine.memory - enough):

@@ -9,11 +9,14 @@ from pathlib import Path
 
 from penstock.dataset.manifest import FILE, read_manifest
 from penstock.errors import DataError
+from penstock.model.buckets import is_bucket
 from penstock.model.codec import decode
 from penstock.model.releases import Release
 from penstock.orchestrate import indexing
-from penstock.orchestrate.workspace import Workspace, folder_exists
+from penstock.orchestrate.workspace import Workspace
 from penstock.stores.lake import DeltaLake
+from penstock.stores.objects import LocalObjects
+from penstock.stores.port import CONDITION, Objects
 from penstock.stores.releases import ReleaseFolder
 from penstock.stores.remaking import ENDING
 
@@ -21,52 +24,60 @@ _RECORD = re.compile(r"_(decisions|runs|candidates)/[^/.][^/]*\.json")
 _LOG = re.compile(
     r"[^/]+/_delta_log/(\d{20}\.(json|crc|checkpoint\..+|\d{20}\.compacted\.json)|_last_checkpoint|_.+/.+)"
 )
+_CONDITION = re.compile(re.escape(CONDITION))
 _INGEST_CATALOG = re.compile(r"_catalog\.db(-wal|-shm|\.damaged-.*)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Root:
-    """A folder of ours.
+    """A folder of ours, here or in a bucket.
 
     Attributes:
-        folder: The folder.
-        read: Reads what is named, and returns what says of a path below the folder whether it is. Called after the
-            folder was walked: what is committed meanwhile is named then.
+        read: Reads what is named, and returns what says of a path below the root whether it is. Called after the
+            root was walked: what is committed meanwhile is named then.
+        folder: The folder of this machine; None where the root is in a bucket.
+        objects: The objects of the root.
     """
 
-    folder: Path
     read: Callable[[], Callable[[str], bool]]
+    folder: Path | None
+    objects: Objects
 
 
 def roots(workspace: Workspace) -> Iterator[Root]:
     """Yield the lakes, the files of releases and the training sets, as far as they exist."""
-    if folder_exists(workspace.staging.lake):
-        yield Root(Path(workspace.staging.lake), lambda: _in_lake(workspace.lake, set()))
+    if workspace.exists(workspace.staging.lake):
+        yield _root(workspace, workspace.staging.lake, lambda: _in_lake(workspace.lake, set()))
     production = workspace.production
     if production is None:
         return
-    if folder_exists(production.lake):
-        yield Root(Path(production.lake), lambda: _in_production(workspace))
+    if workspace.exists(production.lake):
+        yield _root(workspace, production.lake, lambda: _in_production(workspace))
         folder = ReleaseFolder(production.warehouse, workspace.engine).folder
         if folder.is_dir():
-            yield Root(folder, lambda: {item.warehouse for item in releases(workspace)}.__contains__)
-    if folder_exists(workspace.datasets):
-        yield Root(Path(workspace.datasets), lambda: _in_datasets(Path(workspace.datasets)))
+            yield _root(workspace, str(folder), lambda: {item.warehouse for item in releases(workspace)}.__contains__)
+    if workspace.exists(workspace.datasets):
+        yield _root(workspace, workspace.datasets, lambda: _in_datasets(workspace.dataset_objects()))
+
+
+def _root(workspace: Workspace, place: str, read: Callable[[], Callable[[str], bool]]) -> Root:
+    objects = workspace.objects(place)
+    return Root(read, Path(place) if isinstance(objects, LocalObjects) else None, objects)
 
 
 def places(workspace: Workspace) -> Iterator[Path]:
-    """Yield every root and every file that has a place of its own, whether it exists or not."""
-    yield Path(workspace.staging.lake)
-    for environment in (workspace.staging, workspace.production):
+    """Yield every folder and every file of this machine that has a place of its own, whether it exists or not."""
+    production = workspace.production
+    for place in (workspace.staging.lake, production.lake if production else "", workspace.datasets):
+        if place and not is_bucket(place):
+            yield Path(place)
+    for environment in (workspace.staging, production):
         if environment is not None:
-            yield Path(environment.lake)
             for ending in ("", ".lock", ".wal"):
                 yield Path(environment.warehouse + ending)
             releases = ReleaseFolder(environment.warehouse, workspace.engine).folder
             yield releases
             yield Path(f"{releases}.lock")
-    if workspace.datasets:
-        yield Path(workspace.datasets)
 
 
 def strays(workspace: Workspace) -> Iterator[Path]:
@@ -91,7 +102,9 @@ def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
                 named.add(entry.taken.path)
             if entry.misfits is not None:
                 named.add(entry.misfits.path)
-    return lambda path: path in named or any(known.fullmatch(path) for known in (_LOG, _RECORD, _INGEST_CATALOG))
+    return lambda path: (
+        path in named or any(known.fullmatch(path) for known in (_LOG, _RECORD, _CONDITION, _INGEST_CATALOG))
+    )
 
 
 def _in_production(workspace: Workspace) -> Callable[[str], bool]:
@@ -111,15 +124,17 @@ def releases(workspace: Workspace) -> list[Release]:
     ]
 
 
-def _in_datasets(folder: Path) -> Callable[[str], bool]:
+def _in_datasets(objects: Objects) -> Callable[[str], bool]:
     named: set[str] = set()
     damaged: set[str] = set()
-    for path in folder.glob(f"*/*/{FILE}"):
-        version = path.parent.relative_to(folder).as_posix()
-        named.add(f"{version}/{FILE}")
+    for info in objects.list():
+        version, _, name = info.path.rpartition("/")
+        if name != FILE or version.count("/") != 1:
+            continue
+        named.add(info.path)
         try:
-            named |= {f"{version}/{shard.path}" for shard in read_manifest(path.parent).shards}
+            named |= {f"{version}/{shard.path}" for shard in read_manifest(version, objects).shards}
         except DataError:
             # What a damaged manifest names is not known: nothing beside it is taken for left over.
             damaged.add(version + "/")
-    return lambda path: path in named or path.startswith(tuple(damaged))
+    return lambda path: path in named or path == CONDITION or path.startswith(tuple(damaged))

@@ -11,7 +11,7 @@ from penstock.model.specs import EnvironmentSpec, PipelineSpec
 from penstock.names import moment, unknown
 from penstock.orchestrate import indexing
 from penstock.orchestrate.context import PRODUCTION, leased
-from penstock.orchestrate.workspace import Workspace, folder_exists, new_id, now, user
+from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.promote import approval, finishing, promoting, proposing, rolling_back
 from penstock.promote.ports import PromotePorts, newest_number
 
@@ -21,7 +21,7 @@ def finish(workspace: Workspace) -> tuple[str, ...]:
 
     Every command that touches production calls this first.
     """
-    if workspace.production is None or not folder_exists(workspace.production.lake):
+    if workspace.production is None or not workspace.exists(workspace.production.lake):
         return ()
     done = finishing.finish(_ports(workspace))
     indexing.follow_releases(workspace)
@@ -36,7 +36,7 @@ def settle(workspace: Workspace) -> tuple[str, ...]:
 
     Without it a question would name a release that is committed, while the warehouse still serves the one before.
     """
-    if workspace.production is None or not folder_exists(workspace.production.lake):
+    if workspace.production is None or not workspace.exists(workspace.production.lake):
         return ()
     ports = _ports(workspace)
     if finishing.settled(ports, newest_number(ports.production)):

@@ -220,13 +220,13 @@ def _shelf(record: LoadRecord, known: SourceLedger, workspace: Workspace) -> She
     return Shelf(
         table=_bare(known.table),
         load=entry.number,
-        quarantine=objects.uri(verdict.quarantine),
+        quarantine=objects.reading([verdict.quarantine])[0],
         files=entry.files,
         columns=workspace.lake.table(known.table).columns(),
         landed=entry.schema,
-        taken=tuple(objects.uri(each.path) for each in known.taken(entry.number)),
+        taken=objects.reading([each.path for each in known.taken(entry.number)]),
         extracted=entry.taken.extracted if entry.taken else entry.number,
-        replayed=objects.uri(entry.taken.path) if entry.taken else None,
+        replayed=objects.reading([entry.taken.path])[0] if entry.taken else None,
     )
 
 
@@ -236,6 +236,7 @@ def _take(shelf: Shelf, query: str, context: RunContext) -> TakenRows:
     path = f"{FOLDER}/{names.raw(shelf.table)}/{names.moment(now())}-{secrets.token_hex(4)}.parquet"
     with workspace.engine.session() as connection:
         written = write(connection, editing.places(query), workspace.lake.objects.uri(path), _PLACES)
+    workspace.lake.objects.publish([path])
     return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path)
 
 

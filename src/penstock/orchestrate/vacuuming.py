@@ -13,7 +13,7 @@ import os
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -31,9 +31,11 @@ from penstock.model.releases import TableVersion
 from penstock.names import RAW_PREFIX
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import CARE, PRODUCTION, leased
-from penstock.orchestrate.workspace import Workspace, folder_exists, now
+from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
 from penstock.stores.lake import DeltaLake, DeltaLakeTable
+from penstock.stores.objects import LocalObjects
+from penstock.stores.port import Objects
 
 YOUNG = "it ceased to count within the retention, or while a run was at work"
 INTERVAL = "it is the newest version of an interval"
@@ -46,24 +48,31 @@ _File = tuple[str, str]
 """Table and path of a data file."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Gone:
+    """A file that goes: where it lies, its path there, its bytes."""
+
+    objects: Objects
+    path: str
+    bytes: int
+
+
 @dataclass
 class _Found:
-    """What goes, by its place, with its bytes; and why other files stay."""
+    """What goes, by what people are shown of it; and why other files stay."""
 
-    gone: dict[str, int] = field(default_factory=dict)
+    gone: dict[str, _Gone] = field(default_factory=dict)
     kept: Counter[str] = field(default_factory=Counter)
 
-    def judge(self, table: DeltaLakeTable, path: str, reason: str) -> None:
+    def judge(self, table: DeltaLakeTable, sizes: Mapping[str, int], path: str, reason: str) -> None:
         """Take in a file that its table shows no more; an empty reason to keep it lets it go."""
-        place = table.place(path)
-        try:
-            size = os.lstat(place).st_size
-        except FileNotFoundError:
+        if path not in sizes:
             return
         if reason:
             self.kept[reason] += 1
         else:
-            self.gone[place] = size
+            name = f"{table.name}/{path}"
+            self.gone[table.objects.url(name)] = _Gone(table.objects, name, sizes[path])
 
 
 def vacuum(workspace: Workspace, older_than: timedelta, *, dry_run: bool = False) -> VacuumReport:
@@ -80,19 +89,19 @@ def vacuum(workspace: Workspace, older_than: timedelta, *, dry_run: bool = False
     """
     with leased(workspace, CARE), leased(workspace, PRODUCTION, committed=_fence(workspace)):
         releasing.finish(workspace)
-        indexing.follow(workspace, workspace.lake.tables() if folder_exists(workspace.staging.lake) else ())
+        indexing.follow(workspace, workspace.lake.tables() if workspace.exists(workspace.staging.lake) else ())
         horizon = _horizon(workspace, older_than)
         found = _Found()
         _look(workspace, horizon, found)
-        freed = _freed(found.gone)
+        freed = _freed(found.gone.values())
         spills = tuple(_spills())
         logs = 0
         if not dry_run:
-            _delete(found.gone)
+            _delete(found.gone.values())
             for folder in spills:
                 shutil.rmtree(folder, ignore_errors=True)
             logs = sum(table.tidy() for table in _tables(workspace))
-    removed = tuple(sorted(found.gone.items()))
+    removed = tuple(sorted((name, file.bytes) for name, file in found.gone.items()))
     return VacuumReport(
         before=horizon, dry_run=dry_run, removed=removed, freed=freed, kept=dict(found.kept), logs=logs, spills=spills
     )
@@ -118,28 +127,28 @@ def _horizon(workspace: Workspace, older_than: timedelta) -> datetime:
 
 
 def _look(workspace: Workspace, horizon: datetime, found: _Found) -> None:
-    if folder_exists(workspace.staging.lake):
+    if workspace.exists(workspace.staging.lake):
         needed = _of_candidates(workspace)
         for name in workspace.lake.tables():
             look = _raw if name.startswith(RAW_PREFIX) else _versions
             look(workspace.lake.table(name), horizon, needed, found)
-    if workspace.production is not None and folder_exists(workspace.production.lake):
+    if workspace.production is not None and workspace.exists(workspace.production.lake):
         _production(workspace, horizon, found)
 
 
 def _raw(table: DeltaLakeTable, horizon: datetime, _needed: Collection[_File], found: _Found) -> None:
     """Take the files whose rows a compaction has written elsewhere."""
-    live = _live(table)
+    live, sizes = _live(table)
     for entry in table.entries():
         if entry.kind is EntryKind.COMPACTION:
             for path in entry.removed:
                 if path not in live:
-                    found.judge(table, path, YOUNG if entry.created_at >= horizon else "")
+                    found.judge(table, sizes, path, YOUNG if entry.created_at >= horizon else "")
 
 
 def _versions(table: DeltaLakeTable, horizon: datetime, needed: Collection[_File], found: _Found) -> None:
     """Take the files of versions that a later one has replaced."""
-    live = _live(table)
+    live, sizes = _live(table)
     newest: dict[Interval | None, Entry] = {}
     taken_out: dict[str, datetime] = {}
     for entry in table.entries():
@@ -150,7 +159,7 @@ def _versions(table: DeltaLakeTable, horizon: datetime, needed: Collection[_File
     for path, at in taken_out.items():
         if path not in live:
             why = {YOUNG: at >= horizon, INTERVAL: path in standing, CANDIDATE: (table.name, path) in needed}
-            found.judge(table, path, next((reason for reason, holds in why.items() if holds), ""))
+            found.judge(table, sizes, path, next((reason for reason, holds in why.items() if holds), ""))
 
 
 def _production(workspace: Workspace, horizon: datetime, found: _Found) -> None:
@@ -169,15 +178,15 @@ def _production(workspace: Workspace, horizon: datetime, found: _Found) -> None:
     }
     every = sorted(_files(table for release in releases.values() for table in release.tables))
     for name, files in groupby(every, key=lambda file: file[0]):
-        live = _live(lake.table(name))
+        live, sizes = _live(lake.table(name))
         for file in files:
             if file[1] not in live:
                 reason = next((reason for reason, named in why.items() if file in named), "")
-                found.judge(lake.table(name), file[1], reason)
+                found.judge(lake.table(name), sizes, file[1], reason)
 
 
 def _pins(workspace: Workspace) -> Iterable[Manifest]:
-    return list_manifests(workspace.datasets) if folder_exists(workspace.datasets) else ()
+    return list_manifests(workspace.dataset_objects()) if workspace.exists(workspace.datasets) else ()
 
 
 def _of_candidates(workspace: Workspace) -> frozenset[_File]:
@@ -193,50 +202,50 @@ def _files(tables: Iterable[TableVersion]) -> frozenset[_File]:
     return frozenset((table.table, file.path) for table in tables for file in table.files)
 
 
-def _live(table: DeltaLakeTable) -> frozenset[str]:
-    """Return the files that a table shows.
+def _live(table: DeltaLakeTable) -> tuple[frozenset[str], dict[str, int]]:
+    """Return the files that a table shows, and all that lie in its folder with their bytes.
 
     Raises:
         DataError: One of them is missing: what else is there may be its only copy.
     """
     live = frozenset(file.path for file in table.live())
-    for path in live:
-        if not os.path.exists(table.place(path)):
-            raise DataError(
-                f"A data file of {table.name} is missing, so nothing was removed",
-                value=table.place(path),
-                remedy="Bring it back from a backup; penstock doctor says more",
-            )
-    return live
+    # Listed after the log was read: what is committed meanwhile is there.
+    sizes = table.sizes()
+    for path in sorted(live - sizes.keys()):
+        raise DataError(
+            f"A data file of {table.name} is missing, so nothing was removed",
+            value=table.objects.url(f"{table.name}/{path}"),
+            remedy="Bring it back from a backup; penstock doctor says more",
+        )
+    return live, sizes
 
 
-def _freed(gone: Iterable[str]) -> int:
+def _freed(gone: Iterable[_Gone]) -> int:
     """Return the bytes of files of which every link goes: a file may be linked from staging and from production."""
     links: Counter[tuple[int, int]] = Counter()
     freed = 0
-    for place in gone:
-        found = os.lstat(place)
+    for file in gone:
+        if not isinstance(file.objects, LocalObjects):
+            freed += file.bytes
+            continue
+        found = os.lstat(file.objects.place(file.path))
         links[found.st_dev, found.st_ino] += 1
         if links[found.st_dev, found.st_ino] == found.st_nlink:
             freed += found.st_size
     return freed
 
 
-def _delete(gone: Iterable[str]) -> None:
-    folders = set()
-    for place in gone:
-        with suppress(FileNotFoundError):
-            os.unlink(place)
-        folders.add(os.path.dirname(place))
-    for folder in folders:
-        # Only an empty folder can be removed so; the others refuse.
-        with suppress(OSError):
-            os.rmdir(folder)
+def _delete(gone: Iterable[_Gone]) -> None:
+    roots: dict[str, tuple[Objects, list[str]]] = {}
+    for file in gone:
+        roots.setdefault(file.objects.root, (file.objects, []))[1].append(file.path)
+    for objects, paths in roots.values():
+        objects.discard(paths)
 
 
 def _tables(workspace: Workspace) -> Iterator[DeltaLakeTable]:
-    lakes: list[DeltaLake] = [workspace.lake] if folder_exists(workspace.staging.lake) else []
-    if workspace.production is not None and folder_exists(workspace.production.lake):
+    lakes: list[DeltaLake] = [workspace.lake] if workspace.exists(workspace.staging.lake) else []
+    if workspace.production is not None and workspace.exists(workspace.production.lake):
         lakes.append(workspace.production_lake())
     for lake in lakes:
         yield from (lake.table(name) for name in lake.tables())

@@ -8,7 +8,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
@@ -17,13 +16,18 @@ from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
 from penstock.privacy.keys import Keys
+from penstock.stores.copies import LIMIT, Copies
 from penstock.stores.engine import LocalEngine
 from penstock.stores.lake import DeltaLake
-from penstock.stores.objects import LocalObjects
+from penstock.stores.places import open_objects
+from penstock.stores.port import Objects
 from penstock.stores.warehouse import DuckDBWarehouse
 
 if TYPE_CHECKING:
     from penstock.config.project import ProjectConfig
+
+COPIES = ".penstock/copies"
+"""Where copies of what lies in buckets are kept, below the project's root."""
 
 
 @dataclass(kw_only=True)
@@ -37,13 +41,15 @@ class Workspace:
         production: Where readers read; None for the one-liner.
         catalog: The index.
         connections: The named endpoints.
-        datasets: Folder of training sets.
+        datasets: Folder or URL of training sets.
         approvers: Who may approve; empty: anybody.
         memory: Bytes that the whole process may hold.
         observer: Gets events.
         workers: How many independent steps run at once.
         served: Source to the warehouse table it is served as, where that is not ``raw_{source}``.
         compaction: When and how small files of raw tables are written together.
+        copies: Folder of copies of what lies in buckets; empty: below the root.
+        copies_limit: Bytes that they may take.
         keys: The privacy keys, where there are any.
     """
 
@@ -60,22 +66,36 @@ class Workspace:
     workers: int = 4
     served: Mapping[str, str] = field(default_factory=dict)
     compaction: CompactionSpec = field(default_factory=CompactionSpec)
+    copies: str = ""
+    copies_limit: int = LIMIT
     keys: Keys | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self.memory)
         self.engine = LocalEngine(self.budget.engine)
-        self.lake = DeltaLake(self.staging.lake)
+        self._copies = Copies(self.copies or os.path.join(self.root, COPIES), self.copies_limit)
+        self._opened: dict[str, Objects] = {}
+        self.lake = DeltaLake(self.objects(self.staging.lake))
         self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self._wait)
 
     def production_lake(self) -> DeltaLake:
         """Return the lake that readers read."""
         assert self.production is not None
-        return DeltaLake(self.production.lake)
+        return DeltaLake(self.objects(self.production.lake))
 
-    def dataset_objects(self) -> LocalObjects:
+    def dataset_objects(self) -> Objects:
         """Return the root of the training sets."""
-        return LocalObjects(self.datasets)
+        return self.objects(self.datasets)
+
+    def objects(self, place: str) -> Objects:
+        """Return the objects below a place, a folder or the URL of a bucket, entered as the connections say."""
+        if place not in self._opened:
+            self._opened[place] = open_objects(place, self.connections.values(), self._copies)
+        return self._opened[place]
+
+    def exists(self, place: str) -> bool:
+        """Say whether a root exists already, without making it."""
+        return self.objects(place).holds()
 
     def warehouse_table(self, source: str) -> str:
         """Return the warehouse table that serves a source."""
@@ -106,6 +126,8 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         memory=config.memory,
         observer=observer,
         compaction=config.compaction,
+        copies=config.copies,
+        copies_limit=config.copies_limit,
         keys=config.keys,
     )
 
@@ -127,8 +149,3 @@ def user() -> str:
         return os.environ.get("PENSTOCK_USER") or getpass.getuser()
     except (KeyError, OSError):
         return "unknown"
-
-
-def folder_exists(path: str) -> bool:
-    """Say whether a root exists already, without making it."""
-    return Path(path).is_dir()

@@ -32,14 +32,14 @@ class Sides:
 
     Attributes:
         engine: The local DuckDB.
-        before: Table and path of a file in production to its URI.
+        before: Table and files of it in production to what DuckDB reads as these.
         after: The same in staging.
         known: (Table, version) to figures that an earlier report measured, so that old data is not read again.
     """
 
     engine: Engine
-    before: Callable[[str, str], str]
-    after: Callable[[str, str], str]
+    before: Callable[[str, Sequence[DataFile]], Sequence[str]]
+    after: Callable[[str, Sequence[DataFile]], Sequence[str]]
     known: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
 
 
@@ -161,8 +161,13 @@ def _differences(before: TableVersion, after: TableVersion, common: Sequence[Col
     return int(row[0]), int(row[1])
 
 
-def _select(table: str, columns: Sequence[Column], files: Sequence[DataFile], locate: Callable[[str, str], str]) -> str:
-    return rows_of(columns, tuple(locate(table, file.path) for file in files))
+def _select(
+    table: str,
+    columns: Sequence[Column],
+    files: Sequence[DataFile],
+    locate: Callable[[str, Sequence[DataFile]], Sequence[str]],
+) -> str:
+    return rows_of(columns, locate(table, files))
 
 
 def _figures(before: TableVersion | None, after: TableVersion, sides: Sides) -> dict[str, tuple[Any, Any]]:
@@ -179,7 +184,12 @@ def _figures(before: TableVersion | None, after: TableVersion, sides: Sides) -> 
 
 
 def _measured(
-    version: TableVersion, chosen: Sequence[str], locate: Callable[[str, str], str], engine: Engine, *, exact: bool
+    version: TableVersion,
+    chosen: Sequence[str],
+    locate: Callable[[str, Sequence[DataFile]], Sequence[str]],
+    engine: Engine,
+    *,
+    exact: bool,
 ) -> dict[str, Any]:
     columns = [column for column in version.schema if column.name in chosen]
     figures = {column.name: sql for column in columns if (sql := _figure(column, exact=exact)) is not None}

@@ -118,7 +118,7 @@ def expected(tables: Sequence[TableVersion]) -> tuple[ServedTable, ...]:
 
 def _served(ports: PromotePorts, table: TableVersion, former: TableVersion | None, *, read: bool) -> ServedTable:
     def uris(files: Sequence[DataFile]) -> tuple[str, ...]:
-        return tuple(ports.production.objects.uri(f"{table.table}/{file.path}") for file in files)
+        return ports.production.table(table.table).places(files)
 
     return ServedTable(
         name=table.table,

@@ -162,22 +162,24 @@ def _staged(candidate: Candidate, current: Release | None, number: int, ports: P
 
 def _stage(table: TableVersion, file: DataFile, number: int, ports: PromotePorts) -> DataFile:
     """Bring one file under the production root; a different file of the same name keeps its place."""
-    source = ports.staging.table(table.table).uri(file.path)
-    path = f"{table.table}/{file.path}"
+    name = f"{table.table}/{file.path}"
     objects = ports.production.objects
-    if objects.exists(path):
-        if _same(source, objects.uri(path), file.bytes):
+    there = objects.info(name)
+    if there is not None:
+        if _same(ports, name, there.bytes, file.bytes):
             return file
-        folder, _, name = file.path.rpartition("/")
-        file = replace(file, path=f"{folder}/r{number}-{name}" if folder else f"r{number}-{name}")
+        folder, _, last = file.path.rpartition("/")
+        file = replace(file, path=f"{folder}/r{number}-{last}" if folder else f"r{number}-{last}")
     with _there(table):
-        objects.adopt(source, f"{table.table}/{file.path}")
+        objects.take(ports.staging.objects, name, f"{table.table}/{file.path}")
     return file
 
 
-def _same(source: str, target: str, size: int) -> bool:
-    if not os.path.exists(source):
-        return os.path.getsize(target) == size
+def _same(ports: PromotePorts, name: str, found: int, size: int) -> bool:
+    """Say whether the object of a name is the same in both lakes; where staging's is gone, its size has to tell."""
+    if not ports.staging.objects.exists(name):
+        return found == size
+    ((source,), (target,)) = ports.staging.objects.reading([name]), ports.production.objects.reading([name])
     return os.path.samefile(source, target) or filecmp.cmp(source, target, shallow=False)
 
 

@@ -108,8 +108,8 @@ def _changes(
     serving = {table.table: table for table in current.tables} if current else {}
     sides = Sides(
         ports.engine,
-        before=lambda table, path: ports.production.objects.uri(f"{table}/{path}"),
-        after=lambda table, path: ports.staging.table(table).uri(path),
+        before=lambda table, files: ports.production.table(table).places(files),
+        after=lambda table, files: ports.staging.table(table).places(files),
         known=_known(current, ports.staging.objects),
     )
     found = [compare(serving.get(table.table), table, sides) for table in tables]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,9 +15,10 @@ from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
 
-from penstock.errors import ConflictError, DataError
+from penstock.errors import ConflictError, DataError, PenstockError
 from penstock.model.entries import DataFile
-from penstock.stores.objects import file_error, sync_file
+from penstock.stores.objects import file_error
+from penstock.stores.port import Objects
 
 APPLICATION = "penstock"
 """The Delta application id under which a table's entries are numbered."""
@@ -59,16 +59,17 @@ class DeltaCommit:
 
 
 class DeltaLog:
-    """The Delta log in a folder. Not safe for threads: its table holds a lock.
+    """The Delta log of a table. Not safe for threads: its table holds a lock.
 
     Args:
-        folder: The table's folder.
-        table: The table's name, for messages.
+        objects: The objects of the lake.
+        table: The table.
     """
 
-    def __init__(self, folder: str, table: str) -> None:
-        self._folder = folder
+    def __init__(self, objects: Objects, table: str) -> None:
+        self._objects = objects
         self._table = table
+        self._place, self._options = objects.delta(table)
         self._handle: DeltaTable | None = None
         self._number = 0
         self._read_at = 0.0
@@ -80,9 +81,9 @@ class DeltaLog:
         with self._refusals():
             if self._handle is not None:
                 self._handle.update_incremental()
-            elif os.path.isdir(os.path.join(self._folder, LOG)):
+            elif self._objects.holds(self._folder):
                 try:
-                    self._handle = DeltaTable(self._folder)
+                    self._handle = DeltaTable(self._place, storage_options=self._options)
                 except TableNotFoundError:
                     return
             if self._handle is not None:
@@ -91,15 +92,19 @@ class DeltaLog:
 
     def _moved(self, version: int) -> bool:
         """Say whether the log may have gone on since it was read; asks for two files, which is cheap."""
-        if not os.path.exists(self._file(version)):
+        if not self._objects.exists(self._file(version)):
             # The table was deleted, or deleted and made anew.
             self._handle, self._number = None, 0
             return True
         # After a long pause the next file may have come and been cleaned away again.
-        return os.path.exists(self._file(version + 1)) or monotonic() - self._read_at > _TRUSTED
+        return self._objects.exists(self._file(version + 1)) or monotonic() - self._read_at > _TRUSTED
+
+    @property
+    def _folder(self) -> str:
+        return f"{self._table}/{LOG}/"
 
     def _file(self, version: int) -> str:
-        return os.path.join(self._folder, LOG, f"{version:020}.json")
+        return f"{self._folder}{version:020}.json"
 
     @property
     def number(self) -> int:
@@ -148,12 +153,13 @@ class DeltaLog:
         """Make the table together with its first commit, in one log entry; raises ConflictError if there is one."""
         with self._refusals(creating=True):
             create_table_with_add_actions(
-                self._folder,
+                self._place,
                 commit.schema,
                 [_add(file, commit.at, True) for file in commit.added],
                 "error",
                 list(commit.partition_by),
                 configuration=configuration,
+                storage_options=self._options,
                 commit_properties=_properties(commit.number),
             )
         self._seal()
@@ -191,18 +197,20 @@ class DeltaLog:
         self.refresh()
         if self._handle is None:
             return 0
-        folder = os.path.join(self._folder, LOG)
         with self._refusals():
-            before = len(os.listdir(folder))
+            before = self._files_of_log()
             if self._handle.version() - self._checkpoint() >= _CHECKPOINT:
                 self._handle.create_checkpoint()
-                before = len(os.listdir(folder))
+                before = self._files_of_log()
             self._handle.cleanup_metadata()
-            return max(0, before - len(os.listdir(folder)))
+            return max(0, before - self._files_of_log())
+
+    def _files_of_log(self) -> int:
+        return sum(1 for _ in self._objects.list(self._folder))
 
     def _checkpoint(self) -> int:
         """Return the version of the newest checkpoint; -1 if there is none."""
-        names = os.listdir(os.path.join(self._folder, LOG))
+        names = [info.path[len(self._folder) :] for info in self._objects.list(self._folder)]
         return max((int(name[:20]) for name in names if ".checkpoint" in name and name[:20].isdigit()), default=-1)
 
     def retyping(self, commit: DeltaCommit) -> tuple[str, bytes]:
@@ -246,7 +254,13 @@ class DeltaLog:
         """Make the newest log entry durable; delta-rs leaves that to the operating system."""
         self.refresh()
         if self._handle is not None:
-            sync_file(self._file(self._handle.version()))
+            self._objects.seal(self._file(self._handle.version()))
+
+    def _store_refused(self, error: Exception) -> PenstockError:
+        """Return the sentence for a store that did not do as asked; delta-rs quotes its whole answer."""
+        from penstock.stores.buckets import refused
+
+        return refused(error, self._place, written=True)
 
     @contextmanager
     def _refusals(self, *, creating: bool = False) -> Iterator[None]:
@@ -257,8 +271,12 @@ class DeltaLog:
                 f"Somebody else committed to the Delta table {self._table} first", remedy="Read it afresh and try again"
             ) from error
         except OSError as error:
-            raise file_error(error, self._folder, "read or written") from error
+            if self._options is not None:
+                raise self._store_refused(error) from None
+            raise file_error(error, self._place, "read or written") from error
         except DeltaError as error:
+            if self._options is not None and "Generic" in str(error):
+                raise self._store_refused(error) from None
             if creating and "already exists" in str(error):
                 raise ConflictError(f"Somebody else made the Delta table {self._table} first") from error
             raise DataError(

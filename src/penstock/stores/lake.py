@@ -19,7 +19,7 @@ from penstock.queries.widening import UNTYPED
 from penstock.stores.delta import LOG, DeltaCommit, DeltaLog
 from penstock.stores.delta_types import Difference, delta_field, difference, retyped
 from penstock.stores.manifests import Manifests
-from penstock.stores.objects import LocalObjects, file_error
+from penstock.stores.objects import LocalObjects
 from penstock.stores.port import Objects
 from penstock.stores.replaced import Replaced
 
@@ -28,15 +28,14 @@ _REPEATING = (EntryKind.VERDICT, EntryKind.DISCARD)
 
 
 class DeltaLake:
-    """A folder with lake tables and, beside them, create-only objects. Tables may be used from different threads.
+    """A root with lake tables and, beside them, create-only objects. Tables may be used from different threads.
 
     Args:
-        root: The folder; made at the first write.
-        objects: Its objects, where they are not plain files of that folder.
+        root: Its objects, or its folder; a folder is made at the first write.
     """
 
-    def __init__(self, root: str | os.PathLike[str], objects: Objects | None = None) -> None:
-        self.objects: Objects = objects or LocalObjects(root)
+    def __init__(self, root: str | os.PathLike[str] | Objects) -> None:
+        self.objects: Objects = LocalObjects(root) if isinstance(root, str | os.PathLike) else root
         self._tables: dict[str, DeltaLakeTable] = {}
         self._lock = RLock()
 
@@ -49,14 +48,7 @@ class DeltaLake:
 
     def tables(self) -> tuple[str, ...]:
         """Return the names of the tables that have at least one committed entry, sorted."""
-        root = self.objects.root
-        try:
-            names = sorted(os.listdir(root))
-        except FileNotFoundError:
-            return ()
-        except OSError as error:
-            raise file_error(error, root, "listed") from error
-        there = (name for name in names if os.path.isdir(os.path.join(root, name, LOG)))
+        there = (name for name in self.objects.folders() if self.objects.holds(f"{name}/{LOG}"))
         return tuple(name for name in there if self.table(name).head())
 
 
@@ -70,13 +62,13 @@ class DeltaLakeTable:
 
     def __init__(self, objects: Objects, name: str) -> None:
         self.name = name
-        self._objects = objects
+        self.objects = objects
         self._manifests = Manifests(objects, name)
-        self._log = DeltaLog(os.path.join(objects.root, name), name)
+        self._log = DeltaLog(objects, name)
         self._lock = RLock()
         self._replaced = Replaced(self.entry)
         self._compacted: tuple[int, int | None] | None = None
-        self._listed: tuple[int, frozenset[str]] | None = None
+        self._listed: tuple[int, dict[str, int]] | None = None
 
     def head(self) -> int:
         """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
@@ -119,6 +111,8 @@ class DeltaLakeTable:
             DataError: A column would change its type while files with the old one stay.
         """
         entry = _without_personal_statistics(entry)
+        # Step 1: what the manifest will name is whole and durable first.
+        self.objects.publish([f"{self.name}/{file.path}" for file in entry.files])
         with self._lock:
             head = self.head()
             self._check_turn(entry, head)
@@ -165,29 +159,47 @@ class DeltaLakeTable:
             return self._log.files()
 
     def uri(self, path: str) -> str:
-        """Return what DuckDB reads and writes as a file of this table; makes the folder."""
-        return self._objects.uri(f"{self.name}/{path}")
+        """Return what DuckDB writes as a file of this table; makes the folder. The commit makes it an object."""
+        return self.objects.uri(f"{self.name}/{path}")
 
     def place(self, path: str) -> str:
-        """Return what ``uri`` returns, for a file that is there or was; makes no folder."""
-        return os.path.join(self._objects.root, self.name, *path.split("/"))
+        """Return where on this machine a file is, or was; makes no folder and brings nothing here."""
+        return self.objects.place(f"{self.name}/{path}")
+
+    def places(self, files: Sequence[DataFile]) -> tuple[str, ...]:
+        """Return what DuckDB reads as files that are there, several brought to this machine at a time."""
+        return self._bring([(file.path, file.bytes) for file in files])
+
+    def _bring(self, files: Sequence[tuple[str, int]]) -> tuple[str, ...]:
+        return self.objects.reading([f"{self.name}/{path}" for path, _ in files], [size for _, size in files])
 
     def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
         """Return how files of committed entries are read, also where a compaction has replaced them."""
+        sizes: dict[str, int] = {}
+        into: dict[str, int] = {}
         with self._lock:
             newest = self._compaction(self.head())
             if newest is not None:
                 self._replaced.follow(newest)
-                self._replaced.find([file.path for file in files], self._live_paths())
-        uris, moved = [], []
+                sizes = self._live_sizes()
+                self._replaced.find([file.path for file in files], sizes)
+        wanted, moved = [], []
         for file in files:
             now = self._replaced.at(file.path) if newest is not None else None
             if now is None:
-                uris.append(self.place(file.path))
+                wanted.append((file.path, file.bytes))
             else:
                 was = self.place(file.path)
                 moved.append(Moved(self.place(now.path), now.first, now.rows, now.load, was))
-        return FileSet(tuple(uris), excluded, tuple(moved))
+                into[now.path] = sizes.get(now.path, 0)
+        uris = self._bring(wanted)
+        self._bring(tuple(into.items()))
+        return FileSet(uris, excluded, tuple(moved))
+
+    def sizes(self) -> dict[str, int]:
+        """Return every file below the table's folder, named by an entry or not, with its bytes."""
+        folder = f"{self.name}/"
+        return {info.path.removeprefix(folder): info.bytes for info in self.objects.list(folder)}
 
     def tidy(self) -> int:
         """Write a checkpoint and remove the log files that it and the log's retention (30 days) make needless.
@@ -209,9 +221,10 @@ class DeltaLakeTable:
             self._compacted = (head, entry.number if entry.kind is EntryKind.COMPACTION else entry.compaction)
         return self._compacted[1]
 
-    def _live_paths(self) -> frozenset[str]:
+    def _live_sizes(self) -> dict[str, int]:
+        """Return the live files with their bytes."""
         if self._listed is None or self._listed[0] != self._log.version:
-            self._listed = (self._log.version, frozenset(file.path for file in self._log.files()))
+            self._listed = (self._log.version, {file.path: file.bytes for file in self._log.files()})
         return self._listed[1]
 
     def _check_turn(self, entry: Entry, head: int) -> None:
@@ -252,7 +265,7 @@ class DeltaLakeTable:
             # The manifest of this number is ours alone, so the number in the log can only be ours, too.
             if not any(other.number == entry.number for other in self.entries(after=entry.number - 1)):
                 with suppress(PenstockError):
-                    self._objects.remove(self._manifests.path(entry.number))
+                    self.objects.remove(self._manifests.path(entry.number))
                 raise
 
     def _arrange(
@@ -279,7 +292,7 @@ class DeltaLakeTable:
 
     def _retype(self, commit: DeltaCommit) -> None:
         path, text = self._log.retyping(commit)
-        self._objects.create(f"{self.name}/{path}", text)
+        self.objects.create(f"{self.name}/{path}", text)
         self._log.refresh()
 
     def _refuse_changes(self, change: Difference) -> None:

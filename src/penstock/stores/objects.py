@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
 
 from penstock.errors import (
@@ -19,7 +19,7 @@ from penstock.errors import (
     PenstockError,
     TransientError,
 )
-from penstock.stores.port import ObjectInfo
+from penstock.stores.port import ObjectInfo, Objects
 
 TEMPORARY = ".penstock-temporary-"
 """How the name of a file begins that is not whole yet; a crash may leave one, nothing reads it."""
@@ -116,6 +116,32 @@ class LocalObjects:
         except OSError as error:
             raise file_error(error, place, "written") from error
 
+    def take(self, source: Objects, name: str, path: str) -> None:
+        """Bring an object of another root under ``path``, as ``adopt`` does."""
+        self.adopt(source.reading([name])[0], path)
+
+    def info(self, path: str) -> ObjectInfo | None:
+        """Return size and time of an object; None if it is not there."""
+        try:
+            status = os.stat(self._place(path))
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        return ObjectInfo(path, status.st_size, status.st_mtime)
+
+    def holds(self, folder: str = "") -> bool:
+        """Say whether a folder is there; without a name: the root."""
+        return os.path.isdir(self._place(folder.rstrip("/")) if folder else self.root)
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the names of the folders right below the root, sorted."""
+        try:
+            with os.scandir(self.root) as found:
+                return tuple(sorted(item.name for item in found if item.is_dir()))
+        except FileNotFoundError:
+            return ()
+        except OSError as error:
+            raise file_error(error, self.root, "listed") from error
+
     def uri(self, path: str) -> str:
         """Return the absolute path of an object; makes the folder."""
         place = self._place(path)
@@ -125,6 +151,43 @@ class LocalObjects:
         except OSError as error:
             raise file_error(error, folder, "made") from error
         return place
+
+    def place(self, path: str) -> str:
+        """Return the absolute path of an object; makes no folder."""
+        return self._place(path)
+
+    def reading(self, paths: Sequence[str], sizes: Sequence[int] = ()) -> tuple[str, ...]:  # noqa: ARG002
+        """Return the absolute paths of objects."""
+        return tuple(self._place(path) for path in paths)
+
+    def forget(self, paths: Sequence[str]) -> None:
+        """Nothing lies beside the objects."""
+
+    def discard(self, paths: Sequence[str]) -> None:
+        """Delete files, and the folders that are empty then; quiet about what is not there."""
+        places = [self._place(path) for path in paths]
+        for place in places:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(place)
+        for folder in {os.path.dirname(place) for place in places}:
+            # Only an empty folder can be removed so; the others refuse.
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+
+    def publish(self, paths: Sequence[str]) -> None:
+        """Nothing is left to do: who writes a file makes it durable."""
+
+    def seal(self, path: str) -> None:
+        """Make a file durable, and its name in the folder."""
+        sync_file(self._place(path))
+
+    def url(self, path: str) -> str:
+        """Return the absolute path of an object."""
+        return self._place(path)
+
+    def delta(self, table: str) -> tuple[str, dict[str, str] | None]:
+        """Return the folder of a table."""
+        return os.path.join(self.root, table), None
 
     def _place(self, path: str) -> str:
         parts = PurePosixPath(path).parts

@@ -17,6 +17,10 @@ if TYPE_CHECKING:
     import duckdb
 
 
+CONDITION = "_store/create-only.json"
+"""An object that is created twice, to learn whether a store refuses the second time."""
+
+
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
     """An object below a root: path with forward slashes, size in bytes, modification time in seconds."""
@@ -27,7 +31,11 @@ class ObjectInfo:
 
 
 class Objects(Protocol):
-    """Named bytes below one root: a folder, later a bucket."""
+    """Named bytes below one root: a folder, or a prefix in a bucket.
+
+    Attributes:
+        root: The folder or URL, for messages.
+    """
 
     root: str
 
@@ -62,8 +70,64 @@ class Objects(Protocol):
         """
         ...
 
+    def take(self, source: Objects, name: str, path: str) -> None:
+        """Bring an object of another root under ``path`` as ``adopt`` does; a store copies within itself."""
+        ...
+
+    def info(self, path: str) -> ObjectInfo | None:
+        """Return what is known of an object; None if it is not there."""
+        ...
+
+    def holds(self, folder: str = "") -> bool:
+        """Say whether a folder is there, or anything below it; without a name: the root."""
+        ...
+
+    def folders(self) -> tuple[str, ...]:
+        """Return the names of the folders right below the root, sorted."""
+        ...
+
     def uri(self, path: str) -> str:
-        """Return what DuckDB and Arrow can read and write as this object; makes the folder."""
+        """Return what DuckDB and Arrow can write as this object; makes the folder. ``publish`` makes it the object."""
+        ...
+
+    def place(self, path: str) -> str:
+        """Return where on this machine the object is, once ``reading`` has brought it here; touches nothing."""
+        ...
+
+    def reading(self, paths: Sequence[str], sizes: Sequence[int] = ()) -> tuple[str, ...]:
+        """Return what DuckDB and Arrow read as these objects, several brought here at a time.
+
+        Args:
+            paths: Immutable objects.
+            sizes: Their bytes where these are known, else 0: a copy of that size is not compared with the object.
+
+        Raises:
+            NotFoundError: One is not there. (Of plain files whoever reads them says so.)
+        """
+        ...
+
+    def forget(self, paths: Sequence[str]) -> None:
+        """Delete what lies on this machine beside the objects: copies, and files that were never published."""
+        ...
+
+    def discard(self, paths: Sequence[str]) -> None:
+        """Delete objects, several at a time, and the folders that are empty then; quiet about what is not there."""
+        ...
+
+    def publish(self, paths: Sequence[str]) -> None:
+        """Make what was written at ``uri`` the objects; durable when this returns. Quiet about what was published."""
+        ...
+
+    def seal(self, path: str) -> None:
+        """Make an object durable that a library wrote by itself."""
+        ...
+
+    def url(self, path: str) -> str:
+        """Return what people are shown and give to other tools."""
+        ...
+
+    def delta(self, table: str) -> tuple[str, dict[str, str] | None]:
+        """Return what deltalake opens as a table, and its ``storage_options``, which may hold secrets."""
         ...
 
 
@@ -124,11 +188,15 @@ class LakeTable(Protocol):
         ...
 
     def uri(self, path: str) -> str:
-        """Return what DuckDB reads and writes as a file of this table; makes the folder."""
+        """Return what DuckDB writes as a file of this table; makes the folder. The commit makes it an object."""
         ...
 
     def place(self, path: str) -> str:
-        """Return what ``uri`` returns, for a file that is there or was; makes no folder."""
+        """Return where on this machine a file is, or was; makes no folder and brings nothing here."""
+        ...
+
+    def places(self, files: Sequence[DataFile]) -> tuple[str, ...]:
+        """Return what DuckDB reads as files that are there, several brought to this machine at a time."""
         ...
 
     def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:

@@ -120,18 +120,20 @@ def _holding(
     }
     names = {old.name for old, _ in changed}
     found = []
+    table.places(tuple(live.values()))
     for path, file in live.items():
-        there = connection.execute(f"DESCRIBE SELECT * FROM {parquet([table.place(path)])}").fetchall()
+        there = connection.execute(f"DESCRIBE SELECT * FROM {parquet(table.places([file]))}").fetchall()
         if names.isdisjoint(row[0] for row in there):
             continue
         source = known[path]
         partitioned = replace(source.file, partition=file.partition)
-        found.append(replace(source, file=partitioned, columns=spec.before, load=_load(table, path, connection)))
+        found.append(replace(source, file=partitioned, columns=spec.before, load=_load(table, file, connection)))
     return found
 
 
-def _load(table: LakeTable, path: str, connection: duckdb.DuckDBPyConnection) -> int:
-    low, high = connection.execute(f"SELECT min({LOAD}), max({LOAD}) FROM {parquet([table.place(path)])}").fetchall()[0]
+def _load(table: LakeTable, file: DataFile, connection: duckdb.DuckDBPyConnection) -> int:
+    scan = parquet(table.places([file]))
+    low, high = connection.execute(f"SELECT min({LOAD}), max({LOAD}) FROM {scan}").fetchall()[0]
     return int(low) if low is not None and low == high else 0
 
 
@@ -142,7 +144,7 @@ def _try(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
     """Refuse a type in which a value that the table holds would not be the same."""
-    scan = parquet([table.place(source.file.path) for source in sources])
+    scan = parquet(table.places([source.file for source in sources]))
     with refusals(table.name):
         there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
         for old, new in changed:

@@ -106,7 +106,7 @@ def _selects(
 ) -> Iterator[str]:
     """Yield one query for each run of files with the same columns."""
     for former, run in groupby(sources, key=lambda source: source.columns):
-        scan = parquet([table.place(source.file.path) for source in run])
+        scan = parquet(table.places([source.file for source in run]))
         there = {str(row[0]): str(row[1]) for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
         present = {column.name.lower(): column for column in columns}
         before = {column.name.lower(): column for column in former}

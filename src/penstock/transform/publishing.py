@@ -136,7 +136,7 @@ def _passed(spec: Publishing, ports: PublishPorts) -> str:
     relation = identifier(spec.computed.relation)
     if spec.checked is None or spec.checked.quarantine is None:
         return relation
-    quarantine = literal(ports.objects.uri(spec.checked.quarantine))
+    quarantine = literal(ports.objects.reading([spec.checked.quarantine])[0])
     return (
         f"(SELECT r.* FROM (SELECT *, row_number() OVER () - 1 AS _penstock_row FROM {relation}) r "
         f"ANTI JOIN (SELECT _row FROM read_parquet({quarantine}, hive_partitioning=false)) q "

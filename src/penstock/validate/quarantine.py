@@ -138,7 +138,7 @@ def _open(objects: Objects, path: str) -> pq.ParquetFile:
     if not objects.exists(path):
         raise NotFoundError("There is no such quarantine file", value=path, remedy="See penstock quarantine list")
     try:
-        file = pq.ParquetFile(objects.uri(path))
+        file = pq.ParquetFile(objects.reading([path])[0])
     except (pa.ArrowException, OSError) as error:
         raise DataError(
             "A quarantine file cannot be read", value=path, remedy="See penstock doctor; check the load again"

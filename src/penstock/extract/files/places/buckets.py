@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import timedelta
 from typing import Any
 
 import obstore
 from obstore import exceptions
-from obstore.store import AzureStore, GCSStore, S3Store
 
 from penstock.errors import TransientError
 from penstock.extract.files.places.port import CHUNK, Access, Address, Listed, changed, forbidden, vanished
+from penstock.model.buckets import Bucket
+from penstock.stores.buckets import opened
 
 _PAGE = 5000
-_PATIENCE: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 
 
 class BucketPlace:
@@ -32,7 +31,7 @@ class BucketPlace:
         self.address = f"{where.scheme}://{where.host}/"
         self._where = where
         with self._sentences(""):
-            self._store = _store(where, access)
+            self._store = opened(Bucket(where.scheme, where.host, access.options, access.secrets))
 
     def one(self, name: str) -> Listed | None:
         """Return an object; see the port."""
@@ -93,43 +92,6 @@ class BucketPlace:
                 f"The store of {what} does not answer as it should ({kind})",
                 remedy="Look at its name, endpoint and region, and whether it can be reached from here",
             ) from None
-
-
-def _store(where: Address, access: Access) -> Any:
-    options, secrets = access.options, access.secrets
-    endpoint = options.get("endpoint")
-    client: Any = {"allow_http": str(endpoint or "").startswith("http://"), "timeout": "120s", "connect_timeout": "15s"}
-    anonymous = {"skip_signature": True} if options.get("anonymous") else {}
-    if where.scheme == "s3":
-        given = {
-            "endpoint": endpoint,
-            "region": options.get("region"),
-            "access_key_id": options.get("access_key_id") or options.get("user"),
-            "secret_access_key": secrets.get("secret_access_key") or secrets.get("secret") or secrets.get("password"),
-            "session_token": secrets.get("session_token") or secrets.get("token"),
-        }
-        config = {**_filled(given), **anonymous}
-        return S3Store(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
-    if where.scheme == "gs":
-        given = {
-            "base_url": endpoint,
-            "service_account_key": secrets.get("service_account_key"),
-            "service_account_path": options.get("service_account_file"),
-        }
-        config = {**_filled(given), **anonymous}
-        return GCSStore(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
-    given = {
-        "endpoint": endpoint,
-        "account_name": options.get("account"),
-        "account_key": secrets.get("account_key") or secrets.get("key"),
-        "sas_key": secrets.get("sas_token"),
-    }
-    config = {**_filled(given), **anonymous}
-    return AzureStore(where.host, config=config, client_options=client, retry_config=_PATIENCE)  # type: ignore[arg-type]
-
-
-def _filled(given: Mapping[str, Any]) -> dict[str, str]:
-    return {name: str(value) for name, value in given.items() if value}
 
 
 def _listed(meta: Any) -> Listed:

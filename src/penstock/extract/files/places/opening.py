@@ -6,20 +6,9 @@ from urllib.parse import quote, unquote, urlsplit
 
 from penstock.errors import ConfigurationError
 from penstock.extract.files.places.port import Access, Address, Place
+from penstock.model.buckets import SCHEMES as BUCKETS
 
-SCHEMES = {
-    "s3": "s3",
-    "s3a": "s3",
-    "gs": "gs",
-    "gcs": "gs",
-    "az": "az",
-    "azure": "az",
-    "abfs": "az",
-    "abfss": "az",
-    "http": "http",
-    "https": "https",
-    "sftp": "sftp",
-}
+SCHEMES = {**BUCKETS, "http": "http", "https": "https", "sftp": "sftp"}
 """Scheme of a URL to the kind of place."""
 
 
