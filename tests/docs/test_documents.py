@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from servers import buckets
+
 ROOT = Path(__file__).parents[2]
 PAGES = [
     "tutorial.md",
@@ -20,6 +22,7 @@ PAGES = [
     "how-to/databases.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
+    "how-to/lake-in-a-bucket.md",
     "how-to/memory.md",
     "how-to/messy-csv.md",
     "how-to/nested-json.md",
@@ -61,8 +64,15 @@ def run(command: list[str], folder: Path, expected: int, where: str) -> None:
 
 
 @pytest.mark.parametrize("name", PAGES)
-def test_the_page_does_what_it_says(name: str, tmp_path: Path) -> None:
+def test_the_page_does_what_it_says(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
     page = ROOT / "docs" / name
+    if name == "how-to/lake-in-a-bucket.md":
+        endpoint = request.getfixturevalue("s3")
+        buckets.named("s3", endpoint, "company-lake")
+        for variable, value in {"ENDPOINT": endpoint, "KEY_ID": "key", "SECRET": "secret"}.items():
+            monkeypatch.setenv(f"LAKE_{variable}", value)
     ran = 0
     for block in blocks(page):
         where = f"{name}:{block.line}"

@@ -59,7 +59,12 @@ class MadeBucket:
 
 def made(kind: str, endpoint: str) -> MadeBucket:
     """Make a bucket of a kind: ``s3``, ``gs`` or ``az``."""
-    return {"s3": _s3, "gs": _gs, "az": _az}[kind](endpoint, f"b-{uuid.uuid4().hex[:8]}")
+    return named(kind, endpoint, f"b-{uuid.uuid4().hex[:8]}")
+
+
+def named(kind: str, endpoint: str, name: str) -> MadeBucket:
+    """Make a bucket of a name."""
+    return {"s3": _s3, "gs": _gs, "az": _az}[kind](endpoint, name)
 
 
 def _s3(endpoint: str, name: str) -> MadeBucket:

@@ -5,6 +5,8 @@ Files of sources and the lake enter buckets through it, with the same credential
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -18,8 +20,14 @@ from penstock.model.buckets import Bucket
 
 _PATIENCE: Any = {"max_retries": 5, "retry_timeout": timedelta(seconds=60)}
 _ONCE: Any = {"max_retries": 0, "retry_timeout": timedelta(seconds=60)}
+_ENDPOINTS = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT", "AZURE_STORAGE_ENDPOINT")
 _NO_BUCKET = ("NoSuchBucket", "ContainerNotFound")
-_REFUSED = ("401", "403", "credential", "token", "signature", "accesskey")
+_REFUSED = re.compile(
+    r"status code: 40[13]|credential|AccessDenied|InvalidAccessKeyId|SignatureDoesNotMatch|AuthenticationFailed"
+    # Where no credentials are named, the role of the machine is asked for at these addresses.
+    r"|ExpiredToken|169\.254\.169\.254|metadata\.google",
+    re.IGNORECASE,
+)
 
 
 def opened(bucket: Bucket, *, once: bool = False) -> Any:
@@ -34,7 +42,9 @@ def opened(bucket: Bucket, *, once: bool = False) -> Any:
     """
     options, secrets = bucket.options, bucket.secrets
     endpoint = options.get("endpoint")
-    client: Any = {"allow_http": _plain(endpoint), "timeout": "120s", "connect_timeout": "15s"}
+    client: Any = {"timeout": "120s", "connect_timeout": "15s"}
+    if _plain(endpoint):
+        client["allow_http"] = True
     how: Any = {"client_options": client, "retry_config": _ONCE if once else _PATIENCE}
     anonymous: Any = {"skip_signature": True} if options.get("anonymous") else {}
     if bucket.scheme == "s3":
@@ -106,8 +116,7 @@ def sentences(what: str, *, written: bool = False) -> Iterator[None]:
 
 def refused(error: Exception, what: str, *, written: bool = False) -> ConfigurationError | TransientError:
     """Return the sentence for what a store did not do, from an error whose text is looked at and not passed on."""
-    text = str(error).lower()
-    if any(word in text for word in _REFUSED):
+    if _REFUSED.search(str(error)):
         return forbidden(what, written=written)
     return TransientError(
         f"The store of {what} does not answer as it should ({type(error).__name__})",
@@ -147,7 +156,9 @@ def _azure(options: Mapping[str, Any], secrets: Mapping[str, str]) -> dict[str, 
 
 
 def _plain(endpoint: Any) -> bool:
-    return str(endpoint or "").startswith("http://")
+    """Say whether the address of the store, in the options or else in the environment, asks for no TLS."""
+    given = (endpoint,) if endpoint else (os.environ.get(name, "") for name in _ENDPOINTS)
+    return any(str(each).startswith("http://") for each in given)
 
 
 def _filled(given: Mapping[str, Any]) -> dict[str, str]:

@@ -12,7 +12,7 @@ from obstore import exceptions
 from penstock.errors import TransientError
 from penstock.extract.files.places.port import CHUNK, Access, Address, Listed, changed, forbidden, vanished
 from penstock.model.buckets import Bucket
-from penstock.stores.buckets import opened
+from penstock.stores.buckets import opened, refused
 
 _PAGE = 5000
 
@@ -84,14 +84,7 @@ class BucketPlace:
         except exceptions.PreconditionError:
             raise TransientError(f"The file {what} changed while it was read") from None
         except (exceptions.BaseError, OSError, ValueError) as error:
-            text = str(error)
-            if "403" in text or "401" in text or "credential" in text.lower() or "token" in text.lower():
-                raise forbidden(what) from None
-            kind = type(error).__name__
-            raise TransientError(
-                f"The store of {what} does not answer as it should ({kind})",
-                remedy="Look at its name, endpoint and region, and whether it can be reached from here",
-            ) from None
+            raise refused(error, what) from None
 
 
 def _listed(meta: Any) -> Listed:
