@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from pathlib import Path
 
-from shop import SETTINGS, served
+from shop_runs import SETTINGS, served
 
 from penstock.model.receipts import State
 from penstock.project import Project

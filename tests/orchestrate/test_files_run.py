@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import SETTINGS, served
+from shop_runs import SETTINGS, served
 
 from penstock.model.receipts import State
 from penstock.project import Project

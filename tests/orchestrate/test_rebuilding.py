@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from shop import KILLED, SETTINGS, contents, served, warehouse
+from shop_runs import KILLED, SETTINGS, contents, served, warehouse
 
 from penstock.errors import ConfigurationError, DataError, LeaseHeldError
 from penstock.model.interval import Interval

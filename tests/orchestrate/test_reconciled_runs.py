@@ -3,7 +3,7 @@
 import textwrap
 
 import pytest
-from shop import SETTINGS
+from shop_runs import SETTINGS
 
 from penstock.model.entries import EntryKind, Verdict
 from penstock.model.receipts import State

@@ -14,7 +14,7 @@ from typing import Any
 
 import duckdb
 import pytest
-from shop import KILLED, SETTINGS, contents, served, warehouse
+from shop_runs import KILLED, SETTINGS, contents, served, warehouse
 
 from penstock.errors import ConfigurationError, ConflictError, DataError, NotFoundError, PenstockError
 from penstock.model.interval import Interval

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from shop import SETTINGS, served
+from shop_runs import SETTINGS, served
 
 from penstock.errors import ConflictError, NotFoundError
 from penstock.model.interval import Interval
