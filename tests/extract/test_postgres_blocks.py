@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import replace
@@ -37,6 +38,15 @@ def asked(server: PostgresServer, readers: Any = 3, **fields: Any) -> Request:
     fields.setdefault("options", {"table": "wide"})
     request = sql_request("postgres", server.url(), **fields)
     return replace(request, connection=replace(request.connection, options={"readers": readers}))
+
+
+def reading(server: PostgresServer) -> int:
+    """Return how many connections hold the rows' table open in a transaction, those that count it aside."""
+    found = server.execute(
+        f"SELECT count(DISTINCT pid) FROM pg_stat_activity WHERE backend_xmin IS NOT NULL AND {OTHERS} "
+        "AND query ILIKE '%copy%' AND query NOT ILIKE '%count(%'"
+    )
+    return int(found[0][0])
 
 
 def backends(server: PostgresServer) -> int:
@@ -133,6 +143,19 @@ def test_a_table_with_children_has_each_row_once(table: PostgresServer) -> None:
         assert len({row["id"] for row in rows}) == len(rows) == 2 * ROWS
     finally:
         table.execute("DROP TABLE heir")
+
+
+@pytest.mark.parametrize(("cores", "expected"), [(1, 1), (2, 1), (6, 3), (64, 4)])
+def test_a_server_on_this_machine_leaves_half_of_the_cores(
+    table: PostgresServer, monkeypatch: pytest.MonkeyPatch, cores: int, expected: int
+) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda process: set(range(cores)))
+    extraction = PostgresSource().open(asked(table, None))
+    try:
+        next(extraction.batches())
+        assert reading(table) == expected
+    finally:
+        extraction.close()
 
 
 @pytest.mark.parametrize("readers", [0, "two", 1000, True])

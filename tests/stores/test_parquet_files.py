@@ -9,7 +9,7 @@ from deltalake import DeltaTable
 from test_lake import AT
 
 from penstock.errors import AlreadyExistsError, DataError, TransientError
-from penstock.land.parts import footer_statistics
+from penstock.land.bounds import footer_statistics
 from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.stores.lake import DeltaLake
 from penstock.stores.parquet import bound, write

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -248,7 +249,7 @@ class Intake:
     def _stored(self, table: pa.Table, plan: Plan) -> pa.Table:
         """Convert a chunk to stored types; columns that are stored as they come are not touched."""
         kept = [plain is not None and arrow.lasting(table.schema.field(plain).type) for plain in plan.plain]
-        number = pa.repeat(pa.scalar(self._number, pa.int64()), table.num_rows)
+        number = _repeated(self._number, table.num_rows)
         if all(kept):
             columns = [table.column(name) for name in plan.plain]
         else:
@@ -380,6 +381,11 @@ class Intake:
         with refusals(self._folder.table.name, explain):
             rows = self._connection.execute(f"DESCRIBE {sql}", list(values)).fetchall()
         return [(row[0], row[1]) for row in rows]
+
+
+def _repeated(number: int, rows: int) -> pa.Array:
+    """Return a column of one number; ``pa.scalar`` would import pandas where there is one, for half a second."""
+    return pa.Array.from_buffers(pa.int64(), rows, [None, pa.py_buffer(array("q", [number]) * rows)])
 
 
 class _Named:

@@ -13,24 +13,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import BugError
-from penstock.extract.port import byte_size
+from penstock.land.bounds import footer_statistics
 from penstock.land.chunks import OriginRows
 from penstock.land.columns import Columns
+from penstock.land.encoding import repeating, short
 from penstock.land.refusing import sentences
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
 from penstock.queries.text import identifier, literal
 from penstock.queries.widening import convert
-from penstock.schema import parse, restore, store
+from penstock.schema import restore, store
 from penstock.stores.long_values import write_row
 from penstock.stores.objects import file_error
-from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, statistic, write
+from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, write
 from penstock.stores.port import LakeTable
 
 LARGEST = 128 * 2**20
 """Bytes after which a file is closed and the next begun."""
-LONG = 1024
-"""Bytes of a value, on average, from which on a column is written without dictionary and bounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,14 +155,15 @@ class ArrowFile:
         try:
             if self._writer is None:
                 self._sink = pa.OSFile(self._place, "wb")
-                short = _short(table)
+                narrow = short(table)
                 self._writer = pq.ParquetWriter(
                     self._sink,
                     table.schema,
                     compression="zstd",
                     store_schema=False,
-                    use_dictionary=short,
-                    write_statistics=short,
+                    store_decimal_as_integer=True,
+                    use_dictionary=repeating(table, narrow),
+                    write_statistics=len(narrow) == table.num_columns or narrow,
                 )
             self._writer.write_table(table, row_group_size=ROW_GROUP)
         except OSError as error:
@@ -185,54 +185,6 @@ def long_part(row: pa.Table, columns: tuple[Column, ...], folder: Folder, origin
     seal(place)
     written = Written(row.num_rows, os.path.getsize(place), footer_statistics(place, columns))
     return Part(path, place, written, columns, tuple(origins))
-
-
-def _short(table: pa.Table) -> bool | list[str]:
-    """Return the columns worth a dictionary and bounds: both hold long values in memory once more."""
-    short = [name for name in table.column_names if byte_size(table.select([name])) <= LONG * table.num_rows]
-    return True if len(short) == table.num_columns else short
-
-
-def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:
-    """Return a Parquet file's bounds and null counts, united over its row groups."""
-    footer = pq.read_metadata(place)
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    # The field b of an object a has the path of a column that is called a.b.
-    indices = {leaf.path: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
-    taken: dict[str, tuple[Any, Any, int]] = {}
-    for column in columns:
-        index = indices.get(column.name)
-        stored = column.stored or column.type
-        # A footer says nothing of NaN, which is greater than all numbers to some readers.
-        if index is None or stored in ("BLOB", "DOUBLE", "FLOAT") or parse(stored).members:
-            continue
-        groups = [footer.row_group(g).column(index).statistics for g in range(footer.num_row_groups)]
-        if any(group is None or not group.has_null_count for group in groups):
-            continue
-        low, high = _bounds(groups)
-        nulls = sum(group.null_count for group in groups)
-        taken[column.name] = (_json(low, stored, upper=False), _json(high, stored, upper=True), nulls)
-    return taken
-
-
-def _bounds(groups: Sequence[pq.Statistics]) -> tuple[Any, Any]:
-    if not all(group.has_min_max for group in groups if group.num_values):
-        return None, None
-    try:
-        found = [(group.min, group.max) for group in groups if group.has_min_max]
-    except (OverflowError, ValueError):
-        # Python's calendar ends before that of Parquet.
-        return None, None
-    return (min(low for low, _ in found), max(high for _, high in found)) if found else (None, None)
-
-
-def _json(value: Any, stored: str, *, upper: bool) -> Any:
-    if value is None or isinstance(value, bool | bytes):
-        return None
-    text = str(value)
-    if stored == "TIMESTAMP WITH TIME ZONE":
-        text = text.removesuffix("+00:00") + "+00"
-    return statistic(text, stored, upper=upper)
 
 
 def settle(connection: Any, parts: Sequence[Part], columns: Columns, folder: Folder, number: int) -> list[Part]:

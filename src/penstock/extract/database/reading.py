@@ -18,9 +18,9 @@ from penstock.extract.progress import Progress, encoded, local_clock, null_exclu
 from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.schema import SOURCE_TYPE
+from penstock.stores.parquet import ROW_GROUP
 
 _SAMPLE = 200
-_MOST_ROWS = 122_880
 _TIMES = ("date", "timestamp", "timestamptz")
 
 
@@ -100,7 +100,7 @@ class DatabaseExtraction:
         listed = ", ".join(
             f"{column.expression} AS {database.identifier(f'c{place}')}" for place, column in enumerate(plan.columns)
         )
-        rows = max(1, min(_MOST_ROWS, self._request.batch_bytes // max(1, plan.relation.row_bytes or 128)))
+        rows = max(1, min(ROW_GROUP, self._request.batch_bytes // max(1, plan.relation.row_bytes or 128)))
         with database.translated():
             for raw in database.stream(f"SELECT {listed} FROM {plan.relation.sql}{plan.where}", rows):
                 arrays = [cast(array, column) for array, column in zip(raw.columns, plan.columns, strict=True)]

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from ipaddress import ip_address
 from typing import Any, Protocol
 
 import pyarrow as pa
@@ -69,9 +70,10 @@ def stream(request: Request, connection: Any, snapshot: str, statement: str, rel
         relation: The table that the statement reads whole, whose blocks may be shared among connections; None for
             anything else.
     """
-    ranges = _ranges(connection, relation) if relation is not None and _readers(request) > 1 else ()
+    readers = _readers(request, connection)
+    ranges = _ranges(connection, relation) if relation is not None and readers > 1 else ()
     if len(ranges) > 1:
-        return _Several(request, snapshot, [statement + condition for condition in ranges], statement)
+        return _Several(request, snapshot, [statement + condition for condition in ranges], statement, readers)
     return _Single(request, snapshot, statement)
 
 
@@ -220,7 +222,8 @@ class _Chunk:
 class _Several:
     """Some connections that share a snapshot; each reads the next range that nobody reads yet."""
 
-    def __init__(self, request: Request, snapshot: str, statements: Sequence[str], whole: str) -> None:
+    def __init__(self, request: Request, snapshot: str, statements: Sequence[str], whole: str, readers: int) -> None:
+        share = min(readers, len(statements))
         self._statements = statements
         self._chunks = [_Chunk() for _ in statements]
         self._taken = 0
@@ -230,8 +233,8 @@ class _Several:
         self._threads: list[threading.Thread] = []
         self._stopped = threading.Event()
         try:
-            for _ in range(min(_readers(request), len(statements))):
-                self._sessions.append(_Session(request, snapshot, share=min(_readers(request), len(statements))))
+            for _ in range(share):
+                self._sessions.append(_Session(request, snapshot, share))
             for session in self._sessions:
                 # Each locks the table against being rewritten: a rewritten one has other blocks.
                 with ExitStack() as opened:
@@ -280,15 +283,19 @@ class _Several:
                 self._chunks[number].fill(lambda n=number, o=opened: session.read(self._statements[n], o))
 
 
-def _readers(request: Request) -> int:
-    """Return how many connections read a table: the connection's ``readers``, or the cores, four at the most."""
-    connection = request.connection
-    given = connection.options.get("readers") if connection is not None else None
+def _readers(request: Request, connection: Any) -> int:
+    """Return how many connections read a table: the connection's ``readers``, or the cores, four at the most.
+
+    A server on this machine takes a core for each connection, which leaves half of them to us.
+    """
+    named = request.connection
+    given = named.options.get("readers") if named is not None else None
     if given is None:
-        return min(_MOST, os.cpu_count() or 1)
+        cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+        return max(1, min(_MOST, cores // 2 if _here(connection) else cores))
     if isinstance(given, bool) or not isinstance(given, int) or not 1 <= given <= _MOST_GIVEN:
         raise ConfigurationError(
-            f"readers of connection {connection.name if connection else ''!r} is no number of connections",
+            f"readers of connection {named.name if named else ''!r} is no number of connections",
             value=given,
             valid=f"1 to {_MOST_GIVEN}",
         )
@@ -310,6 +317,12 @@ def _long_values(connection: Any, relation: str) -> bool:
         return False
     found = connection.execute(f"SELECT 1 FROM {relation} WHERE {' OR '.join(lengths)} LIMIT 1".encode())
     return found.fetchone() is not None
+
+
+def _here(connection: Any) -> bool:
+    """Say whether the server runs on this machine, as far as its address tells."""
+    address = connection.info.hostaddr
+    return not address or ip_address(address.partition("%")[0]).is_loopback
 
 
 def _ranges(connection: Any, relation: str) -> list[str]:

@@ -129,8 +129,7 @@ def convert(array: pa.Array, column: Column) -> pa.Array:
     if isinstance(array, pa.ExtensionArray):
         array = array.storage
     if column.scale is not None:
-        whole = array.cast(pa.decimal128(19, 0))
-        return whole.view(pa.decimal128(19, column.scale)).cast(column.target)
+        return array.view(pa.decimal64(_WHOLE_DIGITS, column.scale)).cast(column.target)
     return array if array.type.equals(column.target) else array.cast(column.target)
 
 
