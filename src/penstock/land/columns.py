@@ -7,7 +7,9 @@ contract decides: the column's type widens, the load is refused, or the value is
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass, replace
+from typing import Any
 
 from penstock.errors import DataError
 from penstock.land import discarding
@@ -131,6 +133,14 @@ class Columns:
             select.append(kept if told is None else f"coalesce({kept}, {told})")
             plain.append(None)
         return Plan(tuple(columns), tuple(select), tuple(plain))
+
+    def remember(self) -> Mapping[str, Any]:
+        """Return what is known of the columns now, for ``back_to``."""
+        return {name: copy(known) for name, known in vars(self).items()}
+
+    def back_to(self, remembered: Mapping[str, Any]) -> None:
+        """Forget what was learned since then: the rows that told it were taken back."""
+        vars(self).update(remembered)
 
     def passed(self, names: Sequence[str], rows: int) -> None:
         """Count rows that came with columns of these names."""

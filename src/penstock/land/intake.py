@@ -32,6 +32,7 @@ Explain = Callable[[Exception], PenstockError]
 
 _STREAMED = 4 * 2048
 """Rows that are asked of DuckDB at a time, in multiples of its own unit; few, because they may be wide."""
+_KINDS = {"IO Error": duckdb.IOException, "Out of Memory Error": duckdb.OutOfMemoryException}
 
 
 @dataclass(frozen=True, slots=True)
@@ -302,6 +303,7 @@ class Intake:
         came = [incoming(name, type_, identifier(name)) for name, type_ in described if name != scan.file_column]
         came = self._personal.shielded(came)
         parts, rows = len(self._parts), self._rows
+        before = self._columns.remember()
         while True:
             with _from(f" (in {scan.origins[0][0]})" if len(scan.origins) == 1 else ""):
                 plan = self._columns.plan(came)
@@ -315,6 +317,14 @@ class Intake:
                 self._undo(scan, parts, rows)
                 if not self._columns.widen(misfit.column):
                     raise self._located_in(scan, misfit) from misfit
+            except PenstockError as error:
+                other = scan.otherwise(self._connection, error.__cause__ or error) if scan.otherwise else None
+                if other is None:
+                    raise
+                self._undo(scan, parts, rows)
+                self._columns.back_to(before)
+                self._read(other)
+                return
         self._columns.passed([column.name for column in came], self._rows - rows)
         if scan.misfits is not None:
             self._misfits.take(scan.misfits(self._connection, self._rows - rows))
@@ -362,7 +372,7 @@ class Intake:
         table = self._folder.table.name
         with sentences(table, plan.columns), refusals(table, scan.explain):
             chunks = Chunks(self._chunk_bytes)
-            for batch in self._connection.sql(query, params=list(scan.values)).to_arrow_reader(_STREAMED):
+            for batch in _streamed(self._connection.sql(query, params=list(scan.values))):
                 for chunk in chunks.add(batch, ("", {})):
                     self._append_named(chunk, plan, named)
                 self._rows += batch.num_rows
@@ -417,6 +427,15 @@ class _Named:
             found = self._known.get(value[place:])
         self._known[value] = found or (value, {})
         return self._known[value]
+
+
+def _streamed(relation: duckdb.DuckDBPyRelation) -> Iterator[pa.RecordBatch]:
+    """Yield rows; an error of DuckDB is raised as its own, as which Arrow does not pass it on."""
+    try:
+        yield from relation.to_arrow_reader(_STREAMED)
+    except OSError as error:
+        kind = _KINDS.get(str(error).partition(":")[0], duckdb.Error)
+        raise kind(str(error)) from error
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from penstock.extract.files.csv.encodings import NATIVE, binary, encoding, known
 from penstock.extract.files.csv.inference import Typed, converted, infer, likely, without_foreign
 from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.csv_gathering import gathered
-from penstock.extract.files.listing import Content, File, head
+from penstock.extract.files.listing import LARGE, Content, File, head
 from penstock.names import distinct, unknown
 from penstock.queries.text import identifier, identifiers, literal
 
@@ -41,9 +41,11 @@ OPTIONS = (
 ON_RAGGED = ("quarantine", "refuse", "pad")
 MISFIT_LIMIT = 0.1
 """The share of rows that may be set aside before the load stops; five rows may be, where half of them fit."""
-WHOLE_BYTES = 64 * 2**20
+WHOLE_BYTES = LARGE
 """Types are inferred over the whole of files up to this size, over the first ``SAMPLED_ROWS`` of larger ones."""
 SAMPLED_ROWS = 400_000
+INEXACT = "penstock met a number that DOUBLE may not carry"
+"""What the error says that stops a scan at a value of a doubtful column."""
 _UNTOLD = "the types of {} cannot be inferred; columns without a type of their own are read as text"
 
 
@@ -80,10 +82,12 @@ class Columns:
     Attributes:
         types: Column to DuckDB type, as ``read_csv`` is told.
         spelled: Columns that are read as text and converted, because a missing value is spelled in them.
+        doubtful: Columns of type DOUBLE that may hold a number of more digits; the scan stops at the first one.
     """
 
     types: Mapping[str, str]
     spelled: Mapping[str, Typed]
+    doubtful: tuple[str, ...] = ()
 
 
 def dialect(
@@ -148,6 +152,8 @@ def columns(
     files: Sequence[tuple[File, Content]],
     hows: Sequence[Dialect],
     options: Mapping[str, Any],
+    *,
+    exact: bool = True,
 ) -> tuple[Columns, list[str]]:
     """Infer the types of columns over all files of a group; a column that no type fits is VARCHAR.
 
@@ -156,6 +162,7 @@ def columns(
         files: The files, as they are read.
         hows: Their dialects, equal but for what was found out of each.
         options: The user's ``csv`` options; types that are named win.
+        exact: Look through large files for numbers that DOUBLE does not carry; else such columns are told as doubtful.
 
     Returns:
         The columns, and sentences for the user.
@@ -165,8 +172,9 @@ def columns(
         if name not in hows[0].columns:
             raise unknown("column", name, hows[0].columns, where=f"csv types of {files[0][0].key}")
     with gathered(files, hows[0]) as (listed, how):
-        found, notes = _inferred(session, files, listed, how, _likely(hows), options)
-    return Columns({**found.types, **given}, found.spelled), notes
+        found, notes = _inferred(session, files, listed, how, _likely(hows), options, exact=exact)
+    doubtful = tuple(name for name in found.doubtful if name not in given)
+    return Columns({**found.types, **given}, found.spelled, doubtful), notes
 
 
 def _inferred(
@@ -176,15 +184,21 @@ def _inferred(
     how: Dialect,
     likely_types: Mapping[str, str],
     options: Mapping[str, Any],
+    *,
+    exact: bool,
 ) -> tuple[Columns, list[str]]:
     whole = sum(content.bytes for _, content in files) <= WHOLE_BYTES
     given = options.get("types") or {}
     found = _sniffed(session, listed, how, whole)
     notes: list[str] = []
+    doubtful: tuple[str, ...] = ()
     if found is not None and any(content.long_numbers for _, content in files):
-        for name in _inexact(session, listed, how, found):
-            found[name] = "VARCHAR"
-            notes.append(f"{name} holds numbers with more digits than DOUBLE carries; it is read as text")
+        doubtful = tuple(name for name, type_ in found.items() if type_ == "DOUBLE")
+        if whole or exact:
+            for name in _inexact(session, listed, how, doubtful):
+                found[name] = "VARCHAR"
+                notes.append(f"{name} holds numbers with more digits than DOUBLE carries; it is read as text")
+            doubtful = ()
     clean = found is not None
     types = found or dict.fromkeys(how.columns, "VARCHAR")
     spelled: dict[str, Typed] = {}
@@ -208,7 +222,7 @@ def _inferred(
         elif typed.type != "VARCHAR":
             types[name] = typed.type
         notes += _sentences(name, typed)
-    return Columns(types, spelled), notes
+    return Columns(types, spelled, doubtful), notes
 
 
 def _relieved(
@@ -230,7 +244,9 @@ def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: s
     aside = ""
     if rejects is not None:
         aside = f", store_rejects=true, rejects_table={literal(rejects)}, rejects_scan={literal(rejects + '_files')}"
-    replaced = ", ".join(converted(name, typed) for name, typed in found.spelled.items())
+    replaced = ", ".join(
+        [converted(name, typed) for name, typed in found.spelled.items()] + [_watched(name) for name in found.doubtful]
+    )
     return (
         f"SELECT *{f' REPLACE ({replaced})' if replaced else ''} "
         f"FROM read_csv([{listed}], {how.options}, columns={{{told}}}, auto_detect=false, "
@@ -332,8 +348,15 @@ def _sentences(name: str, typed: Typed) -> list[str]:
     return [f"{name} is {typed.type}; missing values are spelled {counts}"]
 
 
-def _inexact(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, found: Mapping[str, str]) -> list[str]:
-    doubles = [name for name, type_ in found.items() if type_ == "DOUBLE"]
+def _watched(name: str) -> str:
+    """Return the SQL of a column that stops the scan at a number which may have more digits than DOUBLE carries."""
+    column = identifier(name)
+    long = f"abs({column}) >= 1e15 AND isfinite({column})"
+    return f"CASE WHEN {long} THEN error({literal(INEXACT)}) ELSE {column} END AS {column}"
+
+
+def _inexact(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, doubles: Sequence[str]) -> list[str]:
+    """Return the columns in which a whole number has more digits than DOUBLE carries; reads the files to their end."""
     if not doubles:
         return []
     flags = ", ".join(f"bool_or(regexp_matches({identifier(name)}, '^\\s*[+-]?\\d{{16,}}\\s*$'))" for name in doubles)

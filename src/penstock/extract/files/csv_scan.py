@@ -78,13 +78,25 @@ def csv_scans(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]
         for (read, _), (file, content), each in zip(reads, group.members, group.hows, strict=True)
     }
     explained = partial(explain, {path: place.file for path, place in places.items()})
+    reading = Reading(how, options, bool(personal), explained)
+
+    def exactly(connection: duckdb.DuckDBPyConnection, error: BaseException) -> Scan | None:
+        if csv_files.INEXACT not in str(error):
+            return None
+        found, met = csv_files.columns(connection, reads, group.hows, options)
+        notes.extend(met)
+        return _scan([read for read, _ in reads], places, found, reading)
+
     scans = []
     try:
-        found, met = csv_files.columns(session, reads, group.hows, options)
+        # The types of several scans must agree before the first is run.
+        found, met = csv_files.columns(session, reads, group.hows, options, exact=len(reads) > MOST_FILES)
         for start in range(0, len(reads), MOST_FILES):
             chunk = [read for read, _ in reads[start : start + MOST_FILES]]
             here = {read.path: places[read.path] for read in chunk}
-            scan = _scan(chunk, here, found, Reading(how, options, bool(personal), explained))
+            scan = _scan(chunk, here, found, reading)
+            if found.doubtful:
+                scan = replace(scan, otherwise=exactly)
             session.execute(f"DESCRIBE {scan.sql}")
             scans.append(([file for file, _ in group.members[start : start + MOST_FILES]], scan))
     except duckdb.Error as error:

@@ -40,6 +40,8 @@ FORMATS = {
 _NAMES = sorted({*FORMATS.values(), *NAMES})
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 ORDERS = ("name", "mtime")
+LARGE = 64 * 2**20
+"""Bytes from which on a file of rows is not looked through before it is scanned, where the scan can tell as well."""
 _CHUNK = 2**20
 _WORTH_A_THREAD = 16 * 2**20
 _LONG_NUMBER = re.compile(rb"(?<![0-9.])[0-9]{16}")
@@ -86,7 +88,8 @@ class Content:
         sha256: Of the bytes as they lie on disk.
         compression: ``gzip`` or ``zstd`` by its first bytes, whatever its suffix; None for neither.
         encoding: ``utf-8``, ``utf-16`` or ``latin-1``.
-        long_numbers: Whether it holds numbers of 16 digits or more, which a double may not carry.
+        long_numbers: Whether it holds numbers of 16 digits or more, which a double may not carry; of a large CSV file
+            that is not looked for, and may be.
         bytes: The size without compression.
     """
 
@@ -247,7 +250,7 @@ class _Inspection:
         self._encoding = "utf-8"
         self._decoder = codecs.getincrementaldecoder("utf-8")()
         self._tail = b""
-        self._long = False
+        self._long = file.format in ("csv", "tsv") and file.bytes > LARGE
         self._size = 0
 
     def run(self) -> Content:

@@ -96,6 +96,9 @@ def _look(scan: Scan | Rows, engine: LocalEngine) -> tuple[dict[str, str], tuple
             listed = f"SELECT * EXCLUDE ({identifier(FILE_COLUMN)}) FROM ({scan.sql}) LIMIT {_SAMPLE}"
             rows = session.execute(listed).fetchall()
         except duckdb.Error as error:
+            other = scan.otherwise(session, error) if scan.otherwise is not None else None
+            if other is not None:
+                return _look(other, engine)
             raise _explained(scan, error) from error
     values = dict(zip(columns, zip(*rows, strict=True), strict=True)) if rows else {}
     return columns, scoping.personal(columns, values)
