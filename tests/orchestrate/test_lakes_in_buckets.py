@@ -87,7 +87,7 @@ def served(folder: Path) -> list[tuple[object, ...]]:
         return connection.execute("SELECT id, product, paid FROM sold ORDER BY id").fetchall()
 
 
-@pytest.mark.parametrize("kind", ["s3", "az"])
+@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
 def test_from_sources_to_training_sets(
     kind: str, request: pytest.FixtureRequest, postgres: PostgresServer, ops: str, tmp_path: Path
 ) -> None:

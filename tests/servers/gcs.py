@@ -1,4 +1,4 @@
-"""A Google Cloud Storage server for tests: fake-gcs-server, built by Go below ``.cache/servers``."""
+"""A Google Cloud Storage server for tests: fake-gcs-server, built by Go below ``.cache/servers``, made writable."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from servers.debian import NoServerError, run
+from servers.gcs_writes import writable
 from servers.serving import fetching, served
 
 _MODULE = "github.com/fsouza/fake-gcs-server"
@@ -28,5 +29,5 @@ def running() -> Iterator[str]:
             run("env", f"GOBIN={home}", "go", "install", f"{_MODULE}@{_VERSION}", seconds=900)
     command = [str(server), "-scheme", "http", "-host", "127.0.0.1", "-port", "{port}", "-backend", "memory"]
     command += ["-public-host", "127.0.0.1:{port}"]
-    with served(command, "/storage/v1/b?project=p") as url:
-        yield url
+    with served(command, "/storage/v1/b?project=p") as url, writable(url) as front:
+        yield front

@@ -26,7 +26,7 @@ from servers import buckets
 from servers.buckets import MadeBucket
 
 
-@pytest.fixture(params=["s3", "az"])
+@pytest.fixture(params=["s3", "gs", "az"])
 def bucket(request: pytest.FixtureRequest) -> MadeBucket:
     return buckets.made(request.param, request.getfixturevalue(buckets.SERVERS[request.param]))
 

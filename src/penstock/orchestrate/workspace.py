@@ -75,13 +75,16 @@ class Workspace:
         self.engine = LocalEngine(self.budget.engine)
         self._copies = Copies(self.copies or os.path.join(self.root, COPIES), self.copies_limit)
         self._opened: dict[str, Objects] = {}
+        self._production: DeltaLake | None = None
         self.lake = DeltaLake(self.objects(self.staging.lake))
         self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self._wait)
 
     def production_lake(self) -> DeltaLake:
         """Return the lake that readers read."""
         assert self.production is not None
-        return DeltaLake(self.objects(self.production.lake))
+        if self._production is None:
+            self._production = DeltaLake(self.objects(self.production.lake))
+        return self._production
 
     def dataset_objects(self) -> Objects:
         """Return the root of the training sets."""

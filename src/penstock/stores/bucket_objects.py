@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -22,6 +23,7 @@ from penstock.errors import AlreadyExistsError, ConfigurationError, DataError, N
 from penstock.model.buckets import Bucket
 from penstock.stores.buckets import delta_options, opened, sentences
 from penstock.stores.copies import Copies
+from penstock.stores.manifests import FOLDER as MANIFESTS
 from penstock.stores.objects import file_error
 from penstock.stores.port import CONDITION, ObjectInfo, Objects
 
@@ -35,6 +37,8 @@ _HANDS = 6
 _LARGE = 2
 """Large objects that are uploaded at once."""
 _ATTEMPTS = 4
+_KNOWN = 500
+_SMALL = 64 * 2**10
 _PAGE = 1000
 
 
@@ -59,13 +63,25 @@ class BucketObjects:
         where = f"{bucket.options.get('endpoint') or ''} {bucket.options.get('account') or ''}"
         self._folder = os.path.join(copies.folder, f"{bucket.scheme}-{bucket.name}-{crc32(where.encode()):08x}", prefix)
         self._conditional = False
-        self._there = False
+        self._there: set[str] = set()
+        self._known: OrderedDict[str, bytes] = OrderedDict()
+        self._lock = threading.Lock()
         self._large = threading.BoundedSemaphore(_LARGE)
 
     def get(self, path: str) -> bytes:
-        """Return the bytes; raises NotFoundError."""
+        """Return the bytes; raises NotFoundError. What is created once is asked for once."""
+        with self._lock:
+            if path in self._known:
+                self._known.move_to_end(path)
+                return self._known[path]
         with sentences(self.url(path)):
-            return bytes(obstore.get(self._store, self._key(path)).bytes())
+            data = bytes(obstore.get(self._store, self._key(path)).bytes())
+        if f"/{MANIFESTS}/" in path and len(data) <= _SMALL:
+            with self._lock:
+                self._known[path] = data
+                while len(self._known) > _KNOWN:
+                    self._known.popitem(last=False)
+        return data
 
     def create(self, path: str, data: bytes) -> None:
         """Write a new object by a conditional put; raises AlreadyExistsError if it is there.
@@ -80,6 +96,7 @@ class BucketObjects:
 
     def replace(self, path: str, data: bytes) -> None:
         """Write an object over whatever is there."""
+        self._forget(path)
         with self._written(path):
             obstore.put(self._store, self._key(path), data)
 
@@ -106,6 +123,7 @@ class BucketObjects:
     def remove(self, path: str) -> None:
         """Delete an object and its copy; quiet if it is not there."""
         self._copies.drop(self.place(path))
+        self._forget(path)
         try:
             with sentences(self.url(path), written=True):
                 obstore.delete(self._store, self._key(path))
@@ -146,12 +164,11 @@ class BucketObjects:
 
     def holds(self, folder: str = "") -> bool:
         """Say whether there is anything below a folder; without a name: below the root."""
-        if not folder and self._there:
-            return True
         prefix = folder if not folder or folder.endswith("/") else folder + "/"
-        found = next(self.list(prefix), None) is not None
-        self._there = self._there or found
-        return found
+        if prefix not in self._there and next(self.list(prefix), None) is not None:
+            # Roots and tables come to be, and do not go away.
+            self._there.add(prefix)
+        return prefix in self._there
 
     def folders(self) -> tuple[str, ...]:
         """Return the names of the folders right below the root, sorted."""
@@ -229,6 +246,10 @@ class BucketObjects:
 
     def _key(self, path: str) -> str:
         return self._prefix + "/".join(self._parts(path))
+
+    def _forget(self, path: str) -> None:
+        with self._lock:
+            self._known.pop(path, None)
 
     @contextmanager
     def _within(self) -> Iterator[None]:

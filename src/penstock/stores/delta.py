@@ -91,8 +91,8 @@ class DeltaLog:
                 self._read_at = monotonic()
 
     def _moved(self, version: int) -> bool:
-        """Say whether the log may have gone on since it was read; asks for two files, which is cheap."""
-        if not self._objects.exists(self._file(version)):
+        """Say whether the log may have gone on since it was read; asks for two files of a disk, or one of a bucket."""
+        if self._options is None and not self._objects.exists(self._file(version)):
             # The table was deleted, or deleted and made anew.
             self._handle, self._number = None, 0
             return True
