@@ -9,16 +9,28 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 import httpx
 import pytest
+from deltalake import Field, Schema
+from deltalake.schema import PrimitiveType
 
-from penstock.errors import AlreadyExistsError, ConfigurationError, DataError, NotFoundError, TransientError
+from penstock.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    TransientError,
+)
 from penstock.model.buckets import Bucket, account_of, address
+from penstock.model.entries import DataFile
 from penstock.model.specs import ConnectionSpec
 from penstock.stores.bucket_objects import BucketObjects
 from penstock.stores.copies import Copies
+from penstock.stores.delta import DeltaCommit, DeltaLog
 from penstock.stores.objects import LocalObjects
 from penstock.stores.places import open_objects
 from penstock.stores.port import CONDITION, Objects
@@ -66,6 +78,37 @@ def test_of_many_creators_one_wins(bucket: MadeBucket, tmp_path: Path) -> None:
         won = list(pool.map(create, range(6)))
     assert won.count(True) == 1
     assert racers[0].get("releases/1.json") == str(won.index(True)).encode()
+
+
+def test_of_many_writers_of_a_log_one_wins(bucket: MadeBucket, tmp_path: Path) -> None:
+    logs = [DeltaLog(entered(bucket, tmp_path / str(number)), "raw_t") for number in range(4)]
+
+    def commit(number: int) -> bool:
+        file = DataFile(path=f"{number}.parquet", rows=1, bytes=10)
+        made = DeltaCommit(
+            number=number + 1,
+            at=datetime.now(UTC),
+            added=[file],
+            removed=(),
+            schema=Schema([Field("a", PrimitiveType("long"))]),
+            partition_by=(),
+        )
+        log = logs[number % 4]
+        try:
+            log.create(made, {}) if number < 4 else log.append(made)
+        except ConflictError:
+            return False
+        return True
+
+    for _ in range(2):
+        for log in logs:
+            log.refresh()
+        with ThreadPoolExecutor(4) as pool:
+            numbers = range(4, 8) if logs[0].version >= 0 else range(4)
+            assert list(pool.map(commit, numbers)).count(True) == 1
+    logs[0].refresh()
+    assert logs[0].version == 1
+    assert len(logs[0].files()) == 2
 
 
 def test_listing_is_in_order_and_by_any_prefix(objects: BucketObjects) -> None:

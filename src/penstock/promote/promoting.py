@@ -19,7 +19,8 @@ from penstock.promote.finishing import bring_forward, complete, file_name, retir
 from penstock.promote.ports import PromotePorts, path_of
 from penstock.promote.proposing import owner
 
-_HANDS = 8
+HANDS = 8
+"""Files that are staged, or asked for, at once."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,7 +147,7 @@ def _carried(pipeline: str, current: Release | None) -> Iterator[TableVersion]:
 def _staged(candidate: Candidate, current: Release | None, number: int, ports: PromotePorts) -> Iterator[TableVersion]:
     former = {table.table: {file.path: file for file in table.files} for table in current.tables} if current else {}
     # Making each name durable is waiting for the disk, which many can do together.
-    with ThreadPoolExecutor(_HANDS) as hands:
+    with ThreadPoolExecutor(HANDS) as hands:
         for table in candidate.tables:
             there = former.get(table.table, {})
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -10,7 +11,7 @@ from penstock.model.releases import Release, Withdrawal
 from penstock.promote.comparison import same_rows
 from penstock.promote.finishing import bring_forward, complete, expected, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, read_release
-from penstock.promote.promoting import commit, refuse_stale
+from penstock.promote.promoting import HANDS, commit, refuse_stale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +111,11 @@ def _same(one: Release, other: Release) -> bool:
 
 
 def _refuse_gone(target: Release, ports: PromotePorts) -> None:
+    objects = ports.production.objects
     for table in target.tables:
-        gone = [file.path for file in table.files if not ports.production.objects.exists(f"{table.table}/{file.path}")]
+        with ThreadPoolExecutor(HANDS) as hands:
+            there = hands.map(objects.exists, [f"{table.table}/{file.path}" for file in table.files])
+            gone = [file.path for file, found in zip(table.files, there, strict=True) if not found]
         if gone:
             raise NotFoundError(
                 f"Production cannot be rolled back to release {target.number}: {len(gone)} of the "

@@ -30,12 +30,13 @@ from penstock.stores.port import CONDITION, ObjectInfo, Objects
 _PART = 5 * 2**20
 """Bytes of a part of a large object: the least that S3 takes."""
 _MOST_PARTS = 9000
-_PARTS = 3
+_PARTS = 2
 """Parts of one object that are under way at once."""
 _HANDS = 6
 """Objects, or parts of objects, that are under way at once."""
-_LARGE = 2
-"""Large objects that are uploaded at once."""
+_LARGE = 3
+"""Objects of more than 1 MiB that are under way at once."""
+_FEW_BYTES = 2**20
 _ATTEMPTS = 4
 _KNOWN = 500
 _SMALL = 64 * 2**10
@@ -331,9 +332,13 @@ class BucketObjects:
 
         def put() -> None:
             with self._written(path):
-                obstore.put(self._store, self._key(path), Path(source), chunk_size=part, max_concurrency=_PARTS)
+                if size <= _PART:
+                    # Given a file, the client holds several times its bytes.
+                    obstore.put(self._store, self._key(path), Path(source).read_bytes(), use_multipart=False)
+                else:
+                    obstore.put(self._store, self._key(path), Path(source), chunk_size=part, max_concurrency=_PARTS)
 
-        if size <= _PART:
+        if size <= _FEW_BYTES:
             put()
         else:
             with self._large:
@@ -365,7 +370,7 @@ class BucketObjects:
                 if os.pwrite(file.fileno(), data, first) != length:
                     raise DataError(f"{self.url(path)} is shorter than it should be", valid=f"{size} bytes")
 
-            if size <= _PART:
+            if size <= _FEW_BYTES:
                 if size:
                     part(0)
                 return

@@ -114,7 +114,12 @@ class Copies:
             os.unlink(place)
 
     def link(self, source: str, place: str) -> None:
-        """Give a file of this machine a second name as a copy, where the disk can; quiet where it cannot."""
+        """Give a file among the copies a second name there, where the disk can; quiet where it cannot.
+
+        A file from elsewhere is left alone: it would share its rights and times with the copy.
+        """
+        if not source.startswith(self.folder + os.sep):
+            return
         with contextlib.suppress(OSError):
             os.makedirs(os.path.dirname(place), exist_ok=True)
             self.drop(place)
@@ -159,5 +164,5 @@ def _stamp(version: tuple[float, str]) -> int:
 
 def _reserved(temporary: str, size: int) -> None:
     with open(temporary, "wb") as file:
-        if size:
+        if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, size)

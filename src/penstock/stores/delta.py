@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ _RETRIES = 0
 make one table at once, both succeed then, and the second hides all that the first has committed.)"""
 _CHECKPOINT = 10
 """Commits after which a checkpoint is worth its bytes."""
+_STORE = re.compile(r"Generic (S3|GCS|MicrosoftAzure) error|ObjectStore")
 _TRUSTED = 60.0
 """Seconds for which the absence of the next log file says that nothing was committed."""
 
@@ -105,6 +107,11 @@ class DeltaLog:
 
     def _file(self, version: int) -> str:
         return f"{self._folder}{version:020}.json"
+
+    @property
+    def remote(self) -> bool:
+        """Whether the log lies in a bucket: a commit without an answer may then still come to be."""
+        return self._options is not None
 
     @property
     def number(self) -> int:
@@ -275,10 +282,10 @@ class DeltaLog:
                 raise self._store_refused(error) from None
             raise file_error(error, self._place, "read or written") from error
         except DeltaError as error:
-            if self._options is not None and "Generic" in str(error):
-                raise self._store_refused(error) from None
             if creating and "already exists" in str(error):
                 raise ConflictError(f"Somebody else made the Delta table {self._table} first") from error
+            if self._options is not None and _STORE.search(str(error)):
+                raise self._store_refused(error) from None
             raise DataError(
                 f"The Delta log of {self._table} cannot be used: {_first_line(error)}", remedy="See penstock doctor"
             ) from error

@@ -11,7 +11,7 @@ from threading import RLock
 from deltalake import Field, Schema
 from deltalake.schema import PrimitiveType
 
-from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError
+from penstock.errors import ConflictError, DataError, NotFoundError, PenstockError, StaleWriterError, TransientError
 from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.names import LOAD, RAW_PREFIX
 from penstock.queries.relations import FileSet, Moved
@@ -261,11 +261,13 @@ class DeltaLakeTable:
         """Write the log; where that fails after the entry was committed all the same, it is committed."""
         try:
             write()
-        except PenstockError:
+        except PenstockError as error:
             # The manifest of this number is ours alone, so the number in the log can only be ours, too.
             if not any(other.number == entry.number for other in self.entries(after=entry.number - 1)):
-                with suppress(PenstockError):
-                    self.objects.remove(self._manifests.path(entry.number))
+                # What may still be under way to a store must find its manifest.
+                if not (self._log.remote and isinstance(error, TransientError)):
+                    with suppress(PenstockError):
+                        self.objects.remove(self._manifests.path(entry.number))
                 raise
 
     def _arrange(
