@@ -1,0 +1,124 @@
+# ruff: noqa: DTZ001 - moments without a zone are among what is profiled
+"""The sketches that the engine takes, against the values themselves."""
+
+from __future__ import annotations
+
+import math
+import random
+import statistics
+from datetime import datetime, timedelta
+from typing import Any
+
+import pyarrow as pa
+import pytest
+
+from penstock.profiles.profile import TableProfile
+from penstock.validate.rows import opened
+from penstock.validate.sketching import sketch
+
+
+def profile(bench: Any, rows: pa.Table, sizes: list[int] | None = None, personal: tuple[str, ...] = ()) -> TableProfile:
+    bench.land(rows, sizes)
+    looked = opened(bench.connection, "raw_flights", bench.relation, bench.columns, bench.files, ())
+    return sketch(looked, personal)
+
+
+def table(rows: int, seed: int) -> pa.Table:
+    draw = random.Random(seed)
+    start = datetime(2024, 1, 1)
+    return pa.table(
+        {
+            "x": [None if draw.random() < 0.1 else draw.gauss(100, 15) for _ in range(rows)],
+            "heavy": [draw.paretovariate(1.1) * draw.choice([-1, 1]) for _ in range(rows)],
+            "n": pa.array([draw.randrange(3000) for _ in range(rows)], pa.int32()),
+            "s": [draw.choice(["a", "bb", "ccc", "é"]) for _ in range(rows)],
+            "many": [f"text {draw.randrange(10**9)}" if draw.random() < 0.9 else "unknown" for _ in range(rows)],
+            "at": [start + timedelta(seconds=draw.randrange(86_400)) for _ in range(rows)],
+            "b": [draw.random() < 0.25 for _ in range(rows)],
+        }
+    )
+
+
+def test_sketches_say_what_the_values_are(bench: Any) -> None:
+    rows = table(20_000, 1)
+    found = profile(bench, rows, [12_000, 8_000]).columns
+    for name in ("x", "heavy", "n"):
+        values = sorted(value for value in rows[name].to_pylist() if value is not None)
+        column = found[name]
+        assert column.values == len(values)
+        assert column.moments is not None
+        assert column.histogram is not None
+        assert column.distinct is not None
+        assert column.moments.mean == pytest.approx(statistics.fmean(values), rel=1e-9)
+        assert column.moments.deviation == pytest.approx(statistics.pstdev(values), rel=1e-9)
+        assert (column.moments.least, column.moments.greatest) == (values[0], values[-1])
+        assert column.histogram.total == len(values)
+        for low, high, count in column.histogram.intervals():
+            assert count == sum(low <= value < high for value in values)
+        assert column.distinct.estimate() == pytest.approx(len(set(values)), rel=0.13)
+        width = (values[-200] - values[199]) / 40
+        for share in (0.05, 0.5, 0.95):
+            assert abs(column.histogram.quantile(share) - values[int(share * len(values))]) <= width, name
+    exact = {text: rows["s"].to_pylist().count(text) for text in ("a", "bb", "ccc", "é")}
+    assert found["s"].frequent is not None
+    assert dict(found["s"].frequent.counts) == exact
+    assert found["s"].frequent.complete
+    assert found["many"].frequent is not None
+    assert dict(found["many"].frequent.counts) == {"unknown": rows["many"].to_pylist().count("unknown")}
+    assert found["b"].frequent is not None
+    assert found["b"].frequent.counts["true"] == sum(rows["b"].to_pylist())
+    assert found["at"].histogram is not None
+    assert len(found["at"].histogram.bins) > 64
+
+
+def test_the_profile_of_parts_is_that_of_the_whole(bench: Any, fresh_bench: Any) -> None:
+    rows = table(6_000, 2)
+    whole = profile(bench, rows)
+    parts = [profile(fresh_bench(), rows.slice(start, 2_000)) for start in (0, 2_000, 4_000)]
+    both = parts[0].merge(parts[1]).merge(parts[2])
+    assert both.rows == whole.rows
+    for name, column in whole.columns.items():
+        merged = both.columns[name]
+        assert (merged.nulls, merged.distinct) == (column.nulls, column.distinct)
+        if column.moments is not None:
+            assert merged.moments is not None
+            assert merged.moments.m4 == pytest.approx(column.moments.m4, rel=1e-6)
+        if column.histogram is not None:
+            assert merged.histogram is not None
+            assert merged.histogram.total == column.histogram.total
+
+
+def test_odd_columns(bench: Any) -> None:
+    rows = pa.table(
+        {
+            "nan": [math.nan, math.inf, -math.inf, 1.0],
+            "null": pa.array([None] * 4, pa.float64()),
+            "same": [7] * 4,
+            "tiny": [5e-324, 0.0, -1e-300, 1e300],
+            "big": pa.array([2**64 - 1, 0, 1, 2], pa.uint64()),
+            "list": [[1], [], None, [2]],
+            "empty": ["", "", "", ""],
+            "secret": ["ann", "bob", "cy", None],
+        }
+    )
+    found = profile(bench, rows, personal=("secret",)).columns
+    assert (found["nan"].nans, found["nan"].endless, found["nan"].values) == (1, 2, 4)
+    assert found["null"].histogram is None
+    assert found["same"].histogram is not None
+    assert found["same"].histogram.intervals() == [(7.0, 8.0, 4)]
+    assert found["tiny"].histogram is not None
+    assert found["tiny"].histogram.total == 4
+    assert found["list"].nulls == 1
+    secret = found["secret"]
+    assert (secret.nulls, secret.personal, secret.distinct, secret.frequent, secret.histogram) == (
+        1,
+        True,
+        None,
+        None,
+        None,
+    )
+
+
+def test_no_rows(bench: Any) -> None:
+    found = profile(bench, pa.table({"x": pa.array([], pa.int64())}))
+    assert (found.rows, found.columns["x"].distinct) == (0, None)
