@@ -35,6 +35,8 @@ class Pipeline:
         checks: Table to its checks; see ``penstock.checks``. A source's name means its new raw rows.
         transforms: SQL (``sql("delays.sql")``) and functions; a function's parameter names are the tables it reads.
         datasets: Training sets; see ``training_set``.
+        profiled: Tables of which each load or version keeps its whole profile, by which ``penstock drift`` compares
+            them without reading data again.
         promote: The transformed tables that a release holds.
         schedule: ``@hourly``, ``@daily`` or ``@weekly``: the length of one interval.
         start: The first moment that intervals cover.
@@ -50,6 +52,7 @@ class Pipeline:
         checks: Mapping[str, Sequence[Any]] | None = None,
         transforms: Sequence[TransformSpec | Callable[..., Any]] = (),
         datasets: Sequence[DatasetSpec] = (),
+        profiled: Sequence[str] = (),
         promote: Sequence[str] = (),
         schedule: str | None = None,
         start: str | date | None = None,
@@ -73,6 +76,7 @@ class Pipeline:
             },
             transforms=tuple(_transform(item, folder) for item in transforms),
             datasets=tuple(datasets),
+            profiled=tuple(profiled),
             promote=tuple(promote),
             schedule=schedule,
             start=_moment(start),

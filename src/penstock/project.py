@@ -22,6 +22,7 @@ if TYPE_CHECKING:
         DoctorReport,
         ExportReceipt,
         IngestReceipt,
+        ProfileReport,
         ProjectStatus,
         QuarantineRows,
         QuarantineSummary,
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from penstock.model.receipts import CheckReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
     from penstock.model.specs import PipelineSpec
+    from penstock.monitor.drift import DriftReport
     from penstock.orchestrate.workspace import Workspace
 
 
@@ -194,10 +196,35 @@ class Project:
         """Run the checks of a table over all its rows as they are; writes nothing."""
         from penstock.orchestrate import judging
 
-        spec = self._declaring(
+        return judging.check(self._workspace, self._making(table, pipeline), table)
+
+    def profile(self, table: str, pipeline: str | None = None) -> ProfileReport:
+        """Return what the values of a table look like, merged from the profiles that its loads or versions keep."""
+        from penstock.orchestrate import profiling
+
+        return profiling.profile(self._workspace, self._making(table, pipeline), table)
+
+    def drift(
+        self, table: str, pipeline: str | None = None, *, against: str | None = None, **limits: float
+    ) -> DriftReport:
+        """Compare the newest load or version of a table with those before; no data is read.
+
+        Args:
+            table: The table, which its pipeline lists in ``profiled``.
+            pipeline: The pipeline, where there are several.
+            against: ``before``, ``weekday``, ``release``, or the number of a load or version.
+            limits: As ``monitor.drift.Limits`` has them: ``chance``, ``stability``, ``nulls``, ``unseen``, ``growth``.
+        """
+        from penstock.monitor.drift import Limits
+        from penstock.orchestrate import profiling
+
+        return profiling.drift(self._workspace, self._making(table, pipeline), table, against, Limits(**limits))
+
+    def _making(self, table: str, pipeline: str | None) -> PipelineSpec:
+        """Return the pipeline that reads or makes a table."""
+        return self._declaring(
             pipeline, lambda spec: table in {*(s.table for s in spec.sources), *(t.table for t in spec.transforms)}
         )
-        return judging.check(self._workspace, spec, table)
 
     def quarantine(self, table: str | None = None) -> tuple[QuarantineSummary, ...]:
         """Return what was set aside, newest first."""

@@ -9,12 +9,14 @@ from penstock.dataset.manifest import Manifest, Shard, SplitFigures
 from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
 from penstock.extract.port import TableDescription
 from penstock.model import answers
+from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan, PlannedStep
 from penstock.model.receipts import CheckReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
+from penstock.monitor.drift import ColumnDrift, DriftReport
 
 AT = datetime(2026, 11, 21, 2, 30, 54, 123000, tzinfo=UTC)
 DAY = Interval(datetime(2013, 1, 5, tzinfo=UTC), datetime(2013, 1, 6, tzinfo=UTC))
@@ -243,6 +245,47 @@ VALUES: list[tuple[Any, list[str]]] = [
     (
         CheckReceipt(table="raw_flights", report=REPORT),
         ["10 rows looked at", "passed  not_null(id)", "error   unique(id)       4", "unique(id): id=7, x=null"],
+    ),
+    (
+        ProfileReport(
+            table="flights",
+            rows=5,
+            origin="merged from 2 kept profiles",
+            columns=(
+                ColumnFigures(
+                    column="delay",
+                    type="BIGINT",
+                    kind="discrete",
+                    nulls=1,
+                    null_share=0.2,
+                    distinct=3,
+                    least=1.0,
+                    greatest=9.0,
+                    quantiles={"0.5": 2.0},
+                    top={"1": 2, "": 1},
+                    histogram=(2.0, 0.0, 1.0),
+                ),
+            ),
+        ),
+        ["flights: 5 rows, merged from 2 kept profiles.", "20.0 %", "~3", "█ ▄", "1 2, (empty) 1"],
+    ),
+    (
+        DriftReport(
+            table="flights",
+            reference="flights 1",
+            current="flights 2",
+            rows=(10, 20),
+            schema=("gate is new",),
+            columns=(
+                ColumnDrift(column="delay", drifted=True, reasons=("50.0 % nulls, it had 0.0 %",), nulls=(0.0, 0.5)),
+                ColumnDrift(column="month", drifted=False, stability=0.01, stability_limit=0.1),
+            ),
+        ),
+        ["flights 2 (20 rows) against flights 1 (10).", "gate is new", "delay: 50.0 % nulls", "0.010", "drifted"],
+    ),
+    (
+        DriftReport(table="flights", reference="flights 1", current="flights 2", rows=(10, 20)),
+        ["Nothing differs by more than chance and by enough to matter."],
     ),
     (CheckReceipt(table="t", report=CheckReport()), ["t: 0 rows looked at.", "It has no checks."]),
     (

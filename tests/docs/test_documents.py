@@ -20,6 +20,7 @@ PAGES = [
     "how-to/file-formats.md",
     "how-to/checks.md",
     "how-to/databases.md",
+    "how-to/drift.md",
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
     "how-to/lake-in-a-bucket.md",

@@ -70,9 +70,8 @@ def test_two_shares() -> None:
     # 1.96 standard errors apart: a chance of one in twenty.
     error = math.sqrt(2 * 0.5 * 0.5 / 10_000)
     away = 1.959964 * error / 2
-    assert distances.proportions(5_000 + away * 10_000, 10_000, 5_000 - away * 10_000, 10_000) == pytest.approx(
-        0.05, rel=1e-3
-    )
+    chance = distances.proportions(5_000 + away * 10_000, 10_000, 5_000 - away * 10_000, 10_000)
+    assert chance == pytest.approx(0.05, rel=1e-3)
     assert distances.proportions(0, 10, 0, 10) == 1
 
 

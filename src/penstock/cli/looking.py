@@ -1,4 +1,4 @@
-"""Commands that ask: status, runs, versions, check."""
+"""Commands that ask: status, runs, versions, check, profile, drift."""
 
 from __future__ import annotations
 
@@ -54,3 +54,40 @@ def check(session: Session, table: str, pipeline: str | None) -> int:
         receipt = project.check(table, pipeline)
     session.output.show(receipt)
     return DataError.exit_code if receipt.report.rejects else 0
+
+
+@command(example="penstock profile departures")
+@click.argument("table")
+@click.option("--pipeline", help="The pipeline, where there are several.")
+def profile(session: Session, table: str, pipeline: str | None) -> None:
+    """Say what the values of TABLE look like: kinds, nulls, quantiles, frequent values, histograms.
+
+    Where all its loads or versions keep a profile (profiled=[…] of the pipeline) these are merged; else rows are read.
+    """
+    with session.project() as project:
+        session.output.show(project.profile(table, pipeline))
+
+
+@command(
+    example="""
+    penstock drift departures
+    penstock drift departures --against weekday --stability 0.2
+    """
+)
+@click.argument("table")
+@click.option("--pipeline", help="The pipeline, where there are several.")
+@click.option("--against", metavar="WHAT", help="before (default), weekday, release, or a load or version.")
+@click.option("--stability", type=click.FloatRange(0), default=0.1, show_default=True, help="Least PSI that matters.")
+@click.option("--nulls", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Least change of nulls.")
+@click.option("--chance", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Of a false alarm.")
+@click.option("--growth", type=click.FloatRange(1), help="Most that the number of rows may grow or shrink by.")
+def drift(session: Session, table: str, pipeline: str | None, against: str | None, **limits: float | None) -> int:
+    """Compare the newest load or version of TABLE with those before, by their kept profiles; no data is read.
+
+    Ends with 3 if something differs by more than chance and by enough to matter.
+    """
+    with session.project() as project:
+        given = {name: value for name, value in limits.items() if value is not None}
+        report = project.drift(table, pipeline, against=against, **given)
+    session.output.show(report)
+    return DataError.exit_code if report.drifted else 0

@@ -28,6 +28,8 @@ COMMANDS = (
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),
     CommandEntry("versions", "penstock.cli.looking:versions", "List the loads or versions of a table.", "Look"),
     CommandEntry("check", "penstock.cli.looking:check", "Run the checks of a table over all its rows.", "Look"),
+    CommandEntry("profile", "penstock.cli.looking:profile", "Say what the values of a table look like.", "Look"),
+    CommandEntry("drift", "penstock.cli.looking:drift", "Compare a table's newest rows with those before.", "Look"),
     CommandEntry(
         "quarantine", "penstock.cli.quarantine:quarantine", "Look at, replay or discard rows set aside.", "Look"
     ),

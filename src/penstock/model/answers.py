@@ -284,3 +284,52 @@ class VacuumReport:
     kept: Mapping[str, int] = field(default_factory=dict)
     logs: int = 0
     spills: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ColumnFigures:
+    """What a column's values look like; of texts the figures are those of their lengths, of moments their seconds.
+
+    Attributes:
+        column: The column.
+        type: Its type.
+        kind: What it holds: ``continuous``, ``nominal``, ``identifier`` …
+        nulls: Rows without a value.
+        null_share: Their share.
+        distinct: About how many different values; None where that is not counted.
+        least: The least value; ``greatest``, ``mean`` and ``deviation`` likewise.
+        quantiles: Share to the value below which that share lies.
+        top: The most frequent values with their counts.
+        histogram: Rows in each of twenty parts from the least to the greatest value.
+    """
+
+    column: str
+    type: str
+    kind: str
+    nulls: int
+    null_share: float
+    distinct: int | None = None
+    least: float | None = None
+    greatest: float | None = None
+    mean: float | None = None
+    deviation: float | None = None
+    quantiles: Mapping[str, float] = field(default_factory=dict)
+    top: Mapping[str, int] = field(default_factory=dict)
+    histogram: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileReport:
+    """The profile of a table, for people.
+
+    Attributes:
+        table: The table.
+        rows: Its rows.
+        origin: Whether it was merged from kept profiles or read now.
+        columns: Its columns.
+    """
+
+    table: str
+    rows: int
+    origin: str
+    columns: tuple[ColumnFigures, ...]

@@ -35,12 +35,15 @@ def verify(spec: PipelineSpec) -> None:
 
 
 def _verify_checks(spec: PipelineSpec, made: Sequence[str]) -> None:
-    """Refuse checks of, and references to, tables that the pipeline does not make."""
+    """Refuse checks of, profiles of, and references to, tables that the pipeline does not make."""
+    for table in spec.profiled:
+        if table not in made:
+            raise unknown("table", table, made, where=f"profiled of pipeline {spec.name!r}")
     known = {name.lower() for name in made}
     for table, listed in spec.checks.items():
         if table not in made:
             raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
         for check in listed:
-            wanted = str(check.parameters["table"]) if check.kind == "references" else table
+            wanted = str(check.parameters["table"]) if check.kind in ("references", "reconciles") else table
             if wanted.removeprefix(RAW_PREFIX).lower() not in known:
                 raise unknown("table", wanted, made, where=f"check {check.name!r} of {table}")

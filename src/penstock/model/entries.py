@@ -253,6 +253,7 @@ class Entry:
         report: Of a verdict or a version: the checks.
         quarantine: Of a verdict: path of the quarantine file below the lake root, if rows were set aside.
         profile: Of a verdict or a version: column to figures.
+        sketches: Of a verdict or a version: path of its whole profile below the lake root, where one is kept.
         inputs: Of a version: what it was made from.
         interval: Of a version: the interval it rebuilt.
         fingerprint: Of the code, parameters and inputs that made it.
@@ -285,6 +286,7 @@ class Entry:
     report: CheckReport | None = None
     quarantine: str | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
+    sketches: str | None = None
     inputs: tuple[InputVersion, ...] = ()
     interval: Interval | None = None
     fingerprint: str = ""

@@ -41,12 +41,14 @@ class CheckReceipt:
         report: The findings.
         quarantine: Path of the quarantine file below the lake root, if rows were set aside.
         profile: Column to figures.
+        sketches: Path of the whole profile below the lake root, if one was kept.
     """
 
     table: str
     report: CheckReport
     quarantine: str | None = None
     profile: Mapping[str, Any] = field(default_factory=dict)
+    sketches: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

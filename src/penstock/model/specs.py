@@ -341,6 +341,7 @@ class PipelineSpec:
         start: The first moment that intervals cover; needed where a source has ``interval``.
         end: The moment after the last interval; None: now.
         checks: Table to its checks; the name of a source means its raw table.
+        profiled: The tables of which a whole profile is kept with each load or version.
         promote: The tables that a release holds.
         approve: ``manual``, or ``automatic`` when every check of the candidate passed.
     """
@@ -351,6 +352,7 @@ class PipelineSpec:
     checks: Mapping[str, tuple[CheckSpec, ...]] = field(default_factory=dict)
     transforms: tuple[TransformSpec, ...] = ()
     datasets: tuple[DatasetSpec, ...] = ()
+    profiled: tuple[str, ...] = ()
     promote: tuple[str, ...] = ()
     schedule: str | None = None
     start: datetime | None = None

@@ -118,7 +118,7 @@ def _kolmogorov(at: float) -> float:
     if at <= 0:
         return 1.0
     if at < 1.18:
-        powers = (math.exp(-((2 * k - 1) ** 2) * math.pi**2 / (8 * at**2)) for k in range(1, 6))
-        return max(0.0, 1 - math.sqrt(2 * math.pi) / at * sum(powers))
-    powers = [math.exp(-2 * k**2 * at**2) for k in range(1, 6)]
-    return max(0.0, min(1.0, 2 * (powers[0] - powers[1] + powers[2] - powers[3] + powers[4])))
+        small = sum(math.exp(-((2 * k - 1) ** 2) * math.pi**2 / (8 * at**2)) for k in range(1, 6))
+        return max(0.0, 1 - math.sqrt(2 * math.pi) / at * small)
+    large = sum((1.0 if k % 2 else -1.0) * math.exp(-2 * k**2 * at**2) for k in range(1, 6))
+    return max(0.0, min(1.0, 2 * large))

@@ -13,8 +13,10 @@ from penstock.profiles.profile import ColumnProfile, TableProfile
 
 _MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 _WHOLE = ("SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT")
-_FEW = 50
+_NAMES_SHARE, _FEW = 0.9, 50
 """Of so few rows all may differ without any of them being a name."""
+_CATEGORY_SHARE = 0.25
+"""Of the rows: so many different values are still categories."""
 MOST_GROUPS = 20
 """Bins are joined into so many parts of about equal weight, so that each holds enough values to be compared."""
 
@@ -206,12 +208,14 @@ def _stability_limit(reference: Sequence[float], current: Sequence[float], least
 
 def _counts(before: ColumnProfile, now: ColumnProfile) -> tuple[list[float], list[float], list[float]] | None:
     """Return counts over common bins and what each bin stands for (nothing for categories), or None."""
+    if not _comparable(before) or not _comparable(now):
+        return None
     if before.frequent and now.frequent and before.frequent.complete and now.frequent.complete:
         values = list(dict.fromkeys((*before.frequent.counts, *now.frequent.counts)))
-        if _ordered(before) is None or len(values) <= MOST_GROUPS:
+        if before.histogram is None or len(values) <= MOST_GROUPS:
             reference = [float(before.frequent.counts.get(value, 0)) for value in values]
             return _rare_together(reference, [float(now.frequent.counts.get(value, 0)) for value in values])
-    shape, other = _ordered(before), _ordered(now)
+    shape, other = before.histogram, now.histogram
     if shape is None or other is None or not shape.total or not other.total:
         return None
     edges = _grouped_edges(shape, common_edges([shape, other]))
@@ -219,12 +223,12 @@ def _counts(before: ColumnProfile, now: ColumnProfile) -> tuple[list[float], lis
     return shape.onto(edges), other.onto(edges), centres
 
 
-def _ordered(column: ColumnProfile) -> Histogram | None:
-    """Return the histogram of a column whose values are to be compared: not moments, nor numbers that name a row."""
+def _comparable(column: ColumnProfile) -> bool:
+    """Say whether the values of a column are to be compared: not moments, nor numbers that name a row."""
     if column.type in _MOMENTS:
-        return None
-    names = column.type in _WHOLE and column.distinct is not None and column.distinct.estimate() > 0.9 * column.values
-    return None if names and column.values > _FEW else column.histogram
+        return False
+    whole = column.type in _WHOLE and column.distinct is not None and column.values > _FEW
+    return not (whole and column.distinct is not None and column.distinct.estimate() > _NAMES_SHARE * column.values)
 
 
 def _rare_together(reference: list[float], current: list[float]) -> tuple[list[float], list[float], list[float]]:
@@ -256,6 +260,9 @@ def _grouped_edges(reference: Histogram, edges: Sequence[float]) -> list[float]:
 def _unseen(before: ColumnProfile, now: ColumnProfile) -> tuple[int, str] | None:
     """Return how many rows have a value that the reference does not have, and one of these; None: not known."""
     if not before.frequent or not now.frequent or not before.frequent.complete:
+        return None
+    if len(before.frequent.counts) > _CATEGORY_SHARE * before.values:
+        # Values that hardly repeat are no categories: others come all the time.
         return None
     new = {value: count for value, count in now.frequent.counts.items() if value not in before.frequent.counts}
     return (sum(new.values()), max(new, key=lambda value: new[value])) if new else None

@@ -177,6 +177,9 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 files=load.files,
                 history=_history(load, source, context),
                 interval=load.work.interval if load.work else None,
+                sketch_path=(
+                    f"_profiles/{load.table}/{load.number}.json.gz" if source.table in context.spec.profiled else None
+                ),
             ),
             CheckPorts(
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
@@ -232,6 +235,7 @@ def judge(
             report=found.report if found else None,
             quarantine=found.quarantine if found else None,
             profile=found.profile if found else {},
+            sketches=found.sketches if found else None,
             schema=load.schema,
             reconciliation=load.reconciliation,
         )

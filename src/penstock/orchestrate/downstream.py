@@ -323,6 +323,7 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
     )
     made = [source.table for source in context.spec.sources] + [item.table for item in context.spec.transforms]
     present = set(transaction.tables())
+    number = workspace.lake.table(table).next_number()
     referable = {name: _input_table(name, context) for name in made if _input_table(name, context) in present}
     return check(
         Checking(
@@ -332,10 +333,11 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
             columns=computed.columns,
             tables={name: identifier(served) for name, served in referable.items()},
             now=now(),
-            quarantine_path=f"_quarantine/{table}/{workspace.lake.table(table).next_number()}.parquet",
+            quarantine_path=f"_quarantine/{table}/{number}.parquet",
             files=(DataFile(path=table, rows=computed.rows, bytes=0),),
             history=_history(making, context),
             interval=making.interval,
+            sketch_path=f"_profiles/{table}/{number}.json.gz" if table in context.spec.profiled else None,
         ),
         CheckPorts(
             connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)

@@ -69,7 +69,11 @@ def _judge(
         found = None
         if standing is not None and standing.report is not None:
             found = CheckReceipt(
-                table=standing.table, report=standing.report, quarantine=standing.quarantine, profile=standing.profile
+                table=standing.table,
+                report=standing.report,
+                quarantine=standing.quarantine,
+                profile=standing.profile,
+                sketches=standing.sketches,
             )
         return judge(record.entry, verdict, context, found=found, reason=reason)
 

@@ -98,6 +98,8 @@ def _in_lake(lake: DeltaLake, named: set[str]) -> Callable[[str], bool]:
             named |= {f"{name}/{file.path}" for file in entry.files}
             if entry.quarantine is not None:
                 named.add(entry.quarantine)
+            if entry.sketches is not None:
+                named.add(entry.sketches)
             if entry.taken is not None:
                 named.add(entry.taken.path)
             if entry.misfits is not None:

@@ -23,6 +23,7 @@ from penstock.validate.kinds.outliers import settled
 from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import measure
 from penstock.validate.rows import Scope, opened
+from penstock.validate.sketching import sketch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,6 +49,7 @@ class Checking:
         history: The loads or versions before, newest first, for ``volume`` and ``arrives``.
         interval: What the rows cover, if they are those of an interval.
         profiled: Whether to take the profile.
+        sketch_path: Where the whole profile goes, below the lake root; None keeps none.
     """
 
     table: str
@@ -65,6 +67,7 @@ class Checking:
     history: tuple[PastLoad, ...] = ()
     interval: Interval | None = None
     profiled: bool = True
+    sketch_path: str | None = None
 
     @property
     def hidden(self) -> frozenset[str]:
@@ -148,8 +151,15 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         tolerated=judge.tolerated,
         quarantined=quarantined,
     )
+    if spec.sketch_path is not None:
+        # No committed entry names it yet: what a crashed attempt left is replaced.
+        ports.objects.replace(spec.sketch_path, sketch(rows, tuple(spec.hidden)).encode())
     return CheckReceipt(
-        table=spec.table, report=report, quarantine=path if quarantined else None, profile=measured.profile
+        table=spec.table,
+        report=report,
+        quarantine=path if quarantined else None,
+        profile=measured.profile,
+        sketches=spec.sketch_path,
     )
 
 

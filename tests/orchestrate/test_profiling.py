@@ -1,0 +1,122 @@
+"""Profiles kept by loads and versions: merged, shown and compared, in a small project on a real database."""
+
+from __future__ import annotations
+
+import base64
+import json
+import random
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from shop_runs import SETTINGS
+
+from penstock.errors import ConfigurationError, NotFoundError
+from penstock.model.receipts import State
+from penstock.project import Project
+
+PIPELINE = """
+from penstock import Pipeline, sources, sql
+shop = Pipeline(
+    name="shop", schedule="@daily", start="2024-01-01", end="2024-01-13",
+    sources=[sources.sql("ops", table="orders", interval="placed", key="id", write="merge", personal=["email"]),
+             sources.sql("ops", table="goods", write="replace")],
+    transforms=[sql("total", table="total", text="SELECT amount, kind FROM orders WHERE id % 2 = 0")],
+    profiled=["orders", "total"],
+)
+"""
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project that has read twelve days; the last day's amounts are in another unit."""
+    folder = tmp_path_factory.mktemp("shop")
+    draw = random.Random(1)
+    ops = sqlite3.connect(folder / "ops.db")
+    ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL, kind TEXT, email TEXT)")
+    ops.execute("CREATE TABLE goods (id INTEGER, price REAL)")
+    ops.execute("INSERT INTO goods VALUES (1, 1.5), (2, NULL)")
+    for day in range(1, 13):
+        for number in range(300):
+            amount = draw.lognormvariate(3, 0.5) * (100 if day == 12 else 1)
+            at = f"2024-01-{day:02}T{number % 24:02}:00:00Z"
+            row = (day * 1000 + number, at, amount, draw.choice("abc"), f"p{number}@x.y")
+            ops.execute("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", row)
+    ops.commit()
+    ops.close()
+    key = base64.b64encode(bytes(range(32))).decode()
+    (folder / ".env").write_text(f"KEY={key}\n")
+    (folder / "penstock.toml").write_text(SETTINGS + '[privacy]\nkey = "${KEY}"\n')
+    (folder / "pipeline.py").write_text(PIPELINE)
+    with Project(folder) as project:
+        assert project.run().state is State.DONE
+    return folder
+
+
+def test_the_profile_of_a_table_is_merged_from_its_loads(folder: Path) -> None:
+    with Project(folder) as project:
+        report = project.profile("orders")
+        assert (report.rows, report.origin) == (3_600, "merged from 12 kept profiles")
+        kinds = {each.column: each.kind for each in report.columns}
+        assert kinds["amount"] == "continuous"
+        assert (kinds["id"], kinds["kind"], kinds["placed"]) == ("identifier", "nominal", "time series")
+        (kind,) = [each for each in report.columns if each.column == "kind"]
+        assert (kind.distinct, sum(kind.top.values())) == (3, 3_600)
+        goods = project.profile("goods")
+        assert (goods.rows, goods.origin) == (2, "read from the lake now")
+        assert [each.nulls for each in goods.columns if each.column == "price"] == [1]
+
+
+def test_nothing_of_a_personal_column_is_kept(folder: Path) -> None:
+    with Project(folder) as project:
+        (email,) = [each for each in project.profile("orders").columns if each.column == "email"]
+    assert (email.kind, email.top, email.distinct) == ("personal", {}, None)
+
+
+def test_drift_finds_the_day_in_another_unit(folder: Path) -> None:
+    with Project(folder) as project:
+        report = project.drift("orders")
+        assert [each.column for each in report.columns if each.drifted] == ["amount"]
+        assert report.rows == (3_300, 300)
+        assert "2024-01-12" in report.current
+        weekday = project.drift("orders", against="weekday")
+        assert weekday.rows == (300, 300)
+        assert "2024-01-05" in weekday.reference
+        first = project.versions("orders", 100)[-1].number
+        assert project.drift("orders", against=str(first)).rows == (300, 300)
+        assert not project.drift("orders", stability=99.0).drifted
+        with pytest.raises(NotFoundError, match="keeps a profile"):
+            project.drift("goods")
+        with pytest.raises(NotFoundError, match="no profile of total to compare with"):
+            project.drift("total")
+        with pytest.raises(ConfigurationError, match="cannot be compared with that"):
+            project.drift("orders", against="yesterday")
+
+
+def test_the_files_of_profiles_belong_to_the_lake(folder: Path) -> None:
+    lake = folder / "data/staging/lake"
+    kept = sorted(path.relative_to(lake).as_posix() for path in (lake / "_profiles").rglob("*.gz"))
+    assert len(kept) == 13
+    with Project(folder) as project:
+        assert project.examine().orphans == ()
+    (lake / "_profiles/raw_orders/99.json.gz").write_bytes(b"torn")
+    with Project(folder) as project:
+        assert [Path(each[0]).name for each in project.examine().orphans] == ["99.json.gz"]
+    (lake / "_profiles/raw_orders/99.json.gz").unlink()
+
+
+def test_on_the_command_line(folder: Path) -> None:
+    def penstock(*arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [sys.executable, "-m", "penstock", *arguments]
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+    shown = penstock("profile", "orders")
+    assert shown.returncode == 0, shown.stderr
+    assert "3,600 rows, merged from 12 kept profiles" in shown.stdout
+    assert "█" in shown.stdout
+    found = penstock("drift", "orders")
+    assert (found.returncode, "amount: its values are distributed otherwise" in found.stdout) == (3, True)
+    said = json.loads(penstock("drift", "orders", "--json").stdout)
+    assert [each["column"] for each in said["columns"] if each.get("drifted")] == ["amount"]
