@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -19,6 +19,15 @@ FEWEST, MOST = 0.02, 0.3
 """How large a share of the rows a mistake in a part of them hits."""
 
 
+UNITS = {
+    "temperature": ("celsius", "fahrenheit"),
+    "length": ("length",),
+    "money": ("money",),
+    "speed": ("speed",),
+}
+"""Kind of a measured number to the units that a table may declare for it."""
+
+
 def quoted(name: str) -> str:
     """Return a column's name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
@@ -29,24 +38,22 @@ def literal(text: str) -> str:
     return "'" + text.replace("'", "''") + "'"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Column:
-    """What a batch has in a column; the last five are of numbers alone."""
+    """What a batch has in a column; the last three are of numbers alone."""
 
     type: str
     values: int
     distinct: int
     negative: int = 0
     fractional: int = 0
-    zero: int = 0
-    least: float = 0.0
     greatest: float = 0.0
 
 
 class Site:
     """A batch to be hurt, as tables ``batch`` and ``yesterday`` of a connection.
 
-    Kinds of columns that can be needed: ``number``, ``fraction`` (a number with decimals), ``whole`` (one without),
+    Kinds of columns that can be needed: ``number``, ``fraction`` (a number with decimals),
     ``signed``, ``large`` (more than a byte holds), ``gapped`` (a number with gaps), ``temperature``, ``length``,
     ``money``, ``speed``, ``category``, ``text``, ``phrase`` (a text with blanks), ``wording`` (any text), ``moment``,
     ``key`` (all its columns), ``code`` (a key or reference that is a text), ``reference``, ``place`` (latitude and
@@ -58,6 +65,7 @@ class Site:
         self.connection = connection
         self.table = table
         self.dice = dice
+        self._candidates: dict[str, Sequence[Drawn]] = {}
 
     @cached_property
     def rows(self) -> int:
@@ -73,14 +81,13 @@ class Site:
             figures += [f"count({name})", f"count(DISTINCT {name})"]
             if type_ in {"BIGINT", "DOUBLE"}:
                 figures += [
-                    f"count(*) FILTER ({condition})"
-                    for condition in (f"{name} < 0", f"{name} <> floor({name})", f"{name} = 0")
+                    f"count(*) FILTER ({condition})" for condition in (f"{name} < 0", f"{name} <> floor({name})")
                 ]
-                figures += [f"coalesce(min({name}), 0)", f"coalesce(max({name}), 0)"]
+                figures.append(f"coalesce(max({name}), 0)")
             else:
-                figures += ["0"] * 5
+                figures += ["0"] * 3
         found = self.connection.execute(f"SELECT {', '.join(figures)} FROM batch").fetchone() or ()
-        return {name: _column(type_, found[7 * n : 7 * n + 7]) for n, (name, type_) in enumerate(types.items())}
+        return {name: _column(type_, found[5 * n : 5 * n + 5]) for n, (name, type_) in enumerate(types.items())}
 
     def candidates(self, need: str) -> Sequence[Drawn]:
         """Return the columns of a kind, in the order of the table's declaration.
@@ -88,33 +95,44 @@ class Site:
         Raises:
             KeyError: There is no such kind.
         """
+        if need not in self._candidates:
+            self._candidates[need] = self._found(need)
+        return self._candidates[need]
+
+    def _found(self, need: str) -> Sequence[Drawn]:
         table, columns = self.table, self.columns
         numbers = [name for name in map(quoted, table.numbers) if columns[name].distinct >= 4]
-        if need in {"temperature", "length", "money", "speed"}:
-            return [name for name in numbers if table.units.get(name.strip('"')) == need]
-        codes = [name for name in map(quoted, (*table.key, *table.references)) if columns[name].type == "VARCHAR"]
-        kinds: dict[str, Sequence[Drawn]] = {
-            "number": numbers,
-            "fraction": [name for name in numbers if columns[name].fractional],
-            "whole": [name for name in numbers if not columns[name].fractional],
-            "signed": [name for name in numbers if columns[name].negative >= 0.01 * self.rows],
-            "large": [name for name in numbers if not columns[name].fractional and columns[name].greatest > 255],
-            "gapped": [name for name in numbers if 0.005 < 1 - columns[name].values / self.rows < 0.98],
-            "category": [name for name in map(quoted, table.categories) if columns[name].distinct >= 2],
-            "text": [quoted(name) for name in table.texts],
-            "phrase": [name for name in map(quoted, table.texts) if self.counted(f"{name} LIKE '% %'")],
-            "wording": [name for name, column in columns.items() if column.type == "VARCHAR" and column.distinct >= 2],
-            "moment": [quoted(table.moment)] if table.moment else [],
-            "key": [_all(table.key)] if table.key else [],
-            "code": [*dict.fromkeys(codes)],
-            "reference": [name for name in map(quoted, table.references) if columns[name].distinct >= 2],
-            "place": [_all(table.place)] if table.place else [],
-            "bounded": [pair for pair in map(_all, table.bounded) if self.counted(f"{pair[0]} < {pair[1]}")],
-            "total": [quoted(name) for name in table.totals],
-            "redundant": [quoted(name) for name in table.redundant],
-            "dependent": [_all(pair) for pair in table.dependent],
+        if need in UNITS:
+            return [name for name in numbers if table.units.get(name.strip('"')) in UNITS[need]]
+        codes = dict.fromkeys(map(quoted, (*table.key, *table.references)))
+        kinds: dict[str, Callable[[], Sequence[Drawn]]] = {
+            "number": lambda: numbers,
+            "fraction": lambda: [name for name in numbers if columns[name].fractional],
+            "signed": lambda: [name for name in numbers if columns[name].negative >= 0.01 * self.rows],
+            "large": lambda: [
+                name for name in numbers if not columns[name].fractional and columns[name].greatest > 255
+            ],
+            "gapped": lambda: [name for name in numbers if 0.005 < 1 - columns[name].values / self.rows < 0.98],
+            "category": lambda: self._varied(table.categories),
+            "text": lambda: self._varied(table.texts),
+            "phrase": lambda: [name for name in self._varied(table.texts) if self.counted(f"{name} LIKE '% %'")],
+            "wording": lambda: [name for name in self._varied(self.columns) if columns[name].type == "VARCHAR"],
+            "moment": lambda: [quoted(table.moment)] if table.moment else [],
+            "key": lambda: [_all(table.key)] if table.key else [],
+            "code": lambda: [name for name in codes if columns[name].type == "VARCHAR"],
+            "reference": lambda: self._varied(table.references),
+            "place": lambda: [_all(table.place)] if table.place else [],
+            "bounded": lambda: [pair for pair in map(_all, table.bounded) if self.counted(f"{pair[0]} < {pair[1]}")],
+            "total": lambda: [quoted(name) for name in table.totals],
+            "redundant": lambda: [quoted(name) for name in table.redundant],
+            "dependent": lambda: [_all(pair) for pair in table.dependent],
         }
-        return kinds[need]
+        return kinds[need]()
+
+    def _varied(self, names: Iterable[str]) -> Sequence[str]:
+        """Return the columns that have two values or more, quoted."""
+        found = (name if name in self.columns else quoted(name) for name in names)
+        return [name for name in found if self.columns[name].distinct >= 2]
 
     def draw(self, need: str, other_than: Sequence[Drawn] = ()) -> Drawn:
         """Draw a column of a kind.
@@ -209,11 +227,8 @@ class Site:
 
 
 def _column(type_: str, found: Sequence[float]) -> Column:
-    values, distinct, negative, fractional, zero = map(int, found[:5])
-    return Column(
-        type=type_, values=values, distinct=distinct, negative=negative, fractional=fractional, zero=zero,
-        least=float(found[5]), greatest=float(found[6]),
-    )  # fmt: skip
+    values, distinct, negative, fractional = map(int, found[:4])
+    return Column(type_, values, distinct, negative, fractional, float(found[4]))
 
 
 def _all(names: Sequence[str]) -> tuple[str, ...]:

@@ -32,7 +32,7 @@ class Table:
         categories: What has few values.
         texts: What is written for people.
         references: Column to (table, column) of ``RELATED``, or of ``TABLES``.
-        units: Column to temperature, length, money or speed.
+        units: Column to celsius, fahrenheit, length, money or speed.
         bounded: Pairs of numbers, the first at most the second; nearly always, at least.
         totals: Numbers that follow from others.
         redundant: Whole numbers that repeat a part of another column.
@@ -101,6 +101,42 @@ FLIGHTS = Table(
     redundant=("year", "month", "day", "hour", "minute"),
 )
 
+FLEET = "SELECT * RENAME (year AS built) FROM read_csv('{flights}/planes.csv', nullstr='NA')"
+_AIRPORTS = "SELECT * FROM read_csv('{flights}/airports.csv', nullstr='NA')"
+
+RELATED: Mapping[str, str] = {
+    "airlines": "SELECT * FROM read_csv('{flights}/airlines.csv')",
+    "airports": _AIRPORTS,
+    "planes": _FLEET,
+    "car_parks": "SELECT DISTINCT car_park FROM read_parquet('{data}/parking.parquet') ORDER BY ALL",
+    "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
+}
+"""Tables that others refer to: name to the SELECT of their rows. They do not change from day to day."""
+
+FLIGHTS = Table(
+    name="flights",
+    about="A departure from one of New York's three airports in 2013.",
+    source=_FLIGHTS,
+    held_out=False,
+    sql=f"{_READ_FLIGHTS} WHERE batch_day >= '2013-04-01'",
+    order="time_hour, sched_dep_time, carrier, flight, origin",
+    key=("carrier", "flight", "origin", "time_hour", "sched_dep_time"),
+    moment="time_hour",
+    numbers=("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"),
+    categories=("carrier", "origin"),
+    texts=("tailnum", "dest"),
+    references={
+        "carrier": ("airlines", "carrier"),
+        "origin": ("airports", "faa"),
+        "dest": ("airports", "faa"),
+        "tailnum": ("planes", "tailnum"),
+    },
+    units={"distance": "length"},
+    bounded=(("dep_time", "arr_time"), ("sched_dep_time", "sched_arr_time")),
+    totals=("sched_dep_time",),
+    redundant=("year", "month", "day", "hour", "minute"),
+)
+
 WEATHER = Table(
     name="weather",
     about="An hour's weather at one of the three airports, in 2013.",
@@ -118,8 +154,8 @@ WEATHER = Table(
     categories=("origin",),
     references={"origin": ("airports", "faa")},
     units={
-        "temp": "temperature",
-        "dewp": "temperature",
+        "temp": "fahrenheit",
+        "dewp": "fahrenheit",
         "wind_speed": "speed",
         "wind_gust": "speed",
         "visib": "length",
@@ -215,7 +251,7 @@ AIR = Table(
     moment="measured_at",
     numbers=("pm25", "dew_point", "temperature", "pressure", "wind_speed"),
     categories=("wind",),
-    units={"dew_point": "temperature", "temperature": "temperature", "wind_speed": "speed"},
+    units={"dew_point": "celsius", "temperature": "celsius", "wind_speed": "speed"},
     bounded=(("dew_point", "temperature"),),
     redundant=("year", "month", "day", "hour"),
 )
@@ -234,8 +270,8 @@ HOUSE = Table(
         "outside_temperature", "outside_humidity", "pressure", "wind_speed", "visibility", "dew_point",
     ),
     units={
-        "kitchen_temperature": "temperature", "living_temperature": "temperature", "outside_temperature": "temperature",
-        "dew_point": "temperature", "wind_speed": "speed", "visibility": "length",
+        "kitchen_temperature": "celsius", "living_temperature": "celsius", "outside_temperature": "celsius",
+        "dew_point": "celsius", "wind_speed": "speed", "visibility": "length",
     },
     bounded=(("dew_point", "outside_temperature"),),
 )  # fmt: skip

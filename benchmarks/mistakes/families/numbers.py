@@ -10,10 +10,18 @@ def _in_other_unit(site: Site, number: str, factors: tuple[float, ...]) -> str:
     return site.setting({number: f"{number} * {site.dice.choice(factors)}"})
 
 
+def _is_celsius(site: Site, number: str) -> bool:
+    return site.table.units[number.strip('"')] == "celsius"
+
+
 def _in_other_degrees(site: Site, number: str) -> str:
-    # What is above 45 in a mild place is Fahrenheit.
-    unit = f"(SELECT max({number}) FROM batch) > 45"
-    return site.setting({number: f"CASE WHEN {unit} THEN ({number} - 32) / 1.8 ELSE {number} * 1.8 + 32 END"})
+    celsius = _is_celsius(site, number)
+    return site.setting({number: f"{number} * 1.8 + 32" if celsius else f"({number} - 32) / 1.8"})
+
+
+def _in_kelvin(site: Site, number: str) -> str:
+    celsius = number if _is_celsius(site, number) else f"({number} - 32) / 1.8"
+    return site.setting({number: f"{celsius} + 273.15"})
 
 
 def _by_default(site: Site, number: str, value: int) -> str:
@@ -64,7 +72,7 @@ MISTAKES = (
         "Kelvin",
         "Temperatures from absolute zero.",
         ("temperature",),
-        lambda site, number: site.setting({number: f"{number} + 273.15"}),
+        _in_kelvin,
     ),
     Mistake(
         "speed in another unit",

@@ -1,0 +1,160 @@
+"""Who is asked whether a batch is right, and how well it did: a judge, its alarms, and the result of a round."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from importlib import import_module
+from typing import Any, TypeAlias, cast
+
+import pyarrow.parquet as pq
+
+from benchmarks.mistakes.batches import Batch, Batches, History
+from benchmarks.mistakes.catalogue import MISTAKES
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Alarm:
+    """What a judge has against a batch: the rule that was broken, the column, empty if it is the whole table."""
+
+    rule: str
+    column: str = ""
+
+
+Judge: TypeAlias = Callable[[History, Batch], Sequence[Alarm]]
+"""Looks at a batch with what is known before it, and at nothing else.
+
+The first batches of a history, all but the last ``CLEAN`` of the table, are the same for each batch that is judged. A
+judge that learns from them may keep what it learned, by the name of the table and the file of the batch.
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """A mistake that was made in a batch, and the alarms that the clean batch did not raise."""
+
+    mistake: str
+    family: str
+    table: str
+    day: str
+    seed: int
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class FalseAlarm:
+    """A clean batch that was not let through."""
+
+    table: str
+    day: str
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Of one judge.
+
+    Attributes:
+        judge: Its name, ``module:function``.
+        cases: The mistakes that were made, one at a time.
+        impossible: Mistakes that none of the tables has a place for.
+        clean: Table to how many clean batches were judged.
+        false_alarms: Those of them that raised an alarm.
+    """
+
+    judge: str
+    cases: tuple[Case, ...]
+    impossible: tuple[str, ...]
+    clean: dict[str, int]
+    false_alarms: tuple[FalseAlarm, ...]
+
+    @property
+    def missed(self) -> list[Case]:
+        """The mistakes that raised no alarm."""
+        return [case for case in self.cases if not case.alarms]
+
+    def as_json(self) -> dict[str, Any]:
+        """Return all of it, and the figures that it comes to."""
+        return {
+            "judge": self.judge,
+            "made": len(self.cases),
+            "caught": len(self.cases) - len(self.missed),
+            "clean_batches": sum(self.clean.values()),
+            "false_alarm_batches": len(self.false_alarms),
+            **{name: value for name, value in asdict(self).items() if name != "judge"},
+        }
+
+
+def schema_and_emptiness(history: History, batch: Batch) -> Sequence[Alarm]:
+    """Judge as little as can be: whether there are rows, and the columns are those of the batch before."""
+    read, before = pq.ParquetFile(batch.file), pq.read_schema(history.batches[-1].file)
+    alarms = [] if read.metadata.num_rows else [Alarm("rows")]
+    alarms += [Alarm("column added", name) for name in read.schema_arrow.names if name not in before.names]
+    for field in before:
+        found = read.schema_arrow.get_field_index(field.name)
+        if found < 0:
+            alarms.append(Alarm("column missing", field.name))
+        elif not read.schema_arrow.field(found).type.equals(field.type):
+            alarms.append(Alarm("type", field.name))
+    return alarms
+
+
+def judge_of(name: str) -> Judge:
+    """Return the judge that ``module:function`` names.
+
+    Raises:
+        LookupError: There is none.
+    """
+    module, _, function = name.partition(":")
+    try:
+        return cast("Judge", getattr(import_module(module), function))
+    except (ImportError, AttributeError, ValueError) as error:
+        raise LookupError(f"{name} is no judge: {error}. Name one as module:function") from error
+
+
+def judged(batches: Batches, name: str, seeds: Sequence[int], *, everywhere: bool = False) -> Result:
+    """Let a judge look at clean batches and at batches with a mistake.
+
+    Args:
+        batches: Of the tables that are used.
+        name: Of the judge.
+        seeds: One round of all mistakes each; the table, the day, the place and the size follow from it.
+        everywhere: Whether each mistake is made in each table that has a place for it, not in one of them.
+    """
+    judge = judge_of(name)
+    found = {
+        batch: tuple(sorted(judge(batches.before(batch), batch)))
+        for table in batches.tables
+        for batch in batches.judged(table)
+    }
+    cases = tuple(
+        Case(mistake, family, batch.table, batch.day, seed, _told(set(alarms) - set(found[batch])))
+        for mistake, family, batch, seed, alarms in _hurt(batches, judge, seeds, everywhere)
+    )
+    made = {case.mistake for case in cases}
+    return Result(
+        judge=name,
+        cases=cases,
+        impossible=tuple(mistake.name for mistake in MISTAKES if mistake.name not in made),
+        clean=dict(Counter(batch.table for batch in found)),
+        false_alarms=tuple(
+            FalseAlarm(batch.table, batch.day, _told(alarms)) for batch, alarms in found.items() if alarms
+        ),
+    )
+
+
+def _hurt(
+    batches: Batches, judge: Judge, seeds: Sequence[int], everywhere: bool
+) -> Iterator[tuple[str, str, Batch, int, Sequence[Alarm]]]:
+    for seed in seeds:
+        places = batches.places(seed, everywhere=everywhere)
+        for batch, mistakes in places.items():
+            for mistake in mistakes:
+                hurt = batches.hurt(batch, mistake, seed)
+                yield mistake.name, mistake.family, batch, seed, judge(batches.before(batch), hurt)
+                hurt.file.unlink()
+
+
+def _told(alarms: set[Alarm] | tuple[Alarm, ...]) -> tuple[str, ...]:
+    return tuple(f"{alarm.rule}: {alarm.column}" if alarm.column else alarm.rule for alarm in sorted(alarms))

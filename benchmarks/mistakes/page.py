@@ -1,0 +1,123 @@
+"""Writes docs/reference/seeded-mistakes.md, from the code and kept results: ``python -m benchmarks.mistakes.page``."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+from benchmarks.mistakes.batches import CLEAN
+from benchmarks.mistakes.catalogue import MISTAKES
+from benchmarks.mistakes.tables import TABLES
+
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "reference" / "seeded-mistakes.md"
+RESULTS = Path(__file__).parent / "results"
+
+_INTRODUCTION = f"""# A hundred seeded mistakes
+
+<!-- written by python -m benchmarks.mistakes.page -->
+
+What a source can do to a table in one day, and how much of it is noticed before anybody reads it. A mistake is one
+SELECT over a day's batch of a real table; the table, the day, the column, the place and the size are drawn from a seed.
+The list is older than anything that suggests checks.
+
+```sh
+.venv/bin/python -m benchmarks.mistakes                             # one round of the judge that knows least
+.venv/bin/python -m benchmarks.mistakes --judge MODULE:NAME --tables held-out --seed 1 --seed 2
+.venv/bin/python -m benchmarks.mistakes --everywhere --save NAME    # each mistake in each table; kept for this page
+.venv/bin/python -m benchmarks.mistakes.page                        # this page
+```
+
+A judge is a function of a history and a batch that gives its alarms. Both are Parquet files; the history is all clean
+batches before, and the tables that codes refer to. A mistake is caught if the batch raises an alarm that the same
+batch without it does not. The last {CLEAN} batches of each table are judged as they are, too: each alarm is a false one.
+"""
+
+
+def main() -> None:
+    """Write the page."""
+    PAGE.write_text(page(), encoding="utf-8")
+
+
+def page() -> str:
+    """Return the page."""
+    kept = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
+    results = [shown(result) for result in kept]
+    return "\n".join([_INTRODUCTION, "## Results\n", *results, *_tables(), *_list()]) + "\n"
+
+
+def shown(result: Mapping[str, Any]) -> str:
+    """Return a result as Markdown: caught by family, missed by name, false alarms by table."""
+    cases = result["cases"]
+    seeds = ", ".join(str(seed) for seed in sorted({case["seed"] for case in cases}))
+    used = [table for table in TABLES if table.name in result["clean"]]
+    tuned = Counter(table.held_out for table in used)
+    lines = [
+        f"### {result['judge'].rpartition(':')[2]}\n",
+        f"`{result['judge']}`, seed {seeds}; {tuned[False]} tables for tuning, {tuned[True]} held out. "
+        f"**{result['caught']} of {result['made']} caught**; "
+        f"{result['false_alarm_batches']} of {result['clean_batches']} clean batches raised an alarm.\n",
+        "| family | made | caught | held out, made | held out, caught |",
+        "|---|---|---|---|---|",
+    ]
+    held_out = {table.name for table in TABLES if table.held_out}
+    for family in dict.fromkeys(mistake.family for mistake in MISTAKES):
+        made = [case for case in cases if case["family"] == family]
+        held = [case for case in made if case["table"] in held_out]
+        lines.append(f"| {family} | {len(made)} | {_caught(made)} | {len(held)} | {_caught(held)} |")
+    held = [case for case in cases if case["table"] in held_out]
+    lines.append(f"| all | {len(cases)} | {_caught(cases)} | {len(held)} | {_caught(held)} |")
+    lines += ["", *_missed(result), "", *_false_alarms(result)]
+    return "\n".join(lines) + "\n"
+
+
+def _caught(cases: list[Mapping[str, Any]]) -> int:
+    return sum(bool(case["alarms"]) for case in cases)
+
+
+def _missed(result: Mapping[str, Any]) -> Iterator[str]:
+    missed: dict[str, list[str]] = {}
+    for case in result["cases"]:
+        if not case["alarms"]:
+            missed.setdefault(case["mistake"], []).append(case["table"])
+    named = (f"{name} ({', '.join(dict.fromkeys(tables))})" for name, tables in missed.items())
+    yield f"Missed: {'; '.join(named) or 'none'}."
+    if result["impossible"]:
+        yield f"\nNo table has a place for: {'; '.join(result['impossible'])}."
+
+
+def _false_alarms(result: Mapping[str, Any]) -> Iterator[str]:
+    counted = Counter(found["table"] for found in result["false_alarms"])
+    told = (f"{table} {counted[table]} of {count}" for table, count in result["clean"].items() if counted[table])
+    yield f"Clean batches with an alarm: {', '.join(told) or 'none'}."
+
+
+def _tables() -> Iterator[str]:
+    yield "## The tables\n"
+    yield "| table | a row | columns to hurt | held out of tuning | source and licence |\n|---|---|---|---|---|"
+    for table in TABLES:
+        roles = {
+            "numbers": table.numbers,
+            "categories": table.categories,
+            "texts": table.texts,
+            "references": table.references,
+        }
+        counted = ", ".join(f"{len(names)} {role}" for role, names in roles.items() if names)
+        held = "yes" if table.held_out else "no"
+        yield f"| {table.name} | {table.about} | {counted} | {held} | {table.source} |"
+    yield ""
+
+
+def _list() -> Iterator[str]:
+    yield "## The mistakes"
+    for family, mistakes in groupby(MISTAKES, key=lambda mistake: mistake.family):
+        yield f"\n### {family[0].upper()}{family[1:]}\n\n| mistake | what happened | needs |\n|---|---|---|"
+        for mistake in mistakes:
+            yield f"| {mistake.name} | {mistake.about} | {', '.join(mistake.needs)} |"
+
+
+if __name__ == "__main__":
+    main()
