@@ -8,8 +8,6 @@ from threading import RLock
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from penstock.config.pipelines import choose_pipeline, load_pipelines
-from penstock.config.project import find_project, load_project
 from penstock.model.events import Observer, ignore
 
 if TYPE_CHECKING:
@@ -49,6 +47,8 @@ class Project:
     """
 
     def __init__(self, folder: str | Path | None = None, *, observer: Observer = ignore) -> None:
+        from penstock.config.project import find_project, load_project
+
         self.config = load_project(find_project(folder))
         self._observer = observer
         self._opening = RLock()
@@ -83,11 +83,15 @@ class Project:
     def pipelines(self) -> dict[str, PipelineSpec]:
         """Return the pipelines by name; the project's code is imported once."""
         if self._pipelines is None:
+            from penstock.config.pipelines import load_pipelines
+
             self._pipelines = {name: self._expanded(spec) for name, spec in load_pipelines(self.config).items()}
         return self._pipelines
 
     def pipeline(self, name: str | None = None) -> PipelineSpec:
         """Return one pipeline; without a name the only one. Raises ConfigurationError where that is not clear."""
+        from penstock.config.pipelines import choose_pipeline
+
         return choose_pipeline(self.pipelines(), name)
 
     def _declaring(self, name: str | None, declares: Callable[[PipelineSpec], bool]) -> PipelineSpec:
@@ -104,6 +108,8 @@ class Project:
 
     def _asked_afresh(self, name: str | None) -> PipelineSpec:
         """Return one pipeline, its databases asked which tables they have now."""
+        from penstock.config.pipelines import choose_pipeline, load_pipelines
+
         return self._expanded(choose_pipeline(load_pipelines(self.config), name), afresh=True)
 
     def status(self) -> ProjectStatus:

@@ -16,7 +16,7 @@ from draining import sql_request
 from sqlglot import exp
 from wire import closed_port, talking
 
-from penstock.config.connections import ConnectionTable, connection_from_table
+from penstock.config.connections import GivenConnection, connection_from_table
 from penstock.errors import ConfigurationError, DataError, TransientError
 from penstock.extract.database.dialect import DatabaseColumn
 from penstock.extract.database.mssql import catalog as mssql_catalog
@@ -156,8 +156,8 @@ def test_what_the_catalog_is_asked_is_t_sql() -> None:
 
 
 def test_a_connection_string_is_made_of_url_secrets_and_options() -> None:
-    table = ConnectionTable.model_validate(
-        {"url": "sqlserver://rea%40der:old@db.example.org/sh%20op", "password": "p;w}d{=", "encrypt": "strict"}
+    table = GivenConnection(
+        "sqlserver://rea%40der:old@db.example.org/sh%20op", rest={"password": "p;w}d{=", "encrypt": "strict"}
     )
     place = connection_from_table("ops", table, None, "connection 'ops'")
     assert (place.kind, place.url) == ("mssql", "sqlserver://rea%40der@db.example.org/sh%20op")
@@ -168,7 +168,7 @@ def test_a_connection_string_is_made_of_url_secrets_and_options() -> None:
     with pytest.raises(ConfigurationError, match="is not valid"):
         connection_string(ConnectionSpec(name="ops", kind="mssql", url="mssql://db.example.org"))
     with pytest.raises(ConfigurationError, match="Did you mean 'encrypt'"):
-        connection_from_table("ops", ConnectionTable.model_validate({"url": "mssql://a/b", "encript": "no"}), None, "x")
+        connection_from_table("ops", GivenConnection("mssql://a/b", rest={"encript": "no"}), None, "x")
 
 
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, b"", None])

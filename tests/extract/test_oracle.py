@@ -20,7 +20,7 @@ from draining import sql_request
 from sqlglot import exp
 from wire import closed_port, talking
 
-from penstock.config.connections import ConnectionTable, connection_from_table
+from penstock.config.connections import GivenConnection, connection_from_table
 from penstock.errors import ConfigurationError, DataError, TransientError
 from penstock.extract.database.oracle import catalog as oracle_catalog
 from penstock.extract.database.oracle.source import OracleSource, arguments, explained
@@ -165,8 +165,8 @@ def test_what_the_catalog_is_asked_is_oracles_sql() -> None:
 
 
 def test_an_address_is_made_of_url_secrets_and_options() -> None:
-    table = ConnectionTable.model_validate(
-        {"url": "oracle://rea%40der:old@db.example.org/shop.example.org", "password": "p;w@d", "connect_timeout": 3}
+    table = GivenConnection(
+        "oracle://rea%40der:old@db.example.org/shop.example.org", rest={"password": "p;w@d", "connect_timeout": 3}
     )
     place = connection_from_table("ops", table, None, "connection 'ops'")
     assert (place.kind, place.url) == ("oracle", "oracle://rea%40der@db.example.org/shop.example.org")

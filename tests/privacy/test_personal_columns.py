@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from penstock import Project, ingest, sources
-from penstock.config import load_project
+from penstock.config.project import load_project
 from penstock.errors import BugError, ConfigurationError, DataError, PenstockError, TransientError
 from penstock.model.specs import SourceSpec
 from penstock.privacy.keys import environment_keys, read_keys

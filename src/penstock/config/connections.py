@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 from urllib.parse import quote, unquote, urlsplit, urlunsplit
-
-from pydantic import BaseModel, ConfigDict, Field
 
 from penstock.errors import ConfigurationError
 from penstock.model.specs import ConnectionSpec
@@ -54,13 +54,21 @@ KEYS: Mapping[str, tuple[str, ...]] = {
 _SECRETS = ("password", "token", "key", "secret")
 
 
-class ConnectionTable(BaseModel):
-    """A table of ``[connections]``; keys beside these depend on its kind."""
+@dataclass(frozen=True, slots=True)
+class GivenConnection:
+    """What a table of ``[connections]`` says, or a URL alone.
 
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-    url: str = Field(min_length=1)
+    Attributes:
+        url: Where it is.
+        kind: Its kind, where the URL does not tell.
+        secrets: Its passwords and tokens.
+        rest: The keys beside these, which depend on the kind.
+    """
+
+    url: str
     kind: str | None = None
-    secrets: dict[str, str] = Field(default_factory=dict)
+    secrets: Mapping[str, str] = field(default_factory=dict)
+    rest: Mapping[str, Any] = field(default_factory=dict)
 
 
 def connection_from_url(name: str, url: str) -> ConnectionSpec:
@@ -69,10 +77,10 @@ def connection_from_url(name: str, url: str) -> ConnectionSpec:
     Raises:
         ConfigurationError: The URL is of no known kind.
     """
-    return connection_from_table(name, ConnectionTable(url=url), None, f"connection {name!r}")
+    return connection_from_table(name, GivenConnection(url), None, f"connection {name!r}")
 
 
-def connection_from_table(name: str, given: ConnectionTable, root: Path | None, where: str) -> ConnectionSpec:
+def connection_from_table(name: str, given: GivenConnection, root: Path | None, where: str) -> ConnectionSpec:
     """Return a connection with its password and tokens put among the secrets.
 
     Args:
@@ -81,7 +89,7 @@ def connection_from_table(name: str, given: ConnectionTable, root: Path | None, 
         root: Where relative places are; None leaves them relative.
         where: Where it was written, for messages.
     """
-    rest = dict(given.model_extra or {})
+    rest = dict(given.rest)
     kind = given.kind or _kind(given.url, where)
     if given.kind is not None and kind not in _kinds():
         raise unknown("kind of connection", kind, _kinds(), where=where)

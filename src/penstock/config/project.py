@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penstock.config.connections import ConnectionTable, connection_from_table, resolved
+from penstock.config.connections import GivenConnection, connection_from_table, resolved
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.buckets import address, is_bucket
@@ -114,12 +114,23 @@ class _Privacy(_Section):
     former: dict[str, str] = Field(default_factory=dict)
 
 
+class _Connection(BaseModel):
+    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
+    url: str = Field(min_length=1)
+    kind: str | None = None
+    secrets: dict[str, str] = Field(default_factory=dict)
+
+    def given(self) -> GivenConnection:
+        """Return what it says; keys beside those above depend on its kind."""
+        return GivenConnection(self.url, self.kind, self.secrets, self.model_extra or {})
+
+
 class _File(_Section):
     project: _Project
     compaction: _Compaction = Field(default_factory=_Compaction)
     copies: _Copies = Field(default_factory=_Copies)
     environments: _Environments = Field(default_factory=_Environments)
-    connections: dict[str, ConnectionTable] = Field(default_factory=dict)
+    connections: dict[str, _Connection] = Field(default_factory=dict)
     privacy: _Privacy | None = None
 
 
@@ -175,7 +186,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         environments=_environments(given.environments, root, file),
         connections=MappingProxyType(
             {
-                name: connection_from_table(name, each, root, f"connections.{name} in {file}")
+                name: connection_from_table(name, each.given(), root, f"connections.{name} in {file}")
                 for name, each in given.connections.items()
             }
         ),

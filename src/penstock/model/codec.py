@@ -4,21 +4,17 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from dataclasses import MISSING, Field, fields, is_dataclass
 from datetime import date, datetime, timedelta
 from enum import Enum
-from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import TypeAdapter, ValidationError
-
 from penstock.errors import DataError
+from penstock.model.decoding import MisshapenError, reader
 
 T = TypeVar("T")
 
 _PLAIN = frozenset({str, int, float, bool})
-_LONE_SURROGATE = re.compile(rb"\xed[\xa0-\xbf]")
 
 
 def encode(value: Any) -> bytes:
@@ -40,19 +36,16 @@ def decode(kind: type[T], data: bytes, *, where: str) -> T:
         DataError: If the bytes are not such a value (torn, edited, or of a later version).
     """
     try:
-        if _LONE_SURROGATE.search(data):
-            # A file name that is not UTF-8 holds such characters; the fast reader refuses them, this one does not.
-            return cast(T, _adapter(cast(Any, kind)).validate_python(json.loads(data.decode(errors="surrogatepass"))))
-        return cast(T, _adapter(cast(Any, kind)).validate_json(data))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise DataError(f"{where} is not JSON: {error}", remedy="It may be torn; see penstock doctor") from None
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in first["loc"])
-        raise DataError(
-            f"{where} is not a valid {kind.__name__.lower()}: {place or 'the whole'}: {first['msg']}",
-            remedy="It may be torn or written by a later version of Penstock; see penstock doctor",
-        ) from None
+        # A file name that is not UTF-8 holds lone surrogates.
+        return cast(T, reader(cast(Any, kind))(json.loads(data.decode(errors="surrogatepass"))))
+    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+        place, problem = "the whole", f"it is not JSON ({error})"
+    except MisshapenError as error:
+        place, problem = ".".join(error.place) or "the whole", error.problem
+    raise DataError(
+        f"{where} is not a valid {kind.__name__.lower()}: {place}: {problem}",
+        remedy="It may be torn or written by a later version of Penstock; see penstock doctor",
+    )
 
 
 def fingerprint(*values: Any) -> str:
@@ -86,8 +79,3 @@ def _says(value: Any, field: Field[Any]) -> bool:
         return False
     default = field.default_factory() if field.default_factory is not MISSING else field.default
     return default is MISSING or bool(getattr(value, field.name) != default)
-
-
-@cache
-def _adapter(kind: Any) -> TypeAdapter[Any]:
-    return TypeAdapter(kind)

@@ -9,7 +9,7 @@ from pathlib import Path
 from urllib.parse import parse_qsl, urlsplit, urlunsplit
 
 from penstock import plugins
-from penstock.config.connections import DATABASES, ConnectionTable, connection_from_table, connection_from_url
+from penstock.config.connections import DATABASES, GivenConnection, connection_from_table, connection_from_url
 from penstock.errors import ConfigurationError
 from penstock.extract.files.listing import format_of
 from penstock.extract.files.places.opening import remote
@@ -62,7 +62,7 @@ def resolve(
         path = parts.path if parts.scheme == "file" else uri
         return SourceSpec(table=table or _stem(path), kind="files", options={"path": path}), None
     if _is_of_files(uri, parts.path):
-        connection = connection_from_table("source", ConnectionTable(url=uri, kind="files"), None, "the URL")
+        connection = connection_from_table("source", GivenConnection(uri, "files"), None, "the URL")
         return _spec(connection, table or _stem(parts.path), {}), connection
     query = dict(parse_qsl(parts.query))
     wanted: dict[str, str] = {name: query.pop(name) for name in ("table", "query") if name in query}
