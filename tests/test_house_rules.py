@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import duckdb
 import pytest
 
 import penstock
@@ -37,6 +38,18 @@ def test_importing_the_model_loads_no_engine() -> None:
     assert (
         not loaded_by("import penstock.model.specs, penstock.model.entries, penstock.errors, penstock.plugins") & heavy
     )
+
+
+def test_an_ingest_loads_only_what_it_needs(tmp_path: Path) -> None:
+    file = tmp_path / "t.parquet"
+    duckdb.sql("SELECT 1 AS id, 'x' AS name").write_parquet(str(file))
+    target = str(tmp_path / "t.duckdb")
+    loaded = loaded_by(f"import penstock; penstock.ingest({str(file)!r}, to={target!r}, write='merge', key='id')")
+    not_needed = {"pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click", "pyarrow.compute"}
+    assert "penstock.load.merge" in loaded
+    assert not loaded & not_needed
+    parts = ("penstock.promote", "penstock.dataset", "penstock.transform.", "penstock.orchestrate.asking")
+    assert not [name for name in loaded if name.startswith(parts) and name != "penstock.transform.fingerprints"]
 
 
 def test_public_names_are_sorted_and_there() -> None:

@@ -14,7 +14,6 @@ from collections.abc import Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from penstock.errors import DataError
@@ -40,6 +39,8 @@ _NULLS = 3
 
 def long_columns(row: pa.Table | pa.RecordBatch) -> list[str]:
     """Return the columns that hold a long value; only texts and bytes do, not what is nested."""
+    import pyarrow.compute as pc
+
     return [
         field.name
         for field in row.schema
@@ -49,6 +50,8 @@ def long_columns(row: pa.Table | pa.RecordBatch) -> list[str]:
 
 def long_rows(batch: pa.RecordBatch) -> list[int]:
     """Return the places of the rows that hold a long value."""
+    import pyarrow.compute as pc
+
     found: set[int] = set()
     for name in long_columns(batch):
         is_long = pc.fill_null(pc.greater_equal(pc.binary_length(batch.column(name)), LONG), False)
