@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
 
 import pytest
 
 from land.landing_place import Place, types
+from penstock.errors import TransientError
 from penstock.extract.files.listing import LARGE
 from penstock.extract.files.scope import describe
 from penstock.extract.files.source import FilesSource
@@ -114,3 +116,53 @@ def test_files_that_are_streamed_widen_the_table_as_one_file_does(place: Place, 
     assert types(entry)["n"] == "DOUBLE"
     assert entry.rows == 600_002
     assert place.rows(entry, "n")[299_999:300_002] == [(5.0,), (5.5,), (5.0,)]
+
+
+def test_an_encoding_that_shows_late_is_found_beside_the_scan(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "big.csv"
+    rows = write(path, "1,2.5,1.5,y")
+    with open(path, "ab") as out:
+        out.write("2,3.5,2.5,café\n".encode("latin-1"))
+    request = source(path)
+    extraction = FilesSource().open(request)
+    assert extraction is not None
+    receipt = place.land((), source=request.source, extraction=extraction)
+    assert receipt.entry is not None
+    assert receipt.entry.rows == rows + 1
+    assert place.rows(receipt.entry, "text")[-1] == ("café",)
+    assert "big.csv is not UTF-8; it is read as Latin-1" in " ".join(receipt.notes)
+    assert receipt.entry.misfits is not None
+    assert receipt.entry.misfits.rows == 1
+
+
+def test_the_checksum_of_the_whole_file_stands_in_the_manifest(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "big.csv"
+    write(path, "1,2.5,1.5,y")
+    request = source(path)
+    extraction = FilesSource().open(request)
+    assert extraction is not None
+    receipt = place.land((), source=request.source, extraction=extraction)
+    assert receipt.entry is not None
+    assert receipt.entry.work is not None
+    assert receipt.entry.work.position is not None
+    found = hashlib.sha256(path.read_bytes()).hexdigest()
+    (origin,) = receipt.entry.origins
+    assert dict(origin.detail) == {"bytes": path.stat().st_size, "sha256": found}
+    assert [state["sha256"] for state in receipt.entry.work.position["files"].values()] == [found]
+
+
+def test_a_file_that_grows_while_it_is_scanned_is_noticed(place: Place, tmp_path: Path) -> None:
+    path = tmp_path / "big.csv"
+    write(path, "1,2.5,1.5,y")
+    request = source(path)
+    extraction = FilesSource().open(request)
+    assert extraction is not None
+
+    def advance(rows: int, size: int) -> None:
+        with open(path, "a") as out:
+            out.write("9,9.5,9.5,z\n")
+
+    place.advance = advance
+    with pytest.raises(TransientError, match="changed while it was read"):
+        place.land((), source=request.source, extraction=extraction)
+    assert place.files() == []

@@ -74,8 +74,8 @@ class Scan:
             the lines that are no rows, with the columns ``_reasons``, ``_line``, ``_origin`` and ``_origin_detail``.
             Raises DataError where they are too many.
         again: Called before ``sql`` is run once more, with the same session; forgets what the run before set aside.
-        otherwise: Called where ``sql`` stopped, with the same session and the error; gives the scan to run in its place
-            where that tells that something was taken for granted that does not hold, else None.
+        otherwise: Called where ``sql`` stopped, with the same session and the error, or where it ended, with None;
+            gives the scan to run in its place where something was taken for granted that does not hold, else None.
         attach: Alias and path of a DuckDB file that ``sql`` reads; it is attached read-only as long as the scan lasts.
         remark: How the rows are written, and how sure that is.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
@@ -90,7 +90,7 @@ class Scan:
         default=None, compare=False
     )
     again: Callable[[duckdb.DuckDBPyConnection], None] | None = field(default=None, compare=False)
-    otherwise: Callable[[duckdb.DuckDBPyConnection, BaseException], Scan | None] | None = field(
+    otherwise: Callable[[duckdb.DuckDBPyConnection, BaseException | None], Scan | None] | None = field(
         default=None, compare=False
     )
     attach: tuple[str, str] | None = None

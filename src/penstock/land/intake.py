@@ -312,6 +312,7 @@ class Intake:
                     self._stream(scan, plan)
                 else:
                     self._copy(scan, plan)
+                other = scan.otherwise(self._connection, None) if scan.otherwise else None
                 break
             except MisfitError as misfit:
                 self._undo(scan, parts, rows)
@@ -321,10 +322,12 @@ class Intake:
                 other = scan.otherwise(self._connection, error.__cause__ or error) if scan.otherwise else None
                 if other is None:
                     raise
-                self._undo(scan, parts, rows)
-                self._columns.back_to(before)
-                self._read(other)
-                return
+                break
+        if other is not None:
+            self._undo(scan, parts, rows)
+            self._columns.back_to(before)
+            self._read(other)
+            return
         self._columns.passed([column.name for column in came], self._rows - rows)
         if scan.misfits is not None:
             self._misfits.take(scan.misfits(self._connection, self._rows - rows))

@@ -29,6 +29,8 @@ ROW_GROUP = 116_736
 DuckDB ends a group after the vector that fills it. One that is longer than its own group leaves a remnant in the
 warehouse, and the checkpoint then writes the table a second time, to twice its size.
 """
+_LEVEL = 2
+"""Of zstd. (Measured over CSV: a sixth less time than level 3 in all, for files that are a fifteenth larger.)"""
 GROUP_BYTES = 64 * 2**20
 """What a row group of many columns may hold: DuckDB gathers two and more of them before it writes one."""
 _VALUE_BYTES = 16
@@ -80,7 +82,8 @@ def write(
     """
     copy = (
         f"COPY ({query}) TO {literal(target)} "
-        f"(FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE {rows_of_group(len(types))}, RETURN_STATS)"
+        f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, "
+        f"ROW_GROUP_SIZE {rows_of_group(len(types))}, RETURN_STATS)"
     )
     if os.path.lexists(target):
         raise AlreadyExistsError("A data file of this name exists already, and is never overwritten", value=target)

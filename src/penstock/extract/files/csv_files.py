@@ -6,8 +6,9 @@ one.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import duckdb
@@ -172,7 +173,7 @@ def columns(
         if name not in hows[0].columns:
             raise unknown("column", name, hows[0].columns, where=f"csv types of {files[0][0].key}")
     with gathered(files, hows[0]) as (listed, how):
-        found, notes = _inferred(session, files, listed, how, _likely(hows), options, exact=exact)
+        found, notes = _inferred(session, files, listed, how, partial(_likely, hows), options, exact=exact)
     doubtful = tuple(name for name in found.doubtful if name not in given)
     return Columns({**found.types, **given}, found.spelled, doubtful), notes
 
@@ -182,7 +183,7 @@ def _inferred(
     files: Sequence[tuple[File, Content]],
     listed: str,
     how: Dialect,
-    likely_types: Mapping[str, str],
+    likely_types: Callable[[Sequence[str]], Mapping[str, str]],
     options: Mapping[str, Any],
     *,
     exact: bool,
@@ -205,8 +206,8 @@ def _inferred(
     told = "nulls" in options
     asked = {
         name: type_
-        for name, type_ in likely_types.items()
-        if types[name] == "VARCHAR" and name not in given and not (told and clean) and "decimal" not in options
+        for name, type_ in likely_types([name for name, type_ in types.items() if type_ == "VARCHAR"]).items()
+        if name not in given and not (told and clean) and "decimal" not in options
     }
     try:
         looked = infer(session, _texts(listed, how), asked, not told)
@@ -318,13 +319,14 @@ def _sniffed(session: duckdb.DuckDBPyConnection, listed: str, how: Dialect, whol
     return {name: row[1] for name, row in zip(how.columns, described, strict=True)}
 
 
-def _likely(hows: Sequence[Dialect]) -> dict[str, str]:
-    """Return the columns whose values look typed in the sample of every file."""
+def _likely(hows: Sequence[Dialect], names: Sequence[str]) -> dict[str, str]:
+    """Return those of some columns whose values look typed in the sample of every file."""
     found: dict[str, str] = {}
     # Files that are written like one before share what was found out of it.
     for place, how in enumerate({id(how.detected): how for how in hows}.values()):
         width, body = how.detected.structure.width, how.detected.records[how.detected.structure.headers :]
-        here = {how.columns[index]: type_ for index, type_ in likely(body, width).items()}
+        places = [index for index, name in enumerate(how.columns) if name in names]
+        here = {how.columns[index]: type_ for index, type_ in likely(body, width, places).items()}
         found = here if place == 0 else {name: type_ for name, type_ in found.items() if name in here}
     return found
 

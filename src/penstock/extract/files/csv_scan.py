@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -13,8 +14,10 @@ import duckdb
 
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.extract.files import csv_files
+from penstock.extract.files.beside import origin
 from penstock.extract.files.csv.encodings import rewrite
 from penstock.extract.files.csv.misfits import Misfits, Place
+from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.errors import explain, explain_csv, miscounted, unconverted
 from penstock.extract.files.listing import Content, File
 from penstock.extract.port import Request, Scan
@@ -44,6 +47,11 @@ class Group:
     hows: tuple[csv_files.Dialect, ...]
     request: Request
     lend: Callable[[], str]
+
+    @property
+    def awaited(self) -> Future[Content] | None:
+        """Return what is found out while the one file is scanned; None where its bytes have told already."""
+        return self.members[0][1].whole
 
 
 def csv_options(request: Request) -> Mapping[str, Any]:
@@ -80,9 +88,10 @@ def csv_scans(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]
     explained = partial(explain, {path: place.file for path, place in places.items()})
     reading = Reading(how, options, bool(personal), explained)
 
-    def exactly(connection: duckdb.DuckDBPyConnection, error: BaseException) -> Scan | None:
-        if csv_files.INEXACT not in str(error):
-            return None
+    def otherwise(connection: duckdb.DuckDBPyConnection, error: BaseException | None) -> Scan | None:
+        other = _coded_otherwise(group, connection, notes)
+        if other is not None or error is None or csv_files.INEXACT not in str(error):
+            return other
         found, met = csv_files.columns(connection, reads, group.hows, options)
         notes.extend(met)
         return _scan([read for read, _ in reads], places, found, reading)
@@ -95,8 +104,8 @@ def csv_scans(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]
             chunk = [read for read, _ in reads[start : start + MOST_FILES]]
             here = {read.path: places[read.path] for read in chunk}
             scan = _scan(chunk, here, found, reading)
-            if found.doubtful:
-                scan = replace(scan, otherwise=exactly)
+            if found.doubtful or group.awaited is not None:
+                scan = replace(scan, otherwise=otherwise)
             session.execute(f"DESCRIBE {scan.sql}")
             scans.append(([file for file, _ in group.members[start : start + MOST_FILES]], scan))
     except duckdb.Error as error:
@@ -126,7 +135,7 @@ def _scan(files: Sequence[File], places: Mapping[str, Place], found: csv_files.C
     read = [places[file.path] for file in files]
     return Scan(
         csv_files.relation(files, reading.how, found, FILE_COLUMN, rejects),
-        origins=tuple((each.file.key, {"bytes": each.file.bytes, "sha256": each.content.sha256}) for each in read),
+        origins=tuple(origin(each.file, each.content) for each in read),
         paths=tuple(file.path for file in files),
         file_column=FILE_COLUMN,
         misfits=misfits.batches if misfits else None,
@@ -134,6 +143,21 @@ def _scan(files: Sequence[File], places: Mapping[str, Place], found: csv_files.C
         remark=reading.how.remark,
         explain=reading.explain,
     )
+
+
+def _coded_otherwise(group: Group, connection: duckdb.DuckDBPyConnection, notes: list[str]) -> Scan | None:
+    """Return the scan of a file that is in another encoding than its beginning told; waits until that is known."""
+    options = csv_options(group.request)
+    if group.awaited is None or options.get("encoding"):
+        return None
+    file, begun = group.members[0]
+    whole = group.awaited.result()
+    if whole.encoding == begun.encoding:
+        return None
+    how = csv_files.dialect(file, whole, options, notes, Repeats())
+    assert how is not None
+    ((_, scan),) = csv_scans(replace(group, members=((file, whole),), hows=(how,)), connection, notes)
+    return scan
 
 
 def _read(file: File, content: Content, how: csv_files.Dialect, group: Group) -> tuple[File, Content]:

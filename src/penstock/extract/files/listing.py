@@ -10,8 +10,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pyarrow as pa
@@ -91,6 +92,8 @@ class Content:
         long_numbers: Whether it holds numbers of 16 digits or more, which a double may not carry; of a large CSV file
             that is not looked for, and may be.
         bytes: The size without compression.
+        whole: What all of its bytes tell, where this is what the first ones told: it comes while the file is scanned.
+            The checksum is known by it alone.
     """
 
     sha256: str
@@ -98,6 +101,11 @@ class Content:
     encoding: str
     long_numbers: bool
     bytes: int
+    whole: Future[Content] | None = field(default=None, compare=False)
+
+    def checksum(self) -> str:
+        """Return the checksum; waits for it where the file is still being looked through."""
+        return self.sha256 if self.whole is None else self.whole.result().sha256
 
 
 def find(request: Request) -> list[File]:
@@ -187,19 +195,21 @@ def verify(file: File) -> None:
         )
 
 
-def inspect(file: File, meter: archives.Meter) -> Content:
+def inspect(file: File, meter: archives.Meter, *, most: int | None = None, ended: Event | None = None) -> Content:
     """Read a file's bytes once, in bounded pieces: checksum, compression, encoding, long numbers.
 
     Args:
         file: The file.
         meter: Counts what is unpacked.
+        most: Bytes after which it is enough; what was read is then taken for the file.
+        ended: Set where nobody wants to know any more.
 
     Raises:
         TransientError: If it cannot be read.
         DataError: It is compressed twice, its compressed content is damaged, or more than is allowed.
     """
     try:
-        return _Inspection(file, meter).run()
+        return _Inspection(file, meter).run(most, ended)
     except OSError as error:
         raise unreadable(file, error) from error
 
@@ -253,8 +263,8 @@ class _Inspection:
         self._long = file.format in ("csv", "tsv") and file.bytes > LARGE
         self._size = 0
 
-    def run(self) -> Content:
-        digest = hashlib.sha256()
+    def run(self, most: int | None, ended: Event | None) -> Content:
+        digest, cut = hashlib.sha256(), False
         with open(self._file.path, "rb") as raw, _beside(self._file.bytes) as do:
             compression = archives.compression_in(raw.read(archives.TOLD_BY))
             raw.seek(0)
@@ -264,9 +274,12 @@ class _Inspection:
                     self._look(chunk)
                 if summed is not None:
                     summed.result()
+                cut = (most is not None and raw.tell() >= most) or (ended is not None and ended.is_set())
+                if cut:
+                    break
         if compression in ("gzip", "zstd") and packable(self._file.format):
             self._unpacked(compression)
-        if self._encoding == "utf-8" and not self._decodes(b"", final=True):
+        if self._encoding == "utf-8" and not cut and not self._decodes(b"", final=True):
             self._encoding = "latin-1"
         return Content(digest.hexdigest(), compression, self._encoding, self._long, self._size)
 

@@ -11,6 +11,7 @@ import duckdb
 
 from penstock.errors import ConfigurationError
 from penstock.extract.files import csv_files, documents
+from penstock.extract.files.beside import origin
 from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.csv_scan import FILE_COLUMN, Group, csv_options, csv_scans
 from penstock.extract.files.errors import explain
@@ -60,12 +61,12 @@ def plan(
         for how, group in groupby(alike, key=lambda pair: pair[0]):
             pairs = list(group)
             members = [pair for _, pair in pairs]
-            details = [(file, {"bytes": file.bytes, "sha256": content.sha256}) for file, content in members]
             if members[0][0].format in FORMATS:
                 scans.append(([file for file, _ in members], _formatted(members, request, notes)))
                 continue
             if how == _BY_ARROW:
-                scans.append(([file for file, _ in members], ArrowFiles(tuple(details))))
+                details = tuple((file, origin(file, content)[1]) for file, content in members)
+                scans.append(([file for file, _ in members], ArrowFiles(details)))
                 continue
             if isinstance(how, csv_files.Dialect):
                 _without_records(request, members[0][0])
@@ -80,8 +81,8 @@ def plan(
                 raise explained(error) from error
             if sql is None:
                 continue
-            origins = tuple((file.key, detail) for file, detail in details)
-            paths = tuple(file.path for file, _ in details)
+            origins = tuple(origin(file, content) for file, content in members)
+            paths = tuple(file.path for file, _ in members)
             scan = Scan(sql, origins=origins, paths=paths, file_column=FILE_COLUMN, explain=explained)
             scans.append(([file for file, _ in members], scan))
     return scans

@@ -140,7 +140,7 @@ class FilesExtraction:
         release(self._files)
 
     def _state(self, file: File) -> dict[str, Any]:
-        return {**_seen(file), "sha256": self._spool.sha256.get(file.key) or digest(file)}
+        return {**_seen(file), "sha256": self._spool.checksum(file.key) or digest(file)}
 
 
 def _seen(file: File) -> dict[str, Any]:

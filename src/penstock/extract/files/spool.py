@@ -11,14 +11,16 @@ import hashlib
 import os
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
 
 from penstock.catalog.holders import this_process
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files import archives
 from penstock.extract.files.archives import Limits, Meter
+from penstock.extract.files.beside import Beside
 from penstock.extract.files.fetching import Fetcher
 from penstock.extract.files.globs import matcher
 from penstock.extract.files.listing import Content, File, aside, format_of, inspect, packable, split, unreadable, verify
@@ -69,7 +71,9 @@ class Spool:
         private: bool = False,
         window: int = WINDOW,
     ) -> None:
-        self.sha256: dict[str, str] = {}
+        self._checksums: dict[str, Callable[[], str]] = {}
+        self._beside = Beside()
+        self._alone = False
         self._allowed = allowed
         self._members = members
         self._format = format_
@@ -96,7 +100,7 @@ class Spool:
     def windows(self, files: Sequence[File]) -> Iterator[list[Taken]]:
         """Yield files that can be read, in order, as many as the spool may hold; the next call forgets them."""
         window: list[Taken] = []
-        self._held = 0
+        self._held, self._alone = 0, len(files) == 1
         for file, here in self._fetcher.run(files):
             for taken in self._take(file, here):
                 window.append(taken)
@@ -114,8 +118,14 @@ class Spool:
         self._lent.append(path)
         return path
 
+    def checksum(self, key: str) -> str | None:
+        """Return the checksum of a file as it lies there, if it was taken; waits for what is looked through."""
+        found = self._checksums.get(key)
+        return None if found is None else found()
+
     def close(self) -> None:
         """Delete all that is held."""
+        self._beside.close()
         self._fetcher.close()
         if self._folder is not None:
             shutil.rmtree(self._folder, ignore_errors=True)
@@ -133,7 +143,7 @@ class Spool:
             raise unreadable(file, error) from error
         if fetched and taken.file.path != here.path:
             os.unlink(here.path)
-        self.sha256.setdefault(file.key, taken.content.sha256)
+        self._checksums.setdefault(file.key, taken.content.checksum)
         yield taken
 
     def _plain(self, here: File, source: File, *, meter: Meter | None = None) -> Taken:
@@ -147,11 +157,12 @@ class Spool:
         self._told(here.key, suffix, compression)
         meter = meter or Meter(here.key, here.bytes, self._allowed)
         if compression not in ("bzip2", "xz") or not packable(here.format):
-            return Taken(here, inspect(here, meter), source)
+            first = self._beside.begin(here, compression, meter) if self._alone and here is source else None
+            return Taken(here, first or inspect(here, meter), source)
         target = self._new()
         if source.key == here.key:
             with open(here.path, "rb") as packed:
-                self.sha256[source.key] = hashlib.file_digest(packed, "sha256").hexdigest()
+                self._sum(source.key, packed)
         with archives.damaged(here.key):
             archives.unpack(here.path, compression, target, meter)
         if here is source:
@@ -174,7 +185,7 @@ class Spool:
 
     def _unarchived(self, here: File, source: File) -> Iterator[Taken]:
         with open(here.path, "rb") as packed:
-            self.sha256[source.key] = hashlib.file_digest(packed, "sha256").hexdigest()
+            self._sum(source.key, packed)
         meter = Meter(source.key, here.bytes, self._allowed)
         wanted = matcher(self._members) if self._members else None
         found = 0
@@ -206,6 +217,10 @@ class Spool:
         if not found:
             pattern = self._members or "a name that tells a format"
             self._notes.append(f"{source.key} has no member that is wanted ({pattern})")
+
+    def _sum(self, key: str, packed: BufferedReader) -> None:
+        found = hashlib.file_digest(packed, "sha256").hexdigest()
+        self._checksums[key] = lambda: found
 
     def _new(self) -> str:
         if self._folder is None:

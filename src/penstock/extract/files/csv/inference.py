@@ -7,7 +7,7 @@ value of the column just as it was written.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import duckdb
@@ -24,7 +24,7 @@ _TYPES = (
     ("TIMESTAMP WITH TIME ZONE", ZONED),
     ("BOOLEAN", BOOLEAN),
 )
-_PATTERNS = [(type_, re.compile(pattern)) for type_, pattern in _TYPES]
+_PATTERNS = {type_: re.compile(pattern) for type_, pattern in _TYPES}
 _PATTERN = dict(_TYPES)
 _LONGEST_EXACT = 15
 """Digits that a DOUBLE carries."""
@@ -49,27 +49,44 @@ class Typed:
     nearly: str = ""
 
 
-def likely(records: Sequence[Record], width: int) -> dict[int, str]:
-    """Return column place to the type that nearly all cells of a sample have, for columns that may have one."""
+def likely(records: Sequence[Record], width: int, places: Iterable[int]) -> dict[int, str]:
+    """Return column place to the type that nearly all cells of a sample have, for columns that may have one.
+
+    Args:
+        records: The sample.
+        width: How many cells a row has.
+        places: The columns to look at.
+    """
     rows = [record.cells for record in records if len(record.cells) == width]
     found: dict[int, str] = {}
-    for place in range(width):
+    for place in places:
         cells = [cell for row in rows if (cell := row[place].strip()) and not is_null(cell)]
         if not cells:
             continue
-        counts = {type_: sum(1 for cell in cells if exact(cell, type_)) for type_, _ in _PATTERNS}
+        # Every value is looked at later; in a small sample one may be that of a row that is none.
+        fewest = min(_MOSTLY * len(cells), len(cells) - 1)
+        counts = {type_: _fitting(cells, type_, len(cells) - fewest) for type_ in _PATTERNS}
         # A whole number is a DOUBLE, too: the first type that all have is the narrowest.
         best = max(counts, key=lambda type_: counts[type_])
-        # Every value is looked at later; in a small sample one may be that of a row that is none.
-        if 2 * counts[best] > len(cells) and counts[best] >= min(_MOSTLY * len(cells), len(cells) - 1):
+        if 2 * counts[best] > len(cells) and counts[best] >= fewest:
             found[place] = best
     return found
 
 
+def _fitting(cells: Sequence[str], type_: str, allowed: float) -> int:
+    """Return how many cells have a type; 0 as soon as more than are allowed have not."""
+    missed = 0
+    for cell in cells:
+        if not exact(cell, type_):
+            missed += 1
+            if missed > allowed:
+                return 0
+    return len(cells) - missed
+
+
 def exact(cell: str, type_: str) -> bool:
     """Say whether a type holds a text without losing anything of it."""
-    pattern = next(found for name, found in _PATTERNS if name == type_)
-    if not pattern.fullmatch(cell):
+    if not _PATTERNS[type_].fullmatch(cell):
         return False
     return type_ != "DOUBLE" or (cell not in ("", "-") and sum(map(str.isdigit, cell)) <= _LONGEST_EXACT)
 

@@ -84,7 +84,7 @@ class FormatFiles:
         except ImportError:
             raise MissingExtraError(f"Reading {self.members[0][0].key}", "files") from None
         for file, content in self.members:
-            origin = (file.key, {"bytes": file.bytes, "sha256": content.sha256})
+            origin = (file.key, {"bytes": file.bytes, "sha256": content.checksum()})
             if content.compression is not None and not FORMATS[self.format].unpacked:
                 raise DataError(
                     f"{file.key} is compressed as a whole ({content.compression}), and {self.format} is not read so",
