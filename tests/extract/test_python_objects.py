@@ -75,13 +75,13 @@ def test_values_of_all_kinds_stay_what_they_are() -> None:
         [date(2013, 1, 5), datetime(2013, 1, 5, 10, tzinfo=UTC)],
         [2**60 + 1, 0.5],
         [2**256],
-        [{}],
+        [{}, []],
         [b"a", "a"],
     ],
 )
 def test_columns_of_mixed_kinds_become_json_text_and_no_value_is_changed(values: list[Any]) -> None:
     found = take([{"x": value} for value in values])
-    assert found.types == {"x": "string"}
+    assert found.types == {"x": "extension<arrow.json>"}
     assert "kept as JSON text" in found.notes[0]
     for value, row in zip(values, found.rows or [], strict=True):
         expected = value.isoformat() if isinstance(value, date) else value.hex() if isinstance(value, bytes) else value
@@ -91,8 +91,14 @@ def test_columns_of_mixed_kinds_become_json_text_and_no_value_is_changed(values:
 def test_a_column_that_became_text_stays_text() -> None:
     found = take(lambda: ({"x": "a" if number == 5 else number} for number in range(2000)))
     assert found.batches > 1
-    assert found.types == {"x": "string"}
+    assert found.types == {"x": "extension<arrow.json>"}
     assert (found.rows or [])[-1] == {"x": "1999"}
+
+
+def test_what_readers_of_json_refuse_stays_a_text() -> None:
+    found = take([{"x": {"a": "\ud800"}}, {"x": 1}])
+    assert found.types == {"x": "string"}
+    assert found.rows == [{"x": '{"a": "\\ud800"}'}, {"x": "1"}]
 
 
 def test_lone_surrogates_are_replaced_and_said_so() -> None:

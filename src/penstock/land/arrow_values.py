@@ -31,7 +31,7 @@ def fitted(array: pa.Array) -> pa.Array:
 
     Dictionaries and runs are spelled out. Half floats become floats; decimals past 38 digits texts; nanoseconds that
     are whole microseconds become those, others keep a type or a count that holds them; fields of structs that differ
-    only by case get numbers; structs without fields become the text ``{}``, maps with a key twice lists of entries.
+    only by case get numbers; structs without fields become the JSON ``{}``, maps with a key twice lists of entries.
     """
     import pyarrow.compute as pc
 
@@ -100,7 +100,8 @@ def _struct(array: pa.Array) -> pa.Array:
     import pyarrow.compute as pc
 
     if not array.type.num_fields:
-        return pc.if_else(array.is_valid(), "{}", pa.scalar(None, pa.string()))
+        empty = pc.if_else(array.is_valid(), "{}", pa.scalar(None, pa.string()))
+        return pa.ExtensionArray.from_storage(pa.json_(pa.string()), empty)
     members = [fitted(member) for member in array.flatten()]
     return pa.StructArray.from_arrays(members, names=_distinct(array.type), mask=array.is_null())
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from penstock.land.columns import listed
-from penstock.model.contracts import SchemaChange
+from penstock.model.contracts import Retyped, SchemaChange
 from penstock.names import DISCARDED
+from penstock.queries.text import identifier
 
 
 def told(table: str, change: SchemaChange | None) -> tuple[str, ...]:
@@ -26,13 +27,7 @@ def told(table: str, change: SchemaChange | None) -> tuple[str, ...]:
         for name, rows in change.partial.items()
     ]
     said += [f"column {name!r} came as {came!r} and is taken for it" for name, came in change.renamed.items()]
-    for each in change.retyped:
-        first = "NULL" in each.before
-        said.append(
-            f"column {each.column!r} got its first type, {each.after}"
-            if first
-            else f"column {each.column!r} is {each.after} now, wider than {each.before}"
-        )
+    said += [_retyped(each) for each in change.retyped]
     for left in change.discarded:
         what = (
             f"the contract leaves out the new column {left.column!r} with {left.values} values"
@@ -41,3 +36,14 @@ def told(table: str, change: SchemaChange | None) -> tuple[str, ...]:
         )
         said.append(f"{what} (kept in {DISCARDED} of the raw zone)")
     return tuple(f"{table}: {sentence}" for sentence in said)
+
+
+def _retyped(each: Retyped) -> str:
+    if "NULL" in each.before:
+        return f"column {each.column!r} got its first type, {each.after}"
+    if each.after == "JSON":
+        return (
+            f"column {each.column!r} is JSON now, because values of several kinds came; it was {each.before}. "
+            f"A member of it is read by {identifier(each.column)}->>'name' from now on"
+        )
+    return f"column {each.column!r} is {each.after} now, wider than {each.before}"

@@ -17,9 +17,10 @@ from penstock.model.contracts import Contract, OnChange, Retyped, SchemaChange
 from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import DISCARDED, LOAD, stored_names, unknown
+from penstock.queries.mixing import MIXED, mixture, reshaped, stored_otherwise
 from penstock.queries.text import identifier
-from penstock.queries.widening import NUMBERS, UNTYPED, convert, fitting, grown, grows, widest
-from penstock.schema import landed, storage, store
+from penstock.queries.widening import NUMBERS, UNTYPED, comparable, convert, fitting, grown, grows, widest
+from penstock.schema import landed, parse, storage, store
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,9 +168,9 @@ class Columns:
         for name, column in self._prior.items():
             if column.name != stored or came is None or self._contract.values(name) is not OnChange.EVOLVE:
                 continue
-            wider = widest(column.type, came.type)
-            if wider is not None and wider != column.type:
-                self._prior[name] = _stored(replace(column, type=wider))
+            wider = _met(column, came.type)
+            if wider is not None and wider.type != column.type:
+                self._prior[name] = wider
                 return True
         return False
 
@@ -193,8 +194,8 @@ class Columns:
         """Return the columns that the table had before, as they must be stored now; None where none is stored anew."""
         held = [(old, self._prior[name]) for name, old in self._before.items() if old.type != UNTYPED]
         anew = tuple(old if grows(old.stored or old.type, new.stored or new.type) else new for old, new in held)
-        same = ((old.stored or old.type) == (new.stored or new.type) for (old, _), new in zip(held, anew, strict=True))
-        return None if all(same) else anew
+        differs = (stored_otherwise(old, new) for (old, _), new in zip(held, anew, strict=True))
+        return anew if any(differs) else None
 
     def change(self, discarded: Mapping[str, Mapping[str, int]] | None = None) -> SchemaChange | None:
         """Return what the columns did; None where the contract is the default one and nothing happened.
@@ -327,22 +328,29 @@ class Columns:
         if declared is not None:
             convert("x", column.type, declared, name, self._table)
             return column if declared == column.type else _stored(replace(column, type=declared))
-        if "NULL" in column.type:
-            return _stored(replace(column, type=widest(column.type, came) or column.type))
+        first = widest(column.type, came) if "NULL" in column.type else None
+        if first is not None:
+            return _stored(replace(column, type=first))
         # New members of a nested value are taken over without writing a file anew, as new columns are.
-        wider = grown(column.type, came) if self._contract.values(name) is OnChange.EVOLVE else None
+        if self._contract.values(name) is not OnChange.EVOLVE:
+            return column
+        wider = grown(column.type, came)
+        if wider is None and not comparable(came, column.type):
+            return _mixed(column, mixture(column.type, came, hopeful=True)) or column
         return column if wider is None else _stored(replace(column, type=wider))
 
     def _joined(self, name: str, known: Column, came: str) -> Column:
         """Return a new column with the type that holds what came earlier in the load, and what comes now."""
-        wider = widest(known.type, came)
+        evolves = self._contract.values(name) is OnChange.EVOLVE
+        met = widest(known.type, came)
+        wider = _met(known, came) if evolves else None if met is None else _stored(replace(known, type=met))
         if wider is None and self._contract.values(name) is not OnChange.DISCARD:
             raise DataError(
                 f"The column {name!r} of {self._table} came as {known.type} and then as {came} in one load",
                 remedy="Cast it to one type in the source's query, mend the source, or give it a type for both: "
                 f"contract={{'each': {{{name!r}: 'VARCHAR'}}}}",
             )
-        return known if wider is None else _stored(replace(known, type=wider))
+        return known if wider is None else wider
 
     def _converted(self, came: Incoming, name: str, column: Column) -> tuple[str, str | None]:
         """Return the SQL of a column in its stored type, and of which values it leaves out; None where of none."""
@@ -363,7 +371,9 @@ class Columns:
             said = f"{self._table}: {column.name!r} came as {came.type} and is kept as text, which it was before"
             zeros = "; leading zeros may be lost where the source guessed its type" if came.type in NUMBERS else ""
             self._notes[said + zeros] = None
-        return store(convert(came.expression, came.type, wanted, column.name, self._table), wanted), None
+        mixed = column.source_type == MIXED
+        made = reshaped(came.expression, came.type, wanted, (column.name, self._table), mixed=mixed)
+        return store(made, wanted), None
 
 
 def incoming(name: str, type_: str, expression: str, source_type: str | None = None) -> Incoming:
@@ -394,6 +404,23 @@ def _unchanged(came: Incoming | None, column: Column) -> str | None:
     if came is None or came.personal is not None or came.type != column.type or column.stored is not None:
         return None
     return came.name
+
+
+def _met(column: Column, came: str) -> Column | None:
+    """Return a column with the type that holds what it has and what comes; None where no type does."""
+    if column.source_type == MIXED and mixture(column.type, came) is not None:
+        return column
+    # A text within a list or an object is no text of JSON.
+    within = "JSON" in column.type + came and "JSON" not in (column.type, came)
+    wider = None if within else widest(column.type, came)
+    return _mixed(column, mixture(column.type, came)) if wider is None else _stored(replace(column, type=wider))
+
+
+def _mixed(column: Column, type_: str | None) -> Column | None:
+    """Return a column with the type of a mixture; one that is JSON remembers that its texts are texts of JSON."""
+    if type_ is None or (type_ != "JSON" and parse(type_) == parse(column.type)):
+        return None if type_ is None else column
+    return _stored(replace(column, type=type_, source_type=MIXED if type_ == "JSON" else column.source_type))
 
 
 def _stored(column: Column) -> Column:

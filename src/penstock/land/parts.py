@@ -20,8 +20,8 @@ from penstock.land.encoding import repeating, short
 from penstock.land.refusing import sentences
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
+from penstock.queries.mixing import MIXED, reshaped, stored_otherwise
 from penstock.queries.text import identifier, literal
-from penstock.queries.widening import convert
 from penstock.schema import restore, store
 from penstock.stores.long_values import write_row
 from penstock.stores.objects import file_error
@@ -192,15 +192,14 @@ def settle(connection: Any, parts: Sequence[Part], columns: Columns, folder: Fol
     settled = []
     for part in parts:
         wanted = tuple(columns.settled(column) for column in part.columns)
-        if all(
-            (new.stored or new.type) == (old.stored or old.type) for new, old in zip(wanted, part.columns, strict=True)
-        ):
+        if not any(stored_otherwise(old, new) for new, old in zip(wanted, part.columns, strict=True)):
             settled.append(replace(part, columns=wanted))
             continue
         select = []
         for new, old in zip(wanted, part.columns, strict=True):
             value = restore(identifier(old.name), old.type)
-            value = convert(value, old.type, new.type, new.name, folder.table.name)
+            mixed = new.source_type == MIXED and old.source_type != MIXED
+            value = reshaped(value, old.type, new.type, (new.name, folder.table.name), mixed=mixed)
             select.append(f"{store(value, new.type)} AS {identifier(new.name)}")
         select.append(f"CAST({number} AS BIGINT) AS {LOAD}")
         settled.append(rewrite(connection, part, folder, wanted, ", ".join(select)))

@@ -7,18 +7,21 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
+from penstock import names
 from penstock.errors import ConfigurationError, DataError
 from penstock.load.change import Change, Effect
+from penstock.load.columns import served_names
 from penstock.load.failures import sentences
 from penstock.load.ledger import LoadLedger, text
 from penstock.load.modes import MODES
 from penstock.load.nesting import Nesting
 from penstock.load.reconciling import reconcile
 from penstock.load.session import clean, count
-from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
+from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.model.codec import plain
 from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import Nested, WriteMode
+from penstock.queries.mixing import mixes
 from penstock.queries.text import identifier
 
 
@@ -84,7 +87,11 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
         )
     gone = not present and bool(ledger.live())
     nesting = Nesting(spec, ports)
-    outgrown = present and recorded == shape and nesting.outgrown(_unknown(ledger, spec.loads))
+    outgrown = (
+        present
+        and recorded == shape
+        and (nesting.outgrown(_unknown(ledger, spec.loads)) or _mixed(spec, ports, _unknown(ledger, spec.loads)))
+    )
     if gone or outgrown or (present and recorded != shape):
         if ports.live is None:
             raise DataError(
@@ -98,6 +105,17 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
     if gone or outgrown or recorded != shape:
         ledger.begin(shape)
     return tuple(loads[number] for number in sorted(loads))
+
+
+def _mixed(spec: Loading, ports: LoadPorts, loads: Sequence[AcceptedLoad]) -> bool:
+    """Say whether the lake keeps by now as JSON what the table has as something else: values of several kinds came."""
+    if spec.prepare is not None or spec.source.nested is not Nested.COLUMNS or not loads:
+        return False
+    had = {column.name.lower(): column.type for column in ports.transaction.columns(spec.table) or ()}
+    columns = [column for column in ports.lake_table.columns() if column.name.lower() not in names.RESERVED]
+    served = served_names(columns, reserved(spec.source))
+    there = ((had.get(served[column.name].lower(), column.type), column) for column in columns)
+    return any(was != column.type and mixes(was, column) for was, column in there)
 
 
 def _shape(spec: Loading) -> dict[str, Any]:

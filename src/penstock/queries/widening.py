@@ -98,7 +98,7 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
     if wanted == "JSON" and (type_.startswith(("STRUCT(", "MAP(")) or type_.endswith("]")):
         return f"to_json({expression})"
     if type_ == "JSON" and wanted.startswith("STRUCT("):
-        return _of_empty(expression, wanted, column)
+        return of_empty(expression, wanted, column)
     if not comparable(type_, wanted):
         text = (
             "" if _nested(type_ + wanted) else f"; or keep it as text: contract={{'each': {{{column!r}: 'VARCHAR'}}}}"
@@ -114,7 +114,7 @@ def convert(expression: str, type_: str, wanted: str, column: str, table: str) -
     )
 
 
-def _of_empty(expression: str, wanted: str, column: str) -> str:
+def of_empty(expression: str, wanted: str, column: str) -> str:
     """Return the SQL of objects, of which a source that infers types knows no key: all their members are null."""
     return (
         f"CASE WHEN {expression} IS NULL OR json_type({expression}) = 'NULL' THEN NULL "

@@ -19,6 +19,7 @@ import duckdb
 from penstock.errors import DataError
 from penstock.model.entries import Column, DataFile, Entry, EntryKind, Slice
 from penstock.names import LOAD, PARTITION
+from penstock.queries.mixing import MIXED, remade, stored_otherwise
 from penstock.queries.relations import parquet
 from penstock.queries.text import identifier
 from penstock.queries.widening import fitting
@@ -61,11 +62,7 @@ def retype(spec: Retyping, table: LakeTable, connection: duckdb.DuckDBPyConnecti
     """
     given = {column.name: column for column in spec.after}
     columns = tuple(given.get(column.name, column) for column in spec.before)
-    changed = [
-        (old, new)
-        for old, new in zip(spec.before, columns, strict=True)
-        if (old.stored or old.type) != (new.stored or new.type)
-    ]
+    changed = [(old, new) for old, new in zip(spec.before, columns, strict=True) if stored_otherwise(old, new)]
     sources = _holding(spec, table, changed, connection)
     for begin in range(0, len(sources), _AT_ONCE):
         _try(table, sources[begin : begin + _AT_ONCE], changed, connection)
@@ -149,6 +146,8 @@ def _try(
         there = {row[0] for row in connection.execute(f"DESCRIBE SELECT * FROM {scan}").fetchall()}
         for old, new in changed:
             if old.name not in there:
+                continue
+            if remade("x", old.type, new.type, old.name, mixed=new.source_type == MIXED) is not None:
                 continue
             _, unfit = fitting(restore(identifier(old.name), old.type), old.type, new.type)
             if connection.execute(f"SELECT coalesce(bool_or({unfit}), false) FROM {scan}").fetchall()[0][0]:

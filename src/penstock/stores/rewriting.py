@@ -11,6 +11,7 @@ import duckdb
 from penstock.errors import BugError
 from penstock.model.entries import Column, DataFile, Slice
 from penstock.names import LOAD
+from penstock.queries.mixing import MIXED, remade, stored_otherwise
 from penstock.queries.relations import FILE, ROW, parquet
 from penstock.queries.text import identifier, literal
 from penstock.schema import parse, restore, store
@@ -114,11 +115,23 @@ def _selects(
         for name, stored in there.items():
             new, old = present.get(name.lower()), before.get(name.lower())
             value = identifier(name)
-            if new is not None and parse(stored) != parse(new.stored or new.type):
+            if new is not None and (parse(stored) != parse(new.stored or new.type) or _mixes(old, new)):
                 value = restore(value, old.type) if old is not None else value
-                value = f"{store(f'CAST({value} AS {new.type})', new.type)} AS {identifier(new.name)}"
+                made = _made(value, old, new) or f"CAST({value} AS {new.type})"
+                value = f"{store(made, new.type)} AS {identifier(new.name)}"
             listed.append(value)
         yield f"SELECT {', '.join(listed)} FROM {scan}"
+
+
+def _made(value: str, old: Column | None, new: Column) -> str | None:
+    """Return the SQL of a value of several kinds as JSON; None where a plain conversion does."""
+    if old is None or "JSON" not in new.type:
+        return None
+    return remade(value, old.type, new.type, new.name, mixed=new.source_type == MIXED)
+
+
+def _mixes(old: Column | None, new: Column) -> bool:
+    return old is not None and stored_otherwise(old, new)
 
 
 def _bounded(sources: Sequence[Source], columns: Sequence[Column]) -> dict[str, str]:

@@ -19,6 +19,9 @@ _FAILURES = (
     ValueError,
 )
 
+_HALF = "\\ud"
+"""How the escape of half a surrogate pair begins; a whole character beyond the first 65,536 has two of them."""
+
 
 class Columns:
     """Turns lists of dictionaries into record batches whose columns keep their order and, once text, stay text.
@@ -65,7 +68,10 @@ class Columns:
         self._notes[f"{name} holds values of several kinds, or of none that Arrow knows; it is kept as JSON text"] = (
             None
         )
-        return pa.array([None if value is None else _json(value) for value in values], pa.string())
+        texts = pa.array([None if value is None else _json(value) for value in values], pa.string())
+        if any(_HALF in text and not _whole(text) for text in texts.to_pylist() if text is not None):
+            return texts
+        return pa.ExtensionArray.from_storage(pa.json_(pa.string()), texts)
 
 
 def _typed(values: list[Any]) -> pa.Array:
@@ -80,8 +86,6 @@ def _typed(values: list[Any]) -> pa.Array:
     if bytes in kinds and str in kinds:
         raise TypeError("bytes and texts")
     array = pa.array(values, from_pandas=False)
-    if _is_shapeless(array.type):
-        raise TypeError("an object without keys has no columns")
     if pa.types.is_timestamp(array.type) and array.type.tz is not None:
         return array.cast(pa.timestamp(array.type.unit, "UTC"))
     return array
@@ -104,12 +108,13 @@ def _widened(array: pa.Array, known: pa.DataType) -> pa.Array:
         return array
 
 
-def _is_shapeless(type_: pa.DataType) -> bool:
-    if pa.types.is_struct(type_):
-        return type_.num_fields == 0 or any(_is_shapeless(field.type) for field in type_)
-    if pa.types.is_list(type_):
-        return _is_shapeless(type_.value_type)
-    return False
+def _whole(text: str) -> bool:
+    """Say whether a text of JSON has no half of a surrogate pair, which readers of JSON refuse."""
+    try:
+        json.dumps(json.loads(text), ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _json(value: Any) -> str:
