@@ -219,6 +219,7 @@ def test_an_interval_is_half_open_in_utc(database: PostgresServer, type_: str, v
     found = take(database, interval="x", span=Interval.parse("2013-01-05"))
     assert [row["id"] for row in found.rows or []] == [1, 2]
     assert found.position is None
+    assert found.notes == ("1 rows of t have no moment in x and belong to no interval; they are not read",)
     with pytest.raises(ConfigurationError, match="interval column 'id' of t writes moments cannot be told"):
         take(database, interval="id", span=Interval.parse("2013-01-05"))
 

@@ -137,3 +137,9 @@ def test_a_contract_that_freezes_refuses_another_kind(tmp_path, contract):
 def test_a_contract_that_discards_sets_another_kind_aside(tmp_path):
     rows, _ = ingested(tmp_path, [[{"id": 1, "c": ANN}], [{"id": 2, "c": "Bo"}]], contract="discard")
     assert list(rows) == [1]
+
+
+def test_python_objects_that_change_their_kind_within_one_load_land_as_json(tmp_path):
+    rows, _ = ingested(tmp_path, [[*({"id": n, "c": n} for n in range(3000)), {"id": 3000, "c": "a"}]], kind="python")
+    assert len(rows) == 3001
+    assert (json.loads(rows[7]["c"]), json.loads(rows[3000]["c"])) == (7, "a")

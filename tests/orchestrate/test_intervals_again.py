@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import psycopg
 import pyarrow as pa
 import pytest
@@ -137,7 +140,35 @@ def test_rows_without_a_moment_are_in_no_interval_and_told(place: Place) -> None
     table = pa.table({"id": [1, 2], "at": pa.array([datetime(2024, 1, 1), None], pa.timestamp("us"))})  # noqa: DTZ001
     receipt = run(place, sources.python(lambda: table, table="t", interval="at", write="append"))
     assert place.column("SELECT id FROM raw_t") == [1]
-    assert "1 rows of t have no at, so they are in no interval" in notes(receipt)
+    assert notes(receipt).count("1 rows of t have no moment in at and belong to no interval; they are not read") == 1
+
+
+@pytest.mark.parametrize("kind", ["postgres", "sqlite", "duckdb"])
+def test_rows_of_a_database_without_a_moment_are_told_once_a_run(
+    tmp_path: Path, request: pytest.FixtureRequest, kind: str
+) -> None:
+    rows = "(1, '2024-01-01 00:00:00'), (2, '2024-01-02 00:00:00'), (3, NULL), (4, NULL)"
+    statements = ["DROP TABLE IF EXISTS timeless", "CREATE TABLE timeless (id INTEGER, \"at\" TIMESTAMP)",
+                  f"INSERT INTO timeless VALUES {rows}"]  # fmt: skip
+    url, lost = f"{kind}:///{tmp_path / 'ops.db'}", 2
+    if kind == "postgres":
+        server: PostgresServer = request.getfixturevalue("postgres")
+        url, lost = server.url(), 3
+        for statement in (*statements, "INSERT INTO timeless VALUES (5, 'infinity')"):
+            server.execute(statement)
+    else:
+        connect = sqlite3.connect if kind == "sqlite" else duckdb.connect
+        with closing(connect(str(tmp_path / "ops.db"))) as connection:
+            for statement in statements:
+                connection.execute(statement)
+            connection.commit()
+    place = Place(tmp_path, url)
+    source = sources.sql("ops", table="timeless", name="t", interval="at", write="append")
+    told = f"{lost} rows of timeless have no moment in at and belong to no interval; they are not read"
+    assert notes(run(place, source)).count(told) == 1
+    assert place.column("SELECT id FROM raw_t ORDER BY id") == [1, 2]
+    assert notes(run(place, source, "2024-01-01/2024-01-04")).count(told) == 1
+    place.close()
 
 
 def test_intervals_do_not_go_with_a_table_that_is_replaced() -> None:

@@ -33,6 +33,7 @@ class Request:
             reads the boundary value again; landing drops what was landed before.
         root: The project's folder, against which relative paths are resolved.
         batch_bytes: About how many bytes a batch may hold in memory.
+        without_interval: Tell in ``notes`` how many rows belong to no interval; once per run is enough.
     """
 
     source: SourceSpec
@@ -41,6 +42,7 @@ class Request:
     position: Mapping[str, Any] | None = None
     root: str = "."
     batch_bytes: int = 16 * 2**20
+    without_interval: bool = True
 
 
 @dataclass(frozen=True, slots=True)

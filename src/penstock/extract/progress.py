@@ -258,6 +258,11 @@ def null_excluded(rows: int, column: str, where: str) -> str:
     return f"{rows} rows of {where} have no {column}; they were left out, as on_null_cursor says"
 
 
+def in_no_interval(rows: int, column: str, where: str) -> str:
+    """Return the sentence about rows without a moment by which a source is read interval by interval."""
+    return f"{rows} rows of {where} have no moment in {column} and belong to no interval; they are not read"
+
+
 def cursors_are_texts(type_: pa.DataType) -> bool:
     """Say whether an Arrow type is one of texts."""
     return bool(pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_))

@@ -122,6 +122,7 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
             position=task.position,
             root=workspace.root,
             batch_bytes=share.batch,
+            without_interval=task.source.table not in context.counted,
         )
     )
     if extraction is None:
@@ -139,6 +140,8 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
     )
     ports = LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield, share.chunk)
     receipt = land(spec, ports)
+    if task.interval is not None:
+        context.counted.add(task.source.table)
     if receipt.entry is not None:
         workspace.catalog.index((*_retyped(receipt.entry, context), receipt.entry))
     return receipt

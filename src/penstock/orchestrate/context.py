@@ -42,6 +42,7 @@ class RunContext:
         steps: Receipts in order of their end.
         errors: What went wrong and did not end the run.
         applied: Lake table to the numbers that the warehouse is known to hold.
+        counted: Sources by interval of which it was told how many rows are in none.
         interrupted: Set once the run is to end: threads that read leave at the next rows.
     """
 
@@ -53,6 +54,7 @@ class RunContext:
     steps: list[StepReceipt] = field(default_factory=list)
     errors: list[PenstockError] = field(default_factory=list)
     applied: dict[str, set[int]] = field(default_factory=dict)
+    counted: set[str] = field(default_factory=set)
     interrupted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:

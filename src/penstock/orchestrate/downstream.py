@@ -29,6 +29,7 @@ from penstock.orchestrate.ledger import Ledger, SourceLedger
 from penstock.orchestrate.lending import streaming
 from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
+from penstock.privacy.inheritance import inherited
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
@@ -269,16 +270,16 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
 
 
 def _marked(computed: Computed, making: _Making, context: RunContext) -> Computed:
-    """Mark each column of a result that has the name of a personal column of an input.
+    """Mark each column of a result that has the name of a personal column of an input, or of a field within one.
 
     By name alone: under another name its profile shows tokens, though never what they stand for.
     """
-    marks: dict[str, str] = {}
-    for name in making.transform.inputs:
-        marks.update({column.name.lower(): column.personal for column in _schema(name, context) if column.personal})
+    transform = making.transform
+    read = [column for name in transform.inputs for column in _schema(name, context)]
+    marks = inherited(read, children=bool(transform.children))
     if not marks:
         return computed
-    columns = (replace(column, personal=marks.get(column.name.lower())) for column in computed.columns)
+    columns = (replace(column, personal=marks.of(column.name)) for column in computed.columns)
     return replace(computed, columns=tuple(columns))
 
 

@@ -14,7 +14,7 @@ from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract import cursors
 from penstock.extract.database.dialect import Database, DatabaseColumn, Relation
 from penstock.extract.port import ArrowBatch, Batch, Request, SourceFigures, TableDescription
-from penstock.extract.progress import Progress, encoded, local_clock, null_excluded, null_refused
+from penstock.extract.progress import Progress, encoded, in_no_interval, local_clock, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.schema import SOURCE_TYPE
@@ -174,6 +174,7 @@ class _Planner:
                     remedy="Add interval=… to the source",
                 )
             column = known[source.interval]
+            self._tell_outside(relation, column)
             if column.cursor in _TIMES:
                 return f" WHERE {self._database.between(column, interval.start, interval.end)}"
             return self._written_moments(relation, column)
@@ -194,6 +195,15 @@ class _Planner:
             )
         position = cursors.resume(self._request)
         return self._with_nulls(relation, column, "" if position is None else self._since(column, position))
+
+    def _tell_outside(self, relation: Relation, column: DatabaseColumn) -> None:
+        """Note how many rows are in no interval, where that is asked for."""
+        if not self._request.without_interval:
+            return
+        missing = f"{self._database.identifier(column.name)} IS NULL"
+        ((rows,),) = self._database.ask(f"SELECT count(*) FROM {relation.sql} WHERE {missing}")
+        if rows:
+            self._notes.append(in_no_interval(int(rows), column.name, relation.name))
 
     def _since(self, column: DatabaseColumn, position: Mapping[str, Any]) -> str:
         source = self._request.source

@@ -13,7 +13,7 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError, PenstockError
 from penstock.extract import cursor_values, cursors, scoping
 from penstock.extract.port import ArrowBatch, Request, TableDescription, byte_size
-from penstock.extract.progress import Gate, Progress, encoded, local_clock
+from penstock.extract.progress import Gate, Progress, encoded, in_no_interval, local_clock
 from penstock.extract.python.rows import Columns
 from penstock.names import unknown
 
@@ -118,10 +118,8 @@ class PythonExtraction:
     def notes(self) -> tuple[str, ...]:
         """Return what was met on the way."""
         source, said = self._request.source, list(self._notes)
-        if self._timeless:
-            said.append(
-                f"{self._timeless} rows of {source.table} have no {source.interval}, so they are in no interval"
-            )
+        if self._timeless and self._request.without_interval:
+            said.append(in_no_interval(self._timeless, str(source.interval), source.table))
         return tuple(dict.fromkeys([*said, *self._gate.notes(), *self._progress.notes()]))
 
     def commit(self) -> None:

@@ -25,7 +25,7 @@ from penstock.extract.database.postgres.horizon import horizon as horizon_of
 from penstock.extract.database.postgres.stream import stream
 from penstock.extract.database.postgres.types import Column, bound, columns, convert
 from penstock.extract.port import ArrowBatch, Request, SourceFigures, TableDescription
-from penstock.extract.progress import Clock, Progress, null_excluded, null_refused
+from penstock.extract.progress import Clock, Progress, in_no_interval, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.queries.text import identifier
@@ -217,6 +217,7 @@ class _Planner:
                     remedy="Add interval=… to the source",
                 )
             quoted = identifier(source.interval)
+            self._tell_outside(relation, planned[source.interval])
             start, end = (self._moment(relation, planned[source.interval], at) for at in (interval.start, interval.end))
             return f" WHERE {quoted} >= {start} AND {quoted} < {end}"
         if source.cursor is None or not cursors.steers(self._request):
@@ -234,6 +235,18 @@ class _Planner:
         without = self._without(relation, quoted)
         both = " AND ".join(part for part in (found, without) if part)
         return f" WHERE {both}" if both else ""
+
+    def _tell_outside(self, relation: str, column: Column) -> None:
+        """Note how many rows are in no interval, where that is asked for: infinity is in none either."""
+        if not self._request.without_interval:
+            return
+        quoted = identifier(column.name)
+        infinite = f" OR NOT isfinite({quoted})" if column.base in _TIMES else ""
+        ((rows,),) = self._connection.execute(
+            f"SELECT count(*) FROM {relation} WHERE {quoted} IS NULL{infinite}".encode()
+        ).fetchall()
+        if rows:
+            self._notes.append(in_no_interval(rows, column.name, _named(self._request)))
 
     def _new(self, quoted: str, kind: str, horizon: Horizon) -> str:
         """Return the condition of rows that the last reading did not see; with a lag, of those not older than that."""

@@ -14,7 +14,7 @@ from penstock.extract import cursors
 from penstock.extract.database.sqlite import files
 from penstock.extract.database.sqlite.types import Declared
 from penstock.extract.port import Request
-from penstock.extract.progress import null_excluded, null_refused
+from penstock.extract.progress import in_no_interval, null_excluded, null_refused
 from penstock.model.specs import OnNullCursor
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers
@@ -98,12 +98,23 @@ class Planner:
             )
         form = form or cursors.Form("date")
         quoted = identifier(column)
+        self._tell_outside(query, column, form)
         if form.zone == "offset":
             seconds = f"CAST(strftime('%s', {quoted}) AS INTEGER)"
             bounds = (int(interval.start.timestamp()), int(interval.end.timestamp()))
             return replace(query, where=f" WHERE {seconds} >= ? AND {seconds} < ?", values=bounds)
         values = (form.bound(interval.start), form.bound(interval.end))
         return replace(query, where=f" WHERE {quoted} >= ? AND {quoted} < ?", values=values)
+
+    def _tell_outside(self, query: Query, column: str, form: cursors.Form) -> None:
+        """Note how many rows are in no interval, where that is asked for."""
+        if not self._request.without_interval:
+            return
+        value = identifier(column)
+        missing = f"strftime('%s', {value}) IS NULL" if form.zone == "offset" else f"{value} IS NULL"
+        (rows,) = self._connection.execute(f"SELECT count(*) FROM {query.relation} WHERE {missing}").fetchone()
+        if rows:
+            self._notes.append(in_no_interval(rows, column, self._named))
 
     def _since(self, query: Query) -> Query:
         source = self._request.source
