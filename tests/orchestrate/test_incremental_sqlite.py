@@ -107,6 +107,18 @@ def test_a_log_of_several_rows_per_key_does_not_grow_when_its_end_is_read_again(
     assert place.column("SELECT v FROM raw_t ORDER BY v") == ["a", "b", "c"]
 
 
+def test_rows_that_are_equal_in_all_are_counted_in_each_run(place: Place, ops: sqlite3.Connection) -> None:
+    ops.execute("CREATE TABLE t (at INTEGER, v TEXT)")
+    ops.execute("INSERT INTO t VALUES (1, 'a'), (1, 'a')")
+    reading: dict[str, Any] = {"cursor": "at", "write": "append"}
+    place.sql(**reading)
+    for count in (3, 4):
+        ops.execute("INSERT INTO t VALUES (1, 'a')")
+        place.sql(**reading)
+        assert place.sql(**reading).state is State.UNCHANGED
+        assert place.column("SELECT v FROM raw_t") == ["a"] * count
+
+
 @pytest.mark.parametrize("policy", ["include", "exclude", "raise"])
 @pytest.mark.parametrize("kind", ["sql", "python", "function"])
 def test_rows_without_a_cursor_value(place: Place, ops: sqlite3.Connection, kind: str, policy: str) -> None:
