@@ -6,7 +6,8 @@ whether they come in one load or in two. Numbers and texts do not mix, nor does 
 
 from __future__ import annotations
 
-from penstock.model.entries import Column
+from typing import Protocol
+
 from penstock.queries.text import identifier
 from penstock.queries.widening import convert, grows, of_empty, widest
 from penstock.schema import Type, parse, spell
@@ -18,6 +19,25 @@ _NESTED = frozenset({"STRUCT", "LIST", "ARRAY", "MAP"})
 _JSON = Type("JSON")
 _UNTOLD = frozenset({"BLOB", "BIT", "UNION", "VARIANT", "GEOMETRY"})
 """Types whose values are no JSON, or others than they were when they come back from it."""
+
+
+class Kept(Protocol):
+    """A column as a table keeps it; ``model.entries.Column`` is one."""
+
+    @property
+    def type(self) -> str:
+        """Its type."""
+        ...
+
+    @property
+    def stored(self) -> str | None:
+        """The type in its files, where that is another."""
+        ...
+
+    @property
+    def source_type(self) -> str | None:
+        """The type at the source, or ``MIXED``."""
+        ...
 
 
 def mixture(one: str, other: str, *, hopeful: bool = False) -> str | None:
@@ -147,14 +167,14 @@ def reshaped(expression: str, type_: str, wanted: str, names: tuple[str, str], *
     return made if made is not None else convert(expression, type_, wanted, *names)
 
 
-def stored_otherwise(old: Column, new: Column) -> bool:
+def stored_otherwise(old: Kept, new: Kept) -> bool:
     """Say whether the files that hold a column are to be written anew for its new type."""
     if (old.stored or old.type) != (new.stored or new.type):
         return True
     return new.source_type == MIXED and old.type != new.type
 
 
-def mixes(was: str, column: Column) -> bool:
+def mixes(was: str, column: Kept) -> bool:
     """Say whether a column is JSON, or within it something is, where values were of another type before."""
     if column.type == "JSON":
         return column.source_type == MIXED and was != "JSON"
