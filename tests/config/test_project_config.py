@@ -151,6 +151,7 @@ def test_no_secret_is_shown(write: Write) -> None:
             "lake .* must be a folder or .* Got: host/lake",
         ),
         ('[project]\nname = "p"\ndatasets = "gs://"', "names no bucket"),
+        ('[project]\nname = "p"\ndatasets = "gs://bucket/"', "names a whole bucket.*Got: gs://bucket/"),
         ('[project]\nname = "p"\ndatasets = "gs://bucket/a/../b"', "project.datasets in .* upward part"),
         ('[project]\nname = "p"\ndatasets = "s3://key:word@bucket/a"', "may say nothing but a bucket and a path"),
         (LEAST + '[environments.staging]\nlake = "az://c/lake?sig=word"', "may say nothing but a bucket and a path"),

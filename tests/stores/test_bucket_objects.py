@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import http.server
 import os
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -192,6 +194,37 @@ def test_files_are_adopted_and_taken_over(bucket: MadeBucket, tmp_path: Path) ->
         production.take(staging, "none", "x")
 
 
+MOVING = """
+import resource, sys
+from pathlib import Path
+from penstock.model.buckets import Bucket
+from penstock.stores.bucket_objects import BucketObjects
+from penstock.stores.copies import Copies
+
+bucket, folder = Bucket(*eval(sys.argv[1])), sys.argv[2]
+objects = BucketObjects(bucket, "memory", Copies(folder))
+files = {"t/large": 120, **{f"t/{number}": 4 for number in range(30)}}
+for path, size in files.items():
+    with open(objects.uri(path), "wb") as file:
+        for _ in range(size):
+            file.write(bytes(2**20))
+objects.replace("warm", b"")
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+objects.publish(list(files))
+objects.forget(list(files))
+objects.reading(list(files), [size * 2**20 for size in files.values()])
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+"""
+
+
+def test_what_goes_up_and_down_takes_bounded_memory(s3: str, tmp_path: Path) -> None:
+    bucket = buckets.made("s3", s3)
+    entered_by = repr(("s3", address(bucket.url)[1], dict(bucket.options), dict(bucket.secrets)))
+    command = [sys.executable, "-c", MOVING, entered_by, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 100, "MiB, of 240 that were moved"
+
+
 def test_copies_are_bounded(bucket: MadeBucket, tmp_path: Path) -> None:
     folder = tmp_path / "copies"
     objects = entered(bucket, folder, limit=10_000)
@@ -202,6 +235,9 @@ def test_copies_are_bounded(bucket: MadeBucket, tmp_path: Path) -> None:
     assert len(list(folder.rglob("t/*"))) == 20
     for path in folder.rglob("t/*"):
         os.utime(path, (time.time() - 7200 + int(path.name), path.stat().st_mtime))
+    abandoned = Path(objects.uri("t/abandoned"))
+    abandoned.write_bytes(b"a crash left it")
+    os.utime(abandoned, (time.time() - 30 * 86_400,) * 2)
     pending = Path(objects.uri("t/pending"))
     pending.write_bytes(b"not published")
     os.utime(pending, (time.time() - 7200, time.time() - 7200))
@@ -211,6 +247,7 @@ def test_copies_are_bounded(bucket: MadeBucket, tmp_path: Path) -> None:
     again.reading(["t/more"], [500])
     left = {path.name for path in folder.rglob("t/*")}
     assert {"0", "more", "pending", "19"} <= left
+    assert "abandoned" not in left
     assert sum(path.stat().st_size for path in folder.rglob("t/*")) <= 10_000
     assert Path(again.reading(["t/5"], [1000])[0]).read_bytes() == bytes(1000)
 

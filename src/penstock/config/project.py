@@ -276,7 +276,13 @@ def _root(root: Path, place: str, where: str) -> str:
             valid="s3://bucket/path; credentials stand in a connection of the same bucket, or in the environment",
         )
     scheme, _, path = address(place)
-    if any(part in ("", ".", "..") for part in path.split("/")) and path:
+    if not path:
+        raise ConfigurationError(
+            f"{where} names a whole bucket, and what else lies there could not be told from the lake",
+            value=shown,
+            valid=f"{scheme}://NAME/path",
+        )
+    if any(part in ("", ".", "..") for part in path.split("/")):
         raise ConfigurationError(f"{where} holds an empty or upward part", value=shown, valid=f"{scheme}://NAME/path")
     return place.rstrip("/")
 

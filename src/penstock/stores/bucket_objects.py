@@ -10,10 +10,9 @@ import os
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import PurePosixPath
 from typing import Any
 from zlib import crc32
 
@@ -26,17 +25,8 @@ from penstock.stores.copies import Copies
 from penstock.stores.manifests import FOLDER as MANIFESTS
 from penstock.stores.objects import file_error
 from penstock.stores.port import CONDITION, ObjectInfo, Objects
+from penstock.stores.transfers import Transfers, together
 
-_PART = 5 * 2**20
-"""Bytes of a part of a large object: the least that S3 takes."""
-_MOST_PARTS = 9000
-_PARTS = 2
-"""Parts of one object that are under way at once."""
-_HANDS = 6
-"""Objects, or parts of objects, that are under way at once."""
-_LARGE = 3
-"""Objects of more than 1 MiB that are under way at once."""
-_FEW_BYTES = 2**20
 _ATTEMPTS = 4
 _KNOWN = 500
 _SMALL = 64 * 2**10
@@ -60,6 +50,7 @@ class BucketObjects:
         with sentences(self.root):
             self._store = opened(bucket)
             self._once = opened(bucket, once=True)
+        self._transfers = Transfers(self._store)
         # Stores at different addresses may have buckets of the same name.
         where = f"{bucket.options.get('endpoint') or ''} {bucket.options.get('account') or ''}"
         self._folder = os.path.join(copies.folder, f"{bucket.scheme}-{bucket.name}-{crc32(where.encode()):08x}", prefix)
@@ -67,7 +58,6 @@ class BucketObjects:
         self._there: set[str] = set()
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._lock = threading.Lock()
-        self._large = threading.BoundedSemaphore(_LARGE)
 
     def get(self, path: str) -> bytes:
         """Return the bytes; raises NotFoundError. What is created once is asked for once."""
@@ -83,6 +73,17 @@ class BucketObjects:
                 while len(self._known) > _KNOWN:
                     self._known.popitem(last=False)
         return data
+
+    def expect(self, paths: Sequence[str]) -> None:
+        """Ask for small objects that are never replaced, several at a time; what is not there is passed over."""
+        with self._lock:
+            lacking = [path for path in paths if path not in self._known]
+
+        def ask(path: str) -> None:
+            with suppress(NotFoundError):
+                self.get(path)
+
+        together(ask, lacking)
 
     def create(self, path: str, data: bytes) -> None:
         """Write a new object by a conditional put; raises AlreadyExistsError if it is there.
@@ -204,7 +205,7 @@ class BucketObjects:
             if not size or not self._copies.valid(place, size)
         ]
         if lacking:
-            _together(lambda each: self._bring(*each), dict.fromkeys(lacking))
+            together(lambda each: self._bring(*each), dict.fromkeys(lacking))
         return places
 
     def forget(self, paths: Sequence[str]) -> None:
@@ -214,7 +215,7 @@ class BucketObjects:
 
     def discard(self, paths: Sequence[str]) -> None:
         """Delete objects and their copies, several at a time; quiet about what is not there."""
-        _together(self.remove, dict.fromkeys(paths))
+        together(self.remove, dict.fromkeys(paths))
 
     def publish(self, paths: Sequence[str]) -> None:
         """Upload what was written at ``uri``; several at a time, large files in parts. Published ones are passed over.
@@ -222,7 +223,7 @@ class BucketObjects:
         Raises:
             NotFoundError: One is neither here nor in the bucket.
         """
-        _together(self._publish, dict.fromkeys(paths))
+        together(self._publish, dict.fromkeys(paths))
 
     def seal(self, path: str) -> None:
         """Nothing is left to do: a store answers when an object is durable."""
@@ -327,22 +328,8 @@ class BucketObjects:
             self._copies.settle(place)
 
     def _upload(self, source: str, path: str) -> None:
-        size = os.path.getsize(source)
-        part = max(_PART, -(-size // _MOST_PARTS))
-
-        def put() -> None:
-            with self._written(path):
-                if size <= _PART:
-                    # Given a file, the client holds several times its bytes.
-                    obstore.put(self._store, self._key(path), Path(source).read_bytes(), use_multipart=False)
-                else:
-                    obstore.put(self._store, self._key(path), Path(source), chunk_size=part, max_concurrency=_PARTS)
-
-        if size <= _FEW_BYTES:
-            put()
-        else:
-            with self._large:
-                put()
+        with self._written(path):
+            self._transfers.upload(source, self._key(path))
 
     def _bring(self, path: str, size: int) -> None:
         """Download an object, unless its copy is right."""
@@ -356,42 +343,12 @@ class BucketObjects:
             if self._copies.valid(place, size, version):
                 return
         with self._copies.fresh(place, size) as temporary:
-            self._download(path, size, temporary)
+            with sentences(self.url(path)):
+                whole = self._transfers.download(self._key(path), size, temporary)
+            if not whole:
+                raise DataError(f"{self.url(path)} is shorter than it should be", valid=f"{size} bytes")
             if version is not None:
                 self._copies.stamp(temporary, version)
-
-    def _download(self, path: str, size: int, target: str) -> None:
-        with open(target, "r+b") as file:
-
-            def part(first: int) -> None:
-                length = min(_PART, size - first)
-                with sentences(self.url(path)):
-                    data = obstore.get_range(self._store, self._key(path), start=first, length=length)
-                if os.pwrite(file.fileno(), data, first) != length:
-                    raise DataError(f"{self.url(path)} is shorter than it should be", valid=f"{size} bytes")
-
-            if size <= _FEW_BYTES:
-                if size:
-                    part(0)
-                return
-            with self._large:
-                _together(part, range(0, size, _PART), _PARTS)
-
-
-def _together(work: Callable[[Any], None], items: Any, hands: int = _HANDS) -> None:
-    """Do the same for each item, several at a time; the first error is raised once the others under way have ended."""
-    items = list(items)
-    if len(items) == 1:
-        work(items[0])
-        return
-    with ThreadPoolExecutor(min(hands, len(items) or 1), thread_name_prefix="penstock-bucket") as pool:
-        futures = [pool.submit(work, item) for item in items]
-        try:
-            for future in futures:
-                future.result()
-        except BaseException:
-            pool.shutdown(wait=True, cancel_futures=True)
-            raise
 
 
 def _version(found: Any) -> tuple[float, str] | None:

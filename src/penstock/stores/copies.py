@@ -128,7 +128,7 @@ class Copies:
     def _grown(self, size: int) -> None:
         with self._lock:
             if self._held is None:
-                self._held = sum(found.st_size for _, found in self._files())
+                self._held = sum(found.st_size for place, found in self._files() if not self._left_over(place, found))
             self._held += size
             over = self._held > self.limit
         if over:
@@ -141,12 +141,18 @@ class Copies:
             files = sorted(self._files(), key=lambda item: item[1].st_atime)
             held = sum(found.st_size for _, found in files)
             for place, found in files:
-                unpublished = found.st_mode & stat.S_IWUSR
-                age = now - max(found.st_atime, found.st_mtime if unpublished else 0.0)
-                if held > wanted and age > (_LEFT_OVER if unpublished else in_use):
+                published = not found.st_mode & stat.S_IWUSR
+                if held > wanted and published and now - found.st_atime > in_use:
                     self.drop(place)
                     held -= found.st_size
             self._held = held
+
+    def _left_over(self, place: str, found: os.stat_result) -> bool:
+        """Delete what a crash left long ago, and say so."""
+        if not found.st_mode & stat.S_IWUSR or time.time() - max(found.st_atime, found.st_mtime) <= _LEFT_OVER:
+            return False
+        self.drop(place)
+        return True
 
     def _files(self) -> Iterator[tuple[str, os.stat_result]]:
         for folder, _, names in os.walk(self.folder):

@@ -84,8 +84,13 @@ class DeltaLakeTable:
         """Yield the committed entries with a greater number than ``after``, oldest first."""
         numbers: list[int] = []
         found: dict[int, Entry] = {}
-        number: int | None = self.head()
+        head = self.head()
+        number: int | None = head
+        asked = head + 1
         while number and number > after:
+            if number < asked:
+                asked = max(after + 1, number - _AHEAD)
+                self._manifests.expect(range(asked, number + 1))
             entry = self.entry(number)
             numbers.append(number)
             # Only the newest are kept: a long walk reads the older ones a second time instead of holding all.
@@ -307,6 +312,8 @@ class DeltaLakeTable:
 
 
 _KEPT = 1000
+_AHEAD = 60
+"""Manifests of a walk that are asked for together, where that takes less time."""
 
 
 def _without_personal_statistics(entry: Entry) -> Entry:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from penstock.errors import ConflictError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry
@@ -39,6 +41,10 @@ class Manifests:
                 f"The table {self._table} has no entry {number}", remedy=f"penstock versions {self._table} lists them"
             ) from None
         return decode(Entry, data, where=f"The manifest {path}")
+
+    def expect(self, numbers: Iterable[int]) -> None:
+        """Hear that entries will be read, of numbers that may have none."""
+        self._objects.expect([self.path(number) for number in numbers])
 
     def write(self, entry: Entry) -> None:
         """Create an entry's manifest; raises ConflictError if the number is taken."""

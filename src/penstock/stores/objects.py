@@ -52,6 +52,9 @@ class LocalObjects:
         except OSError as error:
             raise file_error(error, place, "read") from error
 
+    def expect(self, paths: Sequence[str]) -> None:
+        """Files of a disk are read when they are asked for."""
+
     def create(self, path: str, data: bytes) -> None:
         """Write a new object, durable and whole before it is visible; raises AlreadyExistsError if it is there."""
         place = self._place(path)

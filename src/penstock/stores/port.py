@@ -43,6 +43,10 @@ class Objects(Protocol):
         """Return the bytes; raises NotFoundError."""
         ...
 
+    def expect(self, paths: Sequence[str]) -> None:
+        """Hear that some small objects will be asked for, which are never replaced and need not be there."""
+        ...
+
     def create(self, path: str, data: bytes) -> None:
         """Write a new object, durable and whole before it is visible; raises AlreadyExistsError if it is there."""
         ...
