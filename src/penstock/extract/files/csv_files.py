@@ -108,11 +108,12 @@ def dialect(
         DataError: If the file is no text, or not written in the encoding that was named.
     """
     _verify(file, options)
+    data = head(file, content)
     if options.get("encoding"):
         coded, remark = known(str(options["encoding"]), file), None
     else:
-        coded, remark = encoding(file, content)
-    text, cut = _text(file, content, coded)
+        coded, remark = encoding(file, content, data[:4096])
+    text, cut = _text(file, content, coded, data)
     if binary(text):
         raise DataError(
             f"The file {file.key} is no text, so it is no {file.format.upper()}",
@@ -290,8 +291,7 @@ def _told(file: File, options: Mapping[str, Any]) -> Told:
     )
 
 
-def _text(file: File, content: Content, name: str) -> tuple[str, bool]:
-    data = head(file, content)
+def _text(file: File, content: Content, name: str, data: bytes) -> tuple[str, bool]:
     cut = len(data) < content.bytes
     codec = {"utf-8": "utf-8-sig"}.get(name, name)
     try:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract.files.listing import Content, File, head, unreadable
+from penstock.extract.files.listing import Content, File, unreadable
 
 NATIVE = ("utf-8", "utf-16", "latin-1")
 """Encodings that DuckDB reads by itself."""
@@ -20,13 +20,17 @@ _FEWEST_CONTROLS, _SHARE_OF_CONTROLS = 4, 0.02
 _MARKS = ((codecs.BOM_UTF32_LE, "utf-32"), (codecs.BOM_UTF32_BE, "utf-32"), (codecs.BOM_UTF8, "utf-8"))
 
 
-def encoding(file: File, content: Content) -> tuple[str, str | None]:
+def encoding(file: File, content: Content, first: bytes) -> tuple[str, str | None]:
     """Return the encoding of a file, and a sentence for the user where it could only be guessed.
 
     UTF-8 is told by its validity over the whole file, UTF-16 and UTF-32 by their marks or by their zero bytes; all
     other bytes are Windows-1252, which is Latin-1 where it has no characters of its own.
+
+    Args:
+        file: The file.
+        content: What its bytes told.
+        first: Its first bytes, unpacked: 4096 of them, if it has so many.
     """
-    first = head(file, content, 4096)
     for mark, name in _MARKS:
         if first.startswith(mark) and (name == "utf-32" or content.encoding == "utf-8"):
             return name, None
@@ -111,7 +115,7 @@ class _UndefinedByteError(Exception):
 def _wide(first: bytes) -> str | None:
     """Return UTF-16 or UTF-32 without a mark, told by where the zeros of its ASCII characters stand."""
     size = len(first) // 4 * 4
-    if size < 8:
+    if size < 8 or 0 not in first:
         return None
     zeros = [first[place:size:4].count(0) * 4 / size for place in range(4)]
     if zeros[0] < 0.1 and min(zeros[1:]) > 0.7:

@@ -9,6 +9,7 @@ import csv
 import io
 from collections.abc import Hashable
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Generic, TypeVar
 
 from penstock.extract.files.csv.detection import Detected
@@ -43,7 +44,8 @@ class Repeats(Generic[Known]):
         sample = self._samples.get((kind, _first(text)))
         if sample is None or _ends(text) != sample.ends or not _quoting(text) <= sample.quoting:
             return None
-        return sample.known if _fits(text, sample.detected) else None
+        fits = _fits if _quoting(text) else _fits_plainly
+        return sample.known if fits(text, sample.detected) else None
 
     def keep(self, text: str, kind: Hashable, found: Detected, known: Known) -> None:
         """Keep what was found out of a whole file, if it is plain: a header in its first line, one kind of line end."""
@@ -68,6 +70,15 @@ def _quoting(text: str) -> frozenset[str]:
     return frozenset(letter for letter in _QUOTING if letter in text)
 
 
+def _fits_plainly(text: str, found: Detected) -> bool:
+    """Say the same of a text without a quote or escape, which is three times as fast."""
+    lines = text.removesuffix("\n").split("\n")
+    others = {found.form.quote, found.form.escape} - {"", *_QUOTING}
+    if others or "" in lines or "\r" in lines:
+        return _fits(text, found)
+    return {found.structure.width - 1}.issuperset(map(str.count, lines, repeat(found.form.delimiter)))
+
+
 def _fits(text: str, found: Detected) -> bool:
     """Say whether each record has as many fields as the table; a blank line is for those who look closer."""
     form, width = found.form, found.structure.width
@@ -81,6 +92,6 @@ def _fits(text: str, found: Detected) -> bool:
         strict=True,
     )
     try:
-        return all(len(row) == width for row in reader)
+        return {width}.issuperset(map(len, reader))
     except csv.Error:
         return False
