@@ -11,6 +11,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
+import pyarrow.parquet as pq
 
 from benchmarks.mistakes.catalogue import MISTAKES
 from benchmarks.mistakes.mistake import Mistake
@@ -118,7 +119,7 @@ class Batches:
         number = hashlib.sha256(f"{mistake.name}/{seed}".encode()).hexdigest()[:12]
         file = self.folder / "hurt" / number / batch.table / batch.file.name
         file.parent.mkdir(parents=True, exist_ok=True)
-        self._connection.execute(f"COPY ({select}) TO {literal(str(file))} (FORMAT parquet)")
+        self._write(select, file)
         return Batch(batch.table, batch.day, file)
 
     def _at(self, batch: Batch) -> Site:
@@ -134,8 +135,12 @@ class Batches:
 
     def _written(self, name: str, sql: str) -> Path:
         file = self.folder / f"{name}.parquet"
-        self._connection.execute(f"COPY ({sql.format(**self._places)}) TO {literal(str(file))} (FORMAT parquet)")
+        self._write(sql.format(**self._places), file)
         return file
+
+    def _write(self, select: str, file: Path) -> None:
+        # By Arrow: DuckDB would write which columns have no gaps into the schema, and mistakes would show there.
+        pq.write_table(self._connection.sql(select).to_arrow_table(), file)
 
     def _cut(self, table: Table) -> Sequence[Batch]:
         folder = self.folder / table.name
@@ -148,10 +153,10 @@ class Batches:
         ]
         batches = tuple(Batch(table.name, day, folder / f"{day}.parquet") for day in days)
         for batch in batches:
-            execute(
-                f"COPY (SELECT * EXCLUDE (batch_day) FROM whole WHERE batch_day = {literal(batch.day)} "
-                f"ORDER BY {table.order}) TO {literal(str(batch.file))} (FORMAT parquet)"
+            day = (
+                f"SELECT * EXCLUDE (batch_day) FROM whole WHERE batch_day = {literal(batch.day)} ORDER BY {table.order}"
             )
+            self._write(day, batch.file)
         execute("DROP TABLE whole")
         return batches
 

@@ -6,7 +6,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 
@@ -75,7 +75,7 @@ class Site:
     @cached_property
     def columns(self) -> Mapping[str, Column]:
         """Quoted name to what the batch has there, in the order of the batch."""
-        described = self.connection.execute("DESCRIBE batch").fetchall()
+        described = self._asked("DESCRIBE batch")
         figures, types = [], {quoted(name): type_ for name, type_, *_ in described}
         for name, type_ in types.items():
             figures += [f"count({name})", f"count(DISTINCT {name})"]
@@ -86,7 +86,7 @@ class Site:
                 figures.append(f"coalesce(max({name}), 0)")
             else:
                 figures += ["0"] * 3
-        found = self.connection.execute(f"SELECT {', '.join(figures)} FROM batch").fetchone() or ()
+        (found,) = self._asked(f"SELECT {', '.join(figures)} FROM batch")
         return {name: _column(type_, found[5 * n : 5 * n + 5]) for n, (name, type_) in enumerate(types.items())}
 
     def candidates(self, need: str) -> Sequence[Drawn]:
@@ -110,7 +110,9 @@ class Site:
             "fraction": lambda: [name for name in numbers if columns[name].fractional],
             "signed": lambda: [name for name in numbers if columns[name].negative >= 0.01 * self.rows],
             "large": lambda: [
-                name for name in numbers if not columns[name].fractional and columns[name].greatest > 255
+                name
+                for name in numbers
+                if not columns[name].fractional and self.counted(f"{name} > 255") >= FEWEST * self.rows
             ],
             "gapped": lambda: [name for name in numbers if 0.005 < 1 - columns[name].values / self.rows < 0.98],
             "category": lambda: self._varied(table.categories),
@@ -151,8 +153,13 @@ class Site:
 
     def counted(self, condition: str) -> int:
         """Return how many rows of the batch meet a condition."""
-        found = self.connection.execute(f"SELECT count(*) FILTER ({condition}) FROM batch").fetchone()
-        return int(found[0]) if found else 0
+        ((count,),) = self._asked(f"SELECT count(*) FILTER ({condition}) FROM batch")
+        return int(count)
+
+    def varies(self, column: str, where: str) -> bool:
+        """Say whether the rows of a condition have two values or more in a column."""
+        ((count,),) = self._asked(f"SELECT count(DISTINCT {column}) FROM batch WHERE {where}")
+        return int(count) > 1
 
     def some(self, condition: str = "TRUE", fewest: float = FEWEST, most: float = MOST) -> str:
         """Return a condition that a drawn share of the rows of a condition meets: one row at least."""
@@ -169,10 +176,10 @@ class Site:
 
     def value(self, column: str, least: float = 0.03, most: float = 0.9) -> str:
         """Draw a value of the column that a share of the rows between two has, else the commonest; as SQL writes it."""
-        counted = self.connection.execute(
+        counted = self._asked(
             f"SELECT CAST({column} AS VARCHAR) AS value, count(*) AS times FROM batch WHERE {column} IS NOT NULL "
             "GROUP BY value ORDER BY times DESC, value"
-        ).fetchall()
+        )
         fit = [value for value, times in counted if least <= times / self.rows <= most]
         return f"CAST({literal(self.dice.choice(fit or [counted[0][0]]))} AS {self.columns[column].type})"
 
@@ -224,6 +231,10 @@ class Site:
     def only(self, condition: str) -> str:
         """Return the SELECT of the rows of a condition, in their order."""
         return f"SELECT * FROM batch WHERE {condition} ORDER BY rowid"
+
+    def _asked(self, select: str) -> list[tuple[Any, ...]]:
+        # To the end: what is left unread would block the connection.
+        return self.connection.execute(select).fetchall()
 
 
 def _column(type_: str, found: Sequence[float]) -> Column:

@@ -215,13 +215,12 @@ RETAIL = Table(
     order="sold_at, invoice, line",
     key=("invoice", "line"),
     moment="sold_at",
-    numbers=("quantity", "price", "amount", "customer"),
+    numbers=("quantity", "price", "amount"),
     categories=("country",),
     texts=("description",),
     references={"stock_code": ("products", "stock_code")},
     units={"price": "money", "amount": "money"},
     totals=("amount",),
-    redundant=("line",),
     dependent=(("stock_code", "description"),),
 )
 

@@ -12,9 +12,10 @@ def _zone_lost(site: Site, moment: str) -> str:
 
 
 def _day_and_month_swapped(site: Site, moment: str) -> str:
-    # Written day first and read month first: what is no date is lost.
-    written = f"strftime({moment}, '%d/%m/%Y %H:%M:%S')"
-    return site.setting({moment: f"try_strptime({written}, '%m/%d/%Y %H:%M:%S')"})
+    # Written day first and read month first: what is no date is lost. Where both are alike, it is day and year.
+    ways = ("%d/%m/%Y", "%m/%d/%Y") if site.counted(f"day({moment}) <> month({moment})") else ("%d/%m/%y", "%y/%m/%d")
+    written, read = (f"'{way} %H:%M:%S'" for way in ways)
+    return site.setting({moment: f"try_strptime(strftime({moment}, {written}), {read})"})
 
 
 def _gap(site: Site, moment: str) -> str:

@@ -28,6 +28,12 @@ def _by_default(site: Site, number: str, value: int) -> str:
     return site.setting({number: str(value)}, site.some(f"{number} IS DISTINCT FROM {value}"))
 
 
+def _rounded(site: Site, number: str) -> str:
+    half = f"0.5 * {site.spread(number)}"
+    step = f"({half})" if site.columns[number].fractional else f"greatest(2, ceil({half}))"
+    return site.setting({number: f"round({number} / {step}) * {step}"})
+
+
 def _saturated(site: Site, number: str) -> str:
     limit = f"(SELECT quantile_disc({number}, {site.between(0.5, 0.85)}) FROM batch)"
     return site.setting({number: f"least({number}, {limit})"})
@@ -35,7 +41,7 @@ def _saturated(site: Site, number: str) -> str:
 
 def _stuck(site: Site, number: str) -> str:
     where = f"{site.group()} AND {site.since(0.05, 0.4)}"
-    if not site.counted(f"{where} AND {number} IS NOT NULL"):
+    if not site.varies(number, where):
         where = site.since(0.05, 0.4)
     first = f"(SELECT first({number} ORDER BY rowid) FROM batch WHERE {where} AND {number} IS NOT NULL)"
     return site.setting({number: first}, where)
@@ -114,9 +120,7 @@ MISTAKES = (
         "rounded",
         "Numbers come rounded to half of their spread.",
         ("number",),
-        lambda site, number: site.setting(
-            {number: f"round({number} / greatest(0.5 * {site.spread(number)}, 1e-9)) * 0.5 * {site.spread(number)}"}
-        ),
+        _rounded,
     ),
     Mistake(
         "saturated", "Nothing above a limit is measured: all that is greater stands at it.", ("number",), _saturated

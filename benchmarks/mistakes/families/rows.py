@@ -44,8 +44,9 @@ def _header_among(site: Site) -> str:
 
 
 def _total_among(site: Site, number: str) -> str:
-    others = ", ".join(f"sum({name})" if name in site.candidates("number") else "NULL" for name in site.columns)
-    return f"(SELECT * FROM batch ORDER BY rowid) UNION ALL SELECT {others} FROM batch"
+    summed = {name: f"CAST(sum({name}) AS {site.columns[name].type})" for name in map(str, site.candidates("number"))}
+    values = ", ".join(f"{summed.get(name, 'NULL')} AS {name}" for name in site.columns)
+    return f"(SELECT * FROM batch ORDER BY rowid) UNION ALL SELECT {values} FROM batch"
 
 
 MISTAKES = (
