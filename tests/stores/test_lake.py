@@ -16,7 +16,7 @@ import pytest
 from deltalake import DeltaTable, Schema
 
 from penstock.errors import ConflictError, DataError, NotFoundError, StaleWriterError
-from penstock.model.entries import Column, DataFile, Entry, EntryKind
+from penstock.model.entries import Column, DataFile, Entry, EntryKind, Slice
 from penstock.stores.lake import DeltaLake
 from penstock.stores.parquet import write
 
@@ -390,3 +390,51 @@ def test_a_deleted_table_begins_anew(lake, table):
     land(table)
     shutil.rmtree(os.path.join(lake.objects.root, "raw_t"))
     assert (table.head(), lake.tables()) == (0, ())
+
+
+def test_the_head_is_found_without_reading_the_state_of_the_table(lake, table, monkeypatch):
+    for _ in range(3):
+        land(table)
+
+    def refused(*_given, **_named):
+        raise AssertionError("the table was opened")
+
+    fresh = DeltaLake(lake.objects.root).table("raw_t")
+    with monkeypatch.context() as patch:
+        patch.setattr("penstock.stores.delta.DeltaTable", refused)
+        assert fresh.head() == 3
+        assert [entry.number for entry in fresh.entries(1)] == [2, 3]
+    assert land(fresh).number == 4
+    assert (fresh.head(), table.head(), len(fresh.live())) == (4, 4, 4)
+
+
+def test_the_head_is_found_below_commits_of_others(lake, table):
+    land(table)
+    land(table)
+    others = DeltaTable(os.path.join(lake.objects.root, "raw_t"))
+    others.alter.set_table_properties({"delta.logRetentionDuration": "interval 60 days"})
+    assert DeltaLake(lake.objects.root).table("raw_t").head() == 2
+
+
+def compacted(table, *loads):
+    """Write the files of loads together."""
+    number = table.next_number()
+    whole = entry(table, number, rows=2 * len(loads), kind=EntryKind.COMPACTION)
+    slices = tuple(
+        Slice(file=load.files[0].path, into=0, first=2 * place, rows=2, load=load.number)
+        for place, load in enumerate(loads)
+    )
+    removed = tuple(load.files[0].path for load in loads)
+    return table.commit(replace(whole, removed=removed, slices=slices, schema=(), rows=0))
+
+
+def test_a_fresh_process_looks_no_further_back_than_it_must_for_files_that_were_moved(lake, table):
+    loads = [land(table), land(table)]
+    older = compacted(table, *loads)
+    loads += [land(table), land(table)]
+    compacted(table, *loads[2:])
+    loads.append(land(table))
+    # Nobody needs the older compaction for files that the newer one moved, or that stand where they were.
+    os.remove(os.path.join(lake.objects.root, "raw_t", "_manifests", f"{older.number}.json"))
+    found = DeltaLake(lake.objects.root).table("raw_t").reading((*loads[2].files, *loads[4].files))
+    assert [moved.load for moved in found.moved] == [loads[2].number]

@@ -73,8 +73,7 @@ class DeltaLakeTable:
     def head(self) -> int:
         """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
         with self._lock:
-            self._log.refresh()
-            return self._log.number
+            return self._log.newest()
 
     def entry(self, number: int) -> Entry:
         """Return one entry; raises NotFoundError."""
@@ -119,7 +118,8 @@ class DeltaLakeTable:
         # Step 1: what the manifest will name is whole and durable first.
         self.objects.publish([f"{self.name}/{file.path}" for file in entry.files])
         with self._lock:
-            head = self.head()
+            self._log.refresh()
+            head = self._log.number
             self._check_turn(entry, head)
             wanted = _fields(entry, self._log.partition_by or partition_by)
             schema = self._log.schema
@@ -185,6 +185,7 @@ class DeltaLakeTable:
         with self._lock:
             newest = self._compaction(self.head())
             if newest is not None:
+                self._log.refresh()
                 self._replaced.follow(newest)
                 sizes = self._live_sizes()
                 self._replaced.find([file.path for file in files], sizes)
