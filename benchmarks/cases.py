@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -17,6 +18,8 @@ from benchmarks import data
 from benchmarks.measuring import Contestant, Line, compete, once
 
 ROOT = Path(__file__).resolve().parents[1]
+_MOST_FOR_PANDERA = 5_000_000
+"""Rows that it holds in memory several times over."""
 DLT = "PENSTOCK_BENCH_DLT_PYTHON"
 """The environment variable that names an interpreter with dlt and polars."""
 
@@ -32,11 +35,20 @@ class Sizes:
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
     memory: tuple[int, int] = (300_000, 3_000_000)
+    checked: int = 20_000_000
     tables: tuple[int, int] = (20, 1000)
 
 
 SMALL = Sizes(
-    postgres=3000, csv=3000, small=200, nested=2000, merge=(2000,), changed=200, memory=(1000, 10_000), tables=(4, 8)
+    postgres=3000,
+    csv=3000,
+    small=200,
+    nested=2000,
+    merge=(2000,),
+    changed=200,
+    memory=(1000, 10_000),
+    tables=(4, 8),
+    checked=100_000,
 )
 
 
@@ -214,6 +226,24 @@ def planning(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     yield Table("Nothing to do, start-up included", many, lines, note)
 
 
+def checks(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Thirty checks over rows of which some are bad; the counts must be equal."""
+    file = str(data.write_checked(folder / "checked", sizes.checked))
+
+    def answer(out: Path) -> Any:
+        return json.loads((out / "counts.json").read_text())
+
+    contestants = [
+        Contestant("by hand: one query, count(DISTINCT)", _module("checking", "fused", file), answer),
+        Contestant("Penstock, checks alone", _module("checking", "penstock", file), answer),
+        Contestant("Penstock, with whole profile", _module("checking", "profiled", file), answer),
+    ]
+    if sizes.checked <= _MOST_FOR_PANDERA:
+        contestants.append(Contestant("Pandera, 24 of them", _module("checking", "pandera", file), answer, peer=True))
+    lines = compete(contestants, rounds)
+    yield Table("30 checks over a Parquet file of 16 columns", sizes.checked, lines)
+
+
 def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """The memory of the process tree at one and ten times the rows, each once."""
     del folder, rounds
@@ -239,6 +269,7 @@ CASES = {
     "transforms": transforms,
     "planning": planning,
     "memory": memory,
+    "checks": checks,
 }
 
 

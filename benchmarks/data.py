@@ -81,6 +81,37 @@ def write_changes(path: Path, rows: int, changed: int) -> None:
     duckdb.sql(f"{old} UNION ALL {new}").write_parquet(str(path))
 
 
+def write_checked(folder: Path, rows: int) -> Path:
+    """Make a Parquet file of 16 columns with one bad row of a thousand, and the two files that it refers to."""
+    folder.mkdir(parents=True)
+    for name, many in (("customer", 200_000), ("product", 5_000)):
+        duckdb.sql(f"SELECT i::BIGINT AS {name}_id FROM range({many}) t(i)").write_parquet(f"{folder}/{name}s.parquet")
+    columns = {
+        "id": "CASE WHEN i % 40009 = 7 THEN i - 1 ELSE i END::BIGINT",
+        "txn_id": "'T' || lpad((CASE WHEN i % 50021 = 9 THEN i - 1 ELSE i END * 7)::VARCHAR, 10, '0')",
+        "customer_id": "CASE WHEN i % 30011 = 3 THEN 999999 ELSE hash(i) % 200000 END::BIGINT",
+        "product_id": "CASE WHEN i % 30013 = 4 THEN NULL ELSE hash(i + 1) % 5000 END::INTEGER",
+        "status": "CASE WHEN i % 20011 = 1 THEN 'Paid' "
+        "ELSE ['new', 'paid', 'sent', 'returned'][(1 + hash(i + 2) % 4)::INTEGER] END",
+        "currency": "CASE WHEN i % 20021 = 1 THEN 'eur' ELSE ['EUR', 'USD', 'GBP'][(1 + hash(i + 3) % 3)::INTEGER] END",
+        "channel": "['web', 'app', 'shop'][(1 + hash(i + 4) % 3)::INTEGER]",
+        "country": "['DE', 'FR', 'US', 'GB', 'NL'][(1 + hash(i + 5) % 5)::INTEGER]",
+        "amount": "CASE WHEN i % 10007 = 5 THEN -1 ELSE hash(i + 6) % 1000000 / 100.0 END::DECIMAL(12, 2)",
+        "qty": "CASE WHEN i % 10009 = 6 THEN 0 ELSE hash(i + 7) % 50 + 1 END::INTEGER",
+        "discount": "CASE WHEN i % 60013 = 2 THEN 'nan' ELSE hash(i + 8) % 100 / 100.0 END::DOUBLE",
+        "age": "(hash(i + 9) % 80 + 18)::INTEGER",
+        "email": "CASE WHEN i % 10037 = 8 THEN NULL ELSE 'user' || hash(i) % 200000 || '@example.com' END",
+        "phone": "'+49' || lpad((hash(i + 10) % 100000000)::VARCHAR, CASE WHEN i % 70001 = 1 THEN 7 ELSE 8 END, '0')",
+        "created_at": "TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_seconds(i % 20000000)",
+        "updated_at": "TIMESTAMPTZ '2026-01-01 00:00:00+00' + to_seconds(i % 20000000 + "
+        "CASE WHEN i % 10061 = 0 THEN -5 ELSE hash(i + 11) % 86400 END)",
+    }
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
+    file = folder / "checked.parquet"
+    duckdb.sql(f"COPY (SELECT {listed} FROM range({rows}) t(i)) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    return file
+
+
 def write_transforms(folder: Path, tables: int = 20) -> list[tuple[str, str]]:
     """Make a project of one-row transforms in four waves; returns their names and SQL in order."""
     models = [

@@ -137,7 +137,7 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         ports.advance(measured.rows, 0)
     circumstances = Circumstances(spec.now, spec.history, spec.interval)
     judge = Judge(rows, measured, Reporter(rows, spec.hidden, spec.examples), circumstances)
-    found = {check.spec.name: judge.judge(index, check) for index, check in enumerate(checks)}
+    found = judge.judge_all(checks)
     path = spec.quarantine_path
     quarantined = judge.set_aside(ports.objects, path, spec.replayed) if judge.failing and path else 0
     limits = [check for check in checks if check.spec.kind == "quarantined"]

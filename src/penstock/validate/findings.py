@@ -13,16 +13,18 @@ from penstock.errors import PenstockError
 from penstock.model.durations import show_duration
 from penstock.model.entries import CheckFailure
 from penstock.queries.relations import FILE, ROW
-from penstock.queries.text import identifier
+from penstock.queries.text import identifier, literal
 from penstock.validate.bound import Bound
 from penstock.validate.functions import MARK, Answer, AnswerError
-from penstock.validate.kinds import ordering, uniqueness
+from penstock.validate.kinds import ordering
 from penstock.validate.profile import LONGEST_TEXT
-from penstock.validate.rows import Rows
+from penstock.validate.rows import POSITION, Rows
 
 MASK = "•••"
 _MOST_COLUMNS = 8
 _LONGEST_REASON = 200
+_TOGETHER = 40
+"""Checks whose examples are looked for in one pass."""
 
 
 @dataclass(frozen=True)
@@ -39,23 +41,60 @@ class Reporter:
     personal: frozenset[str]
     limit: int
 
-    def failing(self, check: Bound, count: int, of: int) -> CheckFailure:
-        """Return the finding about rows that fail a check of single rows."""
-        columns = check.columns[:_MOST_COLUMNS]
-        listed = [f"left(CAST({identifier(name)} AS VARCHAR), {LONGEST_TEXT + 1})" for name in columns]
-        listed += [FILE, ROW] if self.rows.located else []
-        source = self.rows.sql(check.reads, place=self.rows.located)
-        query = f"SELECT {', '.join(listed) or '1'} FROM {source} WHERE {check.guarded} LIMIT {self.limit}"
-        found = self.rows.connection.execute(query).fetchall()
-        positions = [self.rows.position(*row[-2:]) if self.rows.located else None for row in found]
-        examples = [self._example(columns, row, position) for row, position in zip(found, positions, strict=True)]
-        return _finding(check, count, f"{check.expectation} {share(count, of)}", [item for item in examples if item])
+    def examples(self, checks: Sequence[Bound], places: Sequence[Mapping[str, Any]]) -> list[list[Mapping[str, Any]]]:
+        """Return some failing rows of each check of single rows, found together in one pass.
 
-    def repeating(self, check: Bound, count: int, of: int) -> CheckFailure:
-        """Return the finding about rows that repeat a key."""
-        found = self.rows.connection.execute(uniqueness.examples(self.rows, check, self.limit)).fetchall()
-        examples = [{**self._example(check.columns, row, None), "rows": row[-1]} for row in found]
+        Args:
+            checks: The checks.
+            places: File and row of rows to choose from; none: all rows are looked at.
+        """
+        found: list[list[Mapping[str, Any]]] = []
+        if not checks:
+            return found
+        with self.rows.registered():
+            for start in range(0, len(checks), _TOGETHER):
+                part = checks[start : start + _TOGETHER]
+                values = self.rows.connection.execute(self._failing(part, places)).fetchall()[0]
+                found += [self._shown_rows(check, rows or []) for check, rows in zip(part, values, strict=True)]
+        return found
+
+    def _failing(self, checks: Sequence[Bound], places: Sequence[Mapping[str, Any]]) -> str:
+        """Return a query for a list of rows for each check, each row a list of texts and its position."""
+        whole = any(check.reads is None for check in checks)
+        reads = None if whole else {name for check in checks for name in check.reads or ()}
+        source = self.rows.positioned(reads) if self.rows.located else self.rows.sql(reads)
+        # What is shown is made of the rows that fail alone: an aggregate's arguments are made of all that it gets.
+        failing = f"SELECT * FROM {source} WHERE ({' OR '.join(check.guarded for check in checks)})"
+        if places:
+            chosen = ", ".join(str(row) for row in sorted({place["row"] for place in places}))
+            files = ", ".join(literal(file) for file in sorted({place["file"] for place in places}))
+            failing += f" AND {ROW} IN ({chosen}) AND {FILE} IN ({files})"
+        order = POSITION if self.rows.located else "0"
+        asked = [
+            f"arg_min([{', '.join(self._texts(check))}], {order}, {self.limit}) FILTER (WHERE {check.guarded})"
+            for check in checks
+        ]
+        return f"SELECT {', '.join(asked)} FROM ({failing}) AS {self.rows.alias}"
+
+    def _texts(self, check: Bound) -> list[str]:
+        shown = check.columns[:_MOST_COLUMNS]
+        texts = [f"left(CAST({identifier(name)} AS VARCHAR), {LONGEST_TEXT + 1})" for name in shown]
+        return texts + ([f"CAST({POSITION} AS VARCHAR)"] if self.rows.located else ["NULL"])
+
+    def failing(self, check: Bound, count: int, of: int, examples: Sequence[Mapping[str, Any]]) -> CheckFailure:
+        """Return the finding about rows that fail a check of single rows."""
         return _finding(check, count, f"{check.expectation} {share(count, of)}", examples)
+
+    def _shown_rows(self, check: Bound, rows: Sequence[Sequence[Any]]) -> list[Mapping[str, Any]]:
+        shown = check.columns[:_MOST_COLUMNS]
+        examples = [self._example(shown, row[:-1], None if row[-1] is None else int(row[-1])) for row in rows]
+        return [item for item in examples if item]
+
+    def repeating(self, check: Bound, count: int, of: int, examples: str) -> CheckFailure:
+        """Return the finding about rows that repeat a key; ``examples`` is a query for keys and their numbers."""
+        found = self.rows.connection.execute(examples).fetchall()
+        shown = [{**self._example(check.columns, row, None), "rows": row[-1]} for row in found]
+        return _finding(check, count, f"{check.expectation} {share(count, of)}", shown)
 
     def falling(self, check: Bound, count: int, of: int) -> CheckFailure:
         """Return the finding about rows that are below one before them."""

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -53,9 +54,20 @@ class Judge:
         self._reporter = reporter
         self._known = known
         self._tables: dict[str, pa.Table] = {}
+        self._examples: dict[int, list[Mapping[str, Any]]] = {}
 
-    def judge(self, index: int, check: Bound) -> CheckFailure | None:
-        """Return what a check found, or None if it held or was skipped."""
+    def judge_all(self, checks: Sequence[Bound]) -> dict[str, CheckFailure | None]:
+        """Return what each check found, None if it held or was skipped."""
+        measured = self._measured
+        listed = [index for index, count in measured.failed.items() if count and index not in measured.skipped]
+        first = self._reporter.examples([checks[index] for index in listed], measured.places) if measured.places else []
+        self._examples = {index: shown for index, shown in zip(listed, first, strict=False) if shown}
+        missing = [index for index in listed if index not in self._examples]
+        rest = self._reporter.examples([checks[index] for index in missing], ())
+        self._examples |= dict(zip(missing, rest, strict=True))
+        return {check.spec.name: self._judge(index, check) for index, check in enumerate(checks)}
+
+    def _judge(self, index: int, check: Bound) -> CheckFailure | None:
         measured = self._measured
         if index in measured.skipped:
             return None
@@ -78,7 +90,7 @@ class Judge:
                 found = self._together(index, check, of) if of else None
             case _:
                 count = measured.failed[index]
-                found = self._reporter.failing(check, count, of) if count else None
+                found = self._reporter.failing(check, count, of, self._examples[index]) if count else None
                 if found is not None:
                     self._remember(check, check.guarded)
         return None if found is None else self._within(check, found, of)
@@ -138,9 +150,11 @@ class Judge:
         """Judge what looks at several rows; which ones fail is found again when they are set aside."""
         rows, reporter = self._rows, self._reporter
         if check.spec.kind == "unique":
-            count = uniqueness.count(rows, check)
-            self._remember(check, f"{POSITION} IN ({uniqueness.repeated(rows, check)})" if count else "")
-            return reporter.repeating(check, count, of) if count else None
+            repeating = f"_penstock_repeating_{index}"
+            count = uniqueness.count(rows, check, repeating)
+            self._remember(check, f"{POSITION} IN ({uniqueness.repeated(rows, check, repeating)})" if count else "")
+            shown = uniqueness.examples(check, repeating, reporter.limit)
+            return reporter.repeating(check, count, of, shown) if count else None
         with rows.registered():
             if check.spec.kind == "increasing":
                 count = ordering.falling(rows, check)

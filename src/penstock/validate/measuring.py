@@ -8,10 +8,14 @@ from typing import Any
 
 import duckdb
 
+from penstock.queries.relations import FILE, ROW
 from penstock.validate.bound import Bound
 from penstock.validate.profile import COUNT, EXTREME, SCAN, figures, profile
 from penstock.validate.rows import Rows
 
+_PLACES = "places"
+_FIRST = f"arg_min({{'file': {FILE}, 'row': {ROW}}}, {ROW}, 500)"
+"""The first failing rows, from which examples are chosen: found in the same pass, where the next would cost as much."""
 _WIDEST_PASS = 200
 """Aggregates in one query: planning grows faster than their number, and columns are read once either way."""
 _DATA_ERRORS = (
@@ -33,6 +37,7 @@ class Measured:
         looked: Check's index to the rows that it looks at, for checks with ``where``.
         figures: Check's index to its figure, for kinds that judge one.
         skipped: Indexes of checks whose ``when`` is not true.
+        places: File and row of the first rows that fail any check of single rows, where the rows have a place.
         broken: Check's index to the error with which it stopped on the data.
         profile: Column to figures.
     """
@@ -42,18 +47,28 @@ class Measured:
     looked: Mapping[int, int] = field(default_factory=dict)
     figures: Mapping[int, Any] = field(default_factory=dict)
     skipped: frozenset[int] = frozenset()
+    places: Sequence[Mapping[str, Any]] = ()
     broken: Mapping[int, duckdb.Error] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """One aggregate: whose (a check's index or a column), which, its SQL and the columns that it reads (None: any)."""
+    """One aggregate.
+
+    Attributes:
+        key: Whose it is (a check's index or a column), and which.
+        sql: Its SQL; ``{fails}`` stands for the column of its condition.
+        cost: How it is found, see ``Figure``.
+        reads: The columns that it reads; None: any.
+        condition: SQL that is true for failing rows; it is computed once for all aggregates that have it.
+    """
 
     key: _Key
     sql: str
     cost: int
     reads: tuple[str, ...] | None
+    condition: str = ""
 
 
 def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, profiled: bool = True) -> Measured:
@@ -81,6 +96,7 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
         failed=_named(found, "failed"),
         looked=_named(found, "looked"),
         figures=_named(found, "figure"),
+        places=[place for key, places in found.items() if key[1] == _PLACES for place in places or ()],
         skipped=frozenset(index for index, due in _named(found, "when").items() if due is not True),
         broken={index: error for (index, _), error in errors.items() if isinstance(index, int)},
         profile=profile(rows.columns, _figured(found)) if profiled else {},
@@ -91,7 +107,7 @@ def _of_check(index: int, check: Bound) -> Iterator[_Asked]:
     if check.spec.kind == "not_null" and check.where is None and len(check.columns) == 1:
         yield _Asked((index, "failed"), f"count(*) - count({check.keys})", COUNT, check.reads)
     elif check.fails is not None:
-        yield _Asked((index, "failed"), f"count_if({check.guarded})", SCAN, check.reads)
+        yield _Asked((index, "failed"), "count_if({fails})", SCAN, check.reads, check.guarded)
     if check.where is not None:
         yield _Asked((index, "looked"), f"count_if({check.where})", SCAN, check.reads)
     if check.figure and not check.query:
@@ -106,8 +122,9 @@ def _measure(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], errors
     for start in range(0, max(1, len(asked)), _WIDEST_PASS):
         part = asked[start : start + _WIDEST_PASS]
         try:
-            total, values = _run(rows, part)
+            total, values, places = _run(rows, part)
             found.update((one.key, value) for one, value in zip(part, values, strict=True))
+            found[start, _PLACES] = places
         except (*_DATA_ERRORS, duckdb.OutOfMemoryException) as first:
             # Each figure of a very long value holds it once more: together too much, alone perhaps not.
             try:
@@ -122,18 +139,28 @@ def _one_by_one(rows: Rows, asked: Sequence[_Asked], found: dict[_Key, Any], err
     total = 0
     for one in asked:
         try:
-            total, (found[one.key],) = _run(rows, [one])
+            total, (found[one.key],), _ = _run(rows, [one])
         except _DATA_ERRORS as error:
             errors[one.key] = error
     return total
 
 
-def _run(rows: Rows, asked: Sequence[_Asked]) -> tuple[int, list[Any]]:
+def _run(rows: Rows, asked: Sequence[_Asked]) -> tuple[int, list[Any], Sequence[Mapping[str, Any]]]:
+    """Return the number of rows, the values, and the places of the first failing rows."""
     whole = any(one.reads is None for one in asked)
     columns = None if whole else {name for one in asked for name in one.reads or ()}
-    query = f"SELECT {', '.join(['count(*)', *(one.sql for one in asked)])} FROM {rows.sql(columns)}"
-    total, *values = rows.connection.execute(query).fetchall()[0]
-    return total, values
+    conditions = list(dict.fromkeys(one.condition for one in asked if one.condition))
+    named = {condition: f"_penstock_fails_{place}" for place, condition in enumerate(conditions)}
+    source = rows.sql(columns, place=rows.located and bool(conditions))
+    if named:
+        listed = ", ".join(f"{sql} AS {name}" for sql, name in named.items())
+        source = f"(SELECT *, {listed} FROM {source}) AS {rows.alias}"
+    aggregates = [one.sql.format(fails=named[one.condition]) if one.condition else one.sql for one in asked]
+    placed = bool(named) and rows.located
+    aggregates.append(f"{_FIRST} FILTER (WHERE {' OR '.join(named.values())})" if placed else "NULL")
+    query = f"SELECT {', '.join(['count(*)', *aggregates])} FROM {source}"
+    total, *values, places = rows.connection.execute(query).fetchall()[0]
+    return total, values, places or ()
 
 
 def _named(found: Mapping[_Key, Any], name: str) -> dict[int, Any]:
