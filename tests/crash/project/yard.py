@@ -10,4 +10,5 @@ yard = Pipeline(
     ],
     checks={"parcels": [checks.between("weight", 0, 100, severity="quarantine")]},
     transforms=[sql("loaded.sql")],
+    profiled=["visits", "loaded"],
 )
