@@ -12,6 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pytest
 
+from penstock.model.entries import Column
 from penstock.profiles.profile import TableProfile
 from penstock.validate.rows import opened
 from penstock.validate.sketching import sketch
@@ -117,6 +118,24 @@ def test_odd_columns(bench: Any) -> None:
         None,
         None,
     )
+
+
+def test_the_ends_of_what_types_can_hold(bench: Any) -> None:
+    bench.connection.execute(
+        """CREATE OR REPLACE TEMP TABLE ends AS SELECT * FROM (VALUES
+        (TIMESTAMP 'infinity', DATE '-infinity', 170141183460469231731687303715884105727::HUGEINT, 1e308, uuid()),
+        (TIMESTAMP '0001-01-01', DATE '9999-12-31', -170141183460469231731687303715884105727::HUGEINT, -1e308, NULL),
+        (NULL, NULL, 0, 5e-324, NULL)) v(at, "a""b", "select", x, u)"""
+    )
+    types = bench.connection.execute("DESCRIBE ends").fetchall()
+    columns = [Column(name=name, type=type_) for name, type_, *_ in types]
+    found = sketch(opened(bench.connection, "raw_flights", "ends", columns, (), ()), ())
+    assert TableProfile.decode(found.encode(), where="a file").columns.keys() == found.columns.keys()
+    assert (found.columns["at"].endless, found.columns['a"b'].endless) == (0, 0)
+    for name, many in (("at", 1), ('a"b', 1), ("select", 3), ("x", 3)):
+        shape = found.columns[name].histogram
+        assert shape is not None
+        assert shape.total == many, name
 
 
 def test_no_rows(bench: Any) -> None:

@@ -133,8 +133,9 @@ def _scales(rows: Rows, columns: Sequence[Column], total: int) -> dict[str, _Sca
             if mean is None:
                 continue
             low, middle, high = shares
-            spread = (high - low) or (greatest - least) or 1.0
-            k = max(-1000, math.floor(math.log2(spread) - math.log2(_SPREAD_BINS)))
+            # Halves, so that the difference of the greatest doubles is one as well.
+            half = (high / 2 - low / 2) or (greatest / 2 - least / 2) or 0.5
+            k = max(-1000, math.floor(math.log2(half) + 1 - math.log2(_SPREAD_BINS)))
             # Bins of integers are no narrower than the integers; a double tells bins apart down to its own digits.
             k = max(k, 0 if _whole(column) else -1000, math.frexp(max(abs(least), abs(greatest)))[1] - 52)
             found[column.name] = _Scale(k, math.floor(math.ldexp(middle, -k)), mean)
