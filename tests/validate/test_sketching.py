@@ -125,7 +125,7 @@ def test_the_ends_of_what_types_can_hold(bench: Any) -> None:
         """CREATE OR REPLACE TEMP TABLE ends AS SELECT * FROM (VALUES
         (TIMESTAMP 'infinity', DATE '-infinity', 170141183460469231731687303715884105727::HUGEINT, 1e308, uuid()),
         (TIMESTAMP '0001-01-01', DATE '9999-12-31', -170141183460469231731687303715884105727::HUGEINT, -1e308, NULL),
-        (NULL, NULL, 0, 5e-324, NULL)) v(at, "a""b", "select", x, u)"""
+        (NULL, NULL, 0, 5e-324, NULL)) v("at", "a""b", "select", x, u)"""
     )
     types = bench.connection.execute("DESCRIBE ends").fetchall()
     columns = [Column(name=name, type=type_) for name, type_, *_ in types]
