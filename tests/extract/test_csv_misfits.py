@@ -239,3 +239,34 @@ def test_raw_texts_stay_as_they_stood(take: Callable[..., Read]) -> None:
     found = take("code,price,share,x,y\n" + rows)
     assert found.rows is not None
     assert found.rows[7] == {"code": "007", "price": "$7.00", "share": "7%", "x": 7, "y": 5}
+
+
+@pytest.mark.parametrize("name", ["t.csv", "t.csv.gz"])
+def test_a_broken_character_in_utf8_costs_its_row_alone(take: Callable[..., Read], name: str) -> None:
+    rows = [f"{i},né {i}\n".encode() for i in range(200)]
+    rows[120] = b'120,"caf\xe9\nand more"\n'
+    rows[150] = b"150,\xff\n"
+    data = b"\xef\xbb\xbfid,name\n" + b"".join(rows)
+    found = take(gzip.compress(data) if name.endswith(".gz") else data, name)
+    assert found.types == {"id": "BIGINT", "name": "VARCHAR"}
+    assert [row["id"] for row in found.rows or []] == [i for i in range(200) if i not in (120, 150)]
+    assert (found.rows or [])[7]["name"] == "né 7"
+    first, second = found.misfits
+    assert (first["_reasons"], first["_line"]) == (["wrong_encoding"], '120,"caf\\xe9\nand more"')
+    assert (second["_reasons"], second["_line"]) == (["wrong_encoding"], "150,\\xff")
+    assert json.loads(first["_origin_detail"])["line"] == 122
+    assert json.loads(second["_origin_detail"])["line"] == 153
+    assert first["_origin"] == name
+
+
+def test_latin1_with_a_character_that_looks_like_utf8_is_latin1(take: Callable[..., Read]) -> None:
+    text = "id,name\n" + "".join(f"{i},Ã© é{i} ü\n" for i in range(50))
+    found = take(text.encode("latin-1"))
+    assert [row["name"] for row in found.rows or []] == [f"Ã© é{i} ü" for i in range(50)]
+    assert found.misfits == ()
+
+
+def test_a_broken_character_stops_a_reading_that_refuses_rows(take: Callable[..., Read]) -> None:
+    data = b"id,name\n" + b"".join(f"{i},né\n".encode() for i in range(200)) + b"7,caf\xe9\n"
+    with pytest.raises(DataError, match="Line 202"):
+        take(data, on_ragged="refuse")

@@ -294,9 +294,10 @@ def _told(file: File, options: Mapping[str, Any]) -> Told:
 def _text(file: File, content: Content, name: str, data: bytes) -> tuple[str, bool]:
     cut = len(data) < content.bytes
     codec = {"utf-8": "utf-8-sig"}.get(name, name)
+    # The last line of the piece may be cut anywhere, within a character too.
+    errors = "ignore" if cut or content.broken or name == "cp1252" else "strict"
     try:
-        # The last line of the piece may be cut anywhere, within a character too.
-        return data.decode(codec, "ignore" if cut or name == "cp1252" else "strict").removeprefix("\ufeff"), cut
+        return data.decode(codec, errors).removeprefix("\ufeff"), cut
     except UnicodeDecodeError:
         raise DataError(
             f"The file {file.key} is not written in {name}", remedy="Name its encoding with encoding=…"

@@ -45,6 +45,11 @@ LARGE = 64 * 2**20
 """Bytes from which on a file of rows is not looked through before it is scanned, where the scan can tell as well."""
 _CHUNK = 2**20
 _WORTH_A_THREAD = 16 * 2**20
+_BROKEN_ROWS = ("csv", "tsv")
+"""Formats of which a row that is no UTF-8 can be set aside."""
+_SOUND = 50
+"""Bytes of whole characters, beyond the first of each, that a file has for each broken one, if it is UTF-8."""
+_MOST_BROKEN = 1000
 _LONG_NUMBER = re.compile(rb"(?<![0-9.])[0-9]{16}")
 _DIGITS = bytes.maketrans(b"0123456789", b"0000000000")
 _LONG = b"0" * 16
@@ -92,6 +97,7 @@ class Content:
         long_numbers: Whether it holds numbers of 16 digits or more, which a double may not carry; of a large CSV file
             that is not looked for, and may be.
         bytes: The size without compression.
+        broken: How many of its characters are no UTF-8, though it is UTF-8 by all others.
         whole: What all of its bytes tell, where this is what the first ones told: it comes while the file is scanned.
             The checksum is known by it alone.
     """
@@ -101,11 +107,16 @@ class Content:
     encoding: str
     long_numbers: bool
     bytes: int
+    broken: int = 0
     whole: Future[Content] | None = field(default=None, compare=False)
 
     def checksum(self) -> str:
         """Return the checksum; waits for it where the file is still being looked through."""
         return self.sha256 if self.whole is None else self.whole.result().sha256
+
+    def damaged(self) -> bool:
+        """Say whether it is UTF-8 with broken characters; waits as ``checksum`` does."""
+        return (self if self.whole is None else self.whole.result()).broken > 0
 
 
 def find(request: Request) -> list[File]:
@@ -259,6 +270,7 @@ class _Inspection:
         self._text = file.format not in BINARY
         self._encoding = "utf-8"
         self._decoder = codecs.getincrementaldecoder("utf-8")()
+        self._wide = self._broken = 0
         self._tail = b""
         self._long = file.format in ("csv", "tsv") and file.bytes > LARGE
         self._size = 0
@@ -281,7 +293,10 @@ class _Inspection:
             self._unpacked(compression)
         if self._encoding == "utf-8" and not cut and not self._decodes(b"", final=True):
             self._encoding = "latin-1"
-        return Content(digest.hexdigest(), compression, self._encoding, self._long, self._size)
+        if self._encoding == "utf-8" and _SOUND * self._broken > self._wide:
+            self._encoding = "latin-1"
+        broken = self._broken if self._encoding == "utf-8" else 0
+        return Content(digest.hexdigest(), compression, self._encoding, self._long, self._size, broken)
 
     def _unpacked(self, compression: str) -> None:
         """Look at what a compressed file holds; that it is whole, DuckDB alone would not notice."""
@@ -314,11 +329,25 @@ class _Inspection:
     def _decodes(self, chunk: bytes, *, final: bool = False) -> bool:
         if not final and not self._decoder.getstate()[0] and chunk.isascii():
             return True
+        state = self._decoder.getstate()
         try:
-            self._decoder.decode(chunk, final)
+            text = self._decoder.decode(chunk, final)
         except UnicodeDecodeError:
-            return False
-        return True
+            if self._file.format not in _BROKEN_ROWS:
+                return False
+            text = self._mended(state, chunk, final=final)
+        # Each character of several bytes speaks for UTF-8: in other encodings such bytes hardly stand together.
+        self._wide += len(chunk) - len(text)
+        return self._broken <= _MOST_BROKEN or _SOUND * self._broken <= self._wide
+
+    def _mended(self, state: tuple[bytes, int], chunk: bytes, *, final: bool) -> str:
+        """Decode what is not all UTF-8, and count what is not."""
+        lenient = codecs.getincrementaldecoder("utf-8")("replace")
+        lenient.setstate(state)
+        text = lenient.decode(chunk, final)
+        self._decoder.setstate(lenient.getstate())
+        self._broken += max(0, text.count("\ufffd") - (state[0] + chunk).count("\ufffd".encode()))
+        return text
 
 
 def aside(path: str) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import BinaryIO
 
 import pyarrow as pa
 
@@ -64,6 +66,20 @@ def known(name: str, file: File) -> str:
             f"The encoding of {file.key} is not known", value=name, valid="utf-8, utf-16, latin-1, cp1252, shift_jis …"
         ) from None
     return {"utf-8-sig": "utf-8", "iso8859-1": "latin-1", "ascii": "utf-8"}.get(found, found)
+
+
+@contextmanager
+def opened(file: File, content: Content) -> Iterator[BinaryIO]:
+    """Lend the bytes of a file, unpacked; of a plain file any place can be reached at once."""
+    try:
+        if content.compression is None:
+            with open(file.path, "rb") as plain:
+                yield plain
+        else:
+            with pa.input_stream(file.path, compression=content.compression, buffer_size=_CHUNK) as stream:
+                yield stream
+    except OSError as error:
+        raise unreadable(file, error) from error
 
 
 def pieces(file: File, content: Content) -> Iterator[bytes]:

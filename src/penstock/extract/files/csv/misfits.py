@@ -8,13 +8,13 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, BinaryIO
 
 import duckdb
 import pyarrow as pa
 
 from penstock.errors import DataError, PenstockError
-from penstock.extract.files.csv.encodings import texts
+from penstock.extract.files.csv.encodings import opened, pieces, texts
 from penstock.extract.files.listing import Content, File
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.text import identifier
@@ -23,6 +23,7 @@ SCHEMA = pa.schema(
     [(REASONS, pa.list_(pa.string())), (LINE, pa.string()), (ORIGIN, pa.string()), (DETAIL, pa.string())]
 )
 _BATCH = 10_000
+_PIECE = 2**20
 _FEW = 5
 _REASONS = {
     "CAST": "wrong_type",
@@ -34,7 +35,10 @@ _REASONS = {
     "INVALID STATE": "stray_quote",
 }
 _STOPPING = ("LINE SIZE OVER MAXIMUM", "INVALID ENCODING")
-"""What says more of the reading than of the row: the load stops, so that the user says how the file is to be read."""
+"""What says more of the reading than of the row: the load stops, so that the user says how the file is to be read.
+
+Of a file that is UTF-8 but for some characters, ``INVALID ENCODING`` says something of the row alone.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +122,11 @@ class Misfits:
         return bool(found and found[0])
 
     def _judge(self, connection: duckdb.DuckDBPyConnection, rows: int) -> None:
+        stopping_kinds = _STOPPING[: 1 if all(place.content.damaged() for place in self.places.values()) else 2]
         counted = connection.execute(
             f"SELECT count(DISTINCT (file_id, line_byte_position)), "
-            f"count(*) FILTER (error_type IN ({', '.join('?' * len(_STOPPING))})) FROM {identifier(self.table)}",
-            list(_STOPPING),
+            f"count(*) FILTER (error_type IN ({', '.join('?' * len(stopping_kinds))})) FROM {identifier(self.table)}",
+            list(stopping_kinds),
         ).fetchone()
         lines, stopping = counted or (0, 0)
         allowed = max(self.limit * (rows + lines), min(_FEW, (rows + lines) / 2) if self.limit else 0)
@@ -175,10 +180,20 @@ class Misfits:
         while some := result.fetchmany(_BATCH):
             yield self._batch(
                 [sorted({_REASONS[kind] for kind in row[5]}) for row in some],
-                [row[9] for row in some],
+                [self._raw(row) for row in some],
                 [row[0] for row in some],
                 [self._told(row, lines.get(row[0], {})) for row in some],
             )
+
+    def _raw(self, row: Sequence[Any]) -> Any:
+        """Return the text of a line; a byte that is no UTF-8 by its number, where DuckDB gives a question mark."""
+        text, place = row[9], self.places.get(str(row[0]))
+        if "INVALID ENCODING" not in row[5] or place is None or text is None:
+            return text
+        with opened(place.file, place.content) as stream:
+            _skip(stream, int(row[2]) - 1)
+            data = stream.read(len(text.encode()) + 2).lstrip(b"\r\n")[: len(text.encode())]
+        return data.decode("utf-8", "backslashreplace")
 
     def _told(self, row: Sequence[Any], lines: Mapping[int, int]) -> dict[str, Any]:
         told: dict[str, Any] = {"line": lines.get(int(row[2]), int(row[3])), "byte": int(row[2])}
@@ -214,8 +229,7 @@ def _lines(place: Place, positions: Sequence[int]) -> dict[int, int]:
     done, line = 0, 1
     marked = 0 if place.rewritten or place.encoding != "utf-8" else _mark(place)
     last = ""
-    for text in texts(place.file, place.content, "latin-1" if place.encoding == "cp1252" else place.encoding):
-        data = text.encode("utf-8", "replace")
+    for data in _as_utf8(place):
         mark = b"\n" if b"\n" in data or not last else last.encode()
         if b"\n" not in data and b"\r" in data:
             mark = b"\r"
@@ -231,6 +245,26 @@ def _lines(place: Place, positions: Sequence[int]) -> dict[int, int]:
         if not waiting:
             break
     return found
+
+
+def _as_utf8(place: Place) -> Iterator[bytes]:
+    """Yield the bytes of a file as the scan reads them, without a mark; those of UTF-8 as they are, broken ones too."""
+    if place.encoding != "utf-8":
+        name = "latin-1" if place.encoding == "cp1252" else place.encoding
+        yield from (text.encode("utf-8", "replace") for text in texts(place.file, place.content, name))
+        return
+    first = True
+    for data in pieces(place.file, place.content):
+        yield data.removeprefix(b"\xef\xbb\xbf") if first else data
+        first = False
+
+
+def _skip(stream: BinaryIO, size: int) -> None:
+    if stream.seekable():
+        stream.seek(size)
+        return
+    while size > 0 and (passed := len(stream.read(min(size, _PIECE)))):
+        size -= passed
 
 
 def _mark(place: Place) -> int:
