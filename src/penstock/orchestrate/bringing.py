@@ -26,6 +26,7 @@ from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.queries.text import literal
 from penstock.stores.contending import committed
+from penstock.stores.freeing import take_from_the_system
 from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
@@ -114,6 +115,8 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
     connection = workspace.connections.get(task.source.connection) if task.source.connection else None
     kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
     shield = Shield(task.source.table, task.source.personal, workspace.keys)
+    # What a source tries while it opens would stay in Arrow's own pool.
+    take_from_the_system()
     extraction = plugins.find("source", kind)().open(
         Request(
             source=task.source,

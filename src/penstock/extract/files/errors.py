@@ -48,7 +48,16 @@ def explain(files: Mapping[str, File], error: Exception) -> PenstockError:
             f"An option of {where} does not fit it", valid="types that DuckDB knows, as BIGINT, DECIMAL(12,2), VARCHAR"
         )
     if isinstance(error, duckdb.OutOfMemoryException):
-        return ConfigurationError(f"{where} has records too large for the memory that the engine may use")
+        return ConfigurationError(
+            f"{where} has records too large for the memory that the engine may use",
+            remedy="Raise memory (project.memory, or --memory of ingest)",
+        )
+    if "maximum_object_size" in text or "maximum object size" in text:
+        return DataError(
+            f"{where} has a record that is longer than JSON is read",
+            valid="records of up to maximum_object_size bytes, 16 MiB where nothing is said",
+            remedy="Raise it with options={'maximum_object_size': …}, or keep such values as files beside the table",
+        )
     if file.format == "parquet":
         return DataError(
             f"{where} is no whole Parquet file, or its columns differ in type from the files before it",

@@ -93,12 +93,16 @@ class SqliteExtraction:
             parts: list[list[pa.Array]] = []
             size = rows = 0
             for chunk in self._chunks():
-                parts.append(self._built(chunk))
-                size += sum(array.nbytes for array in parts[-1])
                 rows += len(chunk[0])
+                parts.append(self._built(chunk))
+                # Python's texts may be long, and the next ones are made beside what is still held.
+                del chunk
+                size += sum(array.nbytes for array in parts[-1])
                 if size >= self._request.batch_bytes or rows >= self._most_rows:
-                    yield ArrowBatch(self._batch(parts), origin)
+                    batch = self._batch(parts)
                     parts, size, rows = [], 0, 0
+                    yield ArrowBatch(batch, origin)
+                    del batch
             if parts:
                 yield ArrowBatch(self._batch(parts), origin)
 
@@ -168,9 +172,10 @@ class SqliteExtraction:
 
     def _chunks(self) -> Iterator[Chunk]:
         first, self._first = self._first, []
-        yield from first
-        while (chunk := self._fetch()) is not None:
-            yield chunk
+        while first:
+            yield first.pop(0)
+        # No name here holds a chunk while the next one is fetched.
+        yield from iter(self._fetch, None)
 
     def _fetch(self) -> Chunk | None:
         try:
@@ -207,7 +212,7 @@ class SqliteExtraction:
         return arrays
 
     def _batch(self, parts: Sequence[Sequence[pa.Array]]) -> pa.RecordBatch:
-        whole = [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
+        whole = parts[0] if len(parts) == 1 else [pa.concat_arrays(column) for column in zip(*parts, strict=True)]
         arrays = [finish(array, rung) for array, rung in zip(whole, self._rungs, strict=True)]
         return pa.RecordBatch.from_arrays(arrays, schema=self._schema)
 
