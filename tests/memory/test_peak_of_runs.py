@@ -5,6 +5,7 @@ The short forms take seconds; the long ones, marked slow, have the sizes that do
 
 from __future__ import annotations
 
+import hashlib
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -107,6 +108,21 @@ def test_one_value_of_200_mebibytes(postgres: PostgresServer, tmp_path: Path, ty
     finally:
         postgres.execute("DROP TABLE long_notes")
     assert rows == 1000
+    assert peak < CAP
+    assert digests(tmp_path) == [digest, digest]
+
+
+@pytest.mark.slow
+def test_one_value_of_200_mebibytes_in_a_file_of_sqlite(tmp_path: Path) -> None:
+    long = "penstock" * (200 * MIB // 8)
+    database = tmp_path / "notes.db"
+    with closing(sqlite3.connect(database)) as made:
+        made.execute("CREATE TABLE notes (id INTEGER PRIMARY KEY, note TEXT)")
+        made.executemany("INSERT INTO notes VALUES (?, ?)", ((i, long if i == 1000 else "note") for i in range(1001)))
+        made.commit()
+    digest = hashlib.md5(long.encode()).hexdigest()
+    rows, peak = ingested(f"sqlite:///{database}?table=notes", tmp_path)
+    assert rows == 1001
     assert peak < CAP
     assert digests(tmp_path) == [digest, digest]
 

@@ -55,8 +55,8 @@ def explain(files: Mapping[str, File], error: Exception) -> PenstockError:
     if "maximum_object_size" in text or "maximum object size" in text:
         return DataError(
             f"{where} has a record that is longer than JSON is read",
-            valid="records of up to maximum_object_size bytes, 16 MiB where nothing is said",
-            remedy="Raise it with options={'maximum_object_size': …}, or keep such values as files beside the table",
+            valid="records of up to 16 MiB",
+            remedy="Keep such values as files beside the table, or bring them in by a database",
         )
     if file.format == "parquet":
         return DataError(
