@@ -30,5 +30,6 @@ def running() -> Iterator[str]:
             quiet = ("--no-audit", "--no-fund", "--ignore-scripts")
             run("npm", "install", *quiet, "--prefix", str(home), f"azurite@{_VERSION}")
     command = ["node", str(script), "--blobPort", "{port}", "--location", "{folder}", "--silent"]
-    with served([*command, "--skipApiVersionCheck"], "/", {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}) as url:
+    quiet_server = ("--skipApiVersionCheck", "--disableTelemetry")
+    with served([*command, *quiet_server], "/", {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{KEY}"}) as url:
         yield f"{url}/{ACCOUNT}"
