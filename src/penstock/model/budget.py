@@ -87,8 +87,8 @@ class MemoryBudget:
         part = min(1.0, self.engine / 2 / (max(1, sources) * ReadingShare().held))
         return ReadingShare(int(_BATCH * part), int(_CHUNK * part))
 
-    def streaming(self, group: int, columns: int, threads: int = 2) -> int:
-        """Return the bytes that rows take on their way from files into the warehouse, all threads at work.
+    def streaming(self, group: int, columns: int, threads: int = 2) -> tuple[int, int]:
+        """Return the bytes that DuckDB wants before all its threads insert rows of files, and those that it then needs.
 
         Args:
             group: Bytes of the largest row group.
@@ -96,4 +96,6 @@ class MemoryBudget:
             threads: How many threads DuckDB has.
         """
         inserted = _INSERTED * threads * (columns + _ADDED)
-        return min(self.engine, max(inserted, _STREAM + _GROUPS * group + _COLUMN * columns))
+        flowing = _STREAM + _GROUPS * group + _COLUMN * columns
+        held = min(self.engine, max(flowing, inserted * 2 // 3))
+        return max(held, min(self.engine, inserted)), held

@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from threading import Event
 
 from penstock.load.spec import Loading
 from penstock.model.entries import DataFile
 from penstock.model.specs import Nested, WriteMode
 from penstock.orchestrate.workspace import Workspace
+from penstock.stores.engine import LocalEngine
 from penstock.stores.parquet import heavy, largest_group
 
 _SMALL = 16 * 2**20
 """Loads of fewer bytes do not fill the engine's memory."""
+_BEGUN = 1.0
+"""Seconds after which all threads of an insert are at work."""
 
 
 @contextmanager
@@ -34,6 +39,26 @@ def _kept(spec: Loading, workspace: Workspace, files: Sequence[DataFile]) -> Ite
     table = workspace.lake.table(spec.loads[0].entry.table)
     group = largest_group(table.places(files))
     engine = workspace.engine
-    enough = workspace.budget.streaming(group, max(len(load.entry.schema) for load in spec.loads), engine.threads)
-    with engine.lent(engine.memory - enough):
+    columns = max(len(load.entry.schema) for load in spec.loads)
+    wanted, enough = workspace.budget.streaming(group, columns, engine.threads)
+    with engine.lent(engine.memory - wanted), _later(engine, wanted - enough):
         yield
+
+
+@contextmanager
+def _later(engine: LocalEngine, size: int) -> Iterator[None]:
+    """Lend some more once the rows flow: what DuckDB wants to have when it begins it does not need to go on."""
+    over = Event()
+
+    def lend() -> None:
+        if not over.wait(_BEGUN):
+            with engine.lent(size):
+                over.wait()
+
+    with ThreadPoolExecutor(1, "penstock-lending") as pool:
+        ended = pool.submit(lend)
+        try:
+            yield
+        finally:
+            over.set()
+    ended.result()
