@@ -101,42 +101,6 @@ FLIGHTS = Table(
     redundant=("year", "month", "day", "hour", "minute"),
 )
 
-FLEET = "SELECT * RENAME (year AS built) FROM read_csv('{flights}/planes.csv', nullstr='NA')"
-_AIRPORTS = "SELECT * FROM read_csv('{flights}/airports.csv', nullstr='NA')"
-
-RELATED: Mapping[str, str] = {
-    "airlines": "SELECT * FROM read_csv('{flights}/airlines.csv')",
-    "airports": _AIRPORTS,
-    "planes": _FLEET,
-    "car_parks": "SELECT DISTINCT car_park FROM read_parquet('{data}/parking.parquet') ORDER BY ALL",
-    "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
-}
-"""Tables that others refer to: name to the SELECT of their rows. They do not change from day to day."""
-
-FLIGHTS = Table(
-    name="flights",
-    about="A departure from one of New York's three airports in 2013.",
-    source=_FLIGHTS,
-    held_out=False,
-    sql=f"{_READ_FLIGHTS} WHERE batch_day >= '2013-04-01'",
-    order="time_hour, sched_dep_time, carrier, flight, origin",
-    key=("carrier", "flight", "origin", "time_hour", "sched_dep_time"),
-    moment="time_hour",
-    numbers=("dep_time", "dep_delay", "arr_time", "arr_delay", "air_time", "distance"),
-    categories=("carrier", "origin"),
-    texts=("tailnum", "dest"),
-    references={
-        "carrier": ("airlines", "carrier"),
-        "origin": ("airports", "faa"),
-        "dest": ("airports", "faa"),
-        "tailnum": ("planes", "tailnum"),
-    },
-    units={"distance": "length"},
-    bounded=(("dep_time", "arr_time"), ("sched_dep_time", "sched_arr_time")),
-    totals=("sched_dep_time",),
-    redundant=("year", "month", "day", "hour", "minute"),
-)
-
 WEATHER = Table(
     name="weather",
     about="An hour's weather at one of the three airports, in 2013.",
