@@ -37,7 +37,7 @@ def sketch(values: list[int], name: str = "sha") -> DistinctSketch:
 
 
 def histogram(values: list[float], k: int) -> Histogram:
-    return Histogram.of((k, math.floor(math.ldexp(value, -k)), 1) for value in values)
+    return Histogram.of((k, int(value // math.ldexp(1.0, k)), 1) for value in values)
 
 
 @given(st.lists(finite, min_size=1, max_size=40), st.lists(finite, min_size=1, max_size=40))
