@@ -17,6 +17,9 @@ SOURCE_TYPE = "penstock.source_type"
 TYPE = "penstock.type"
 """The key under which the metadata of a Delta field names the DuckDB type that its stored form stands for."""
 
+MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
+"""The types of dates and timestamps."""
+
 
 @dataclass(frozen=True, slots=True)
 class Storage:

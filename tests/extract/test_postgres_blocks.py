@@ -149,6 +149,7 @@ def test_a_table_with_children_has_each_row_once(table: PostgresServer) -> None:
 def test_a_server_on_this_machine_leaves_half_of_the_cores(
     table: PostgresServer, monkeypatch: pytest.MonkeyPatch, cores: int, expected: int
 ) -> None:
+    # A machine has the cores that it has: only their number is made up, server and readers are real.
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(cores)))
     extraction = PostgresSource().open(asked(table, None))
     try:

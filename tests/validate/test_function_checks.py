@@ -199,7 +199,7 @@ def test_schemas_of_pandera_name_the_rows(bench: Any) -> None:
 
     bench.land(pa.table({"month": [1, 13, 3, 0], "origin": ["JFK", "LGA", None, "EWR"]}))
 
-    class Months(polars_schemas.DataFrameModel):  # type: ignore[misc, name-defined]
+    class Months(polars_schemas.DataFrameModel):
         month: int = polars_schemas.Field(ge=1, le=12)
 
     wide = pandas_schemas.DataFrameSchema(

@@ -44,9 +44,10 @@ def between(column: str, low: Any = None, high: Any = None, **about: Unpack[Abou
     if not kept:
         raise ConfigurationError(f"{place} needs a bound", value=f"{low!r}, {high!r}", valid="low, high or both")
     if len(kept) == 2:
-        if isinstance(kept["low"], str) is not isinstance(kept["high"], str):
+        least, most = kept["low"], kept["high"]
+        if isinstance(least, str) is not isinstance(most, str):
             raise ConfigurationError(f"The bounds of {place} are of two kinds", value=f"{low!r}, {high!r}")
-        if not isinstance(kept["low"], str) and kept["low"] > kept["high"]:  # type: ignore[operator]
+        if not isinstance(least, str) and not isinstance(most, str) and least > most:
             raise ConfigurationError(f"{place} lets nothing pass: low is above high", value=f"{low!r}, {high!r}")
     return spec("between", (column,), kept, about)
 

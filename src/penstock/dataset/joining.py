@@ -18,6 +18,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.specs import FeatureSpec
 from penstock.names import unknown
 from penstock.queries.text import identifier
+from penstock.schema import MOMENTS
 
 AT = "_penstock_at"
 """The moment of a sample, in UTC."""
@@ -37,7 +38,6 @@ _NUMBERS = (
     "FLOAT",
     "DOUBLE",
 )
-_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,9 +139,9 @@ def moment(column: str, type_: str, *, late: bool, where: str) -> str:
         late: Round nanoseconds up (of features, which may not seem earlier than they are), not down.
         where: What it belongs to, for messages.
     """
-    if type_ not in _MOMENTS:
+    if type_ not in MOMENTS:
         raise ConfigurationError(
-            f"The column {column!r} cannot be used as a time ({where})", value=type_, valid=_MOMENTS
+            f"The column {column!r} cannot be used as a time ({where})", value=type_, valid=MOMENTS
         )
     if type_ != "TIMESTAMP_NS":
         return f"CAST({identifier(column)} AS TIMESTAMPTZ)"

@@ -10,8 +10,8 @@ from itertools import pairwise
 from penstock.monitor import distances
 from penstock.profiles.histogram import Histogram, common_edges
 from penstock.profiles.profile import ColumnProfile, TableProfile
+from penstock.schema import MOMENTS
 
-_MOMENTS = ("DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE")
 _WHOLE = ("SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT")
 _NAMES_SHARE, _FEW = 0.9, 50
 """Of so few rows all may differ without any of them being a name."""
@@ -225,7 +225,7 @@ def _counts(before: ColumnProfile, now: ColumnProfile) -> tuple[list[float], lis
 
 def _comparable(column: ColumnProfile) -> bool:
     """Say whether the values of a column are to be compared: not moments, nor numbers that name a row."""
-    if column.type in _MOMENTS:
+    if column.type in MOMENTS:
         return False
     whole = column.type in _WHOLE and column.distinct is not None and column.values > _FEW
     return not (whole and column.distinct is not None and column.distinct.estimate() > _NAMES_SHARE * column.values)

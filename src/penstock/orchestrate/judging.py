@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 from penstock import names
 from penstock.errors import ConfigurationError, NotFoundError
-from penstock.load.columns import present
 from penstock.model.codec import encode
 from penstock.model.entries import Entry, Verdict
 from penstock.model.receipts import CheckReceipt
@@ -17,6 +16,7 @@ from penstock.orchestrate.bringing import judge
 from penstock.orchestrate.context import RunContext, leased
 from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.ledger import collect
+from penstock.orchestrate.standing import accepted_rows, known, made_by
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.validate.checking import Checking, CheckPorts
 from penstock.validate.checking import check as check_rows
@@ -80,27 +80,18 @@ def _judge(
 
 def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
     """Run the checks of a table over all its rows as they stand in the lake; nothing is kept."""
-    name = table.removeprefix(names.RAW_PREFIX)
-    made = [source.table for source in spec.sources] + [item.table for item in spec.transforms]
-    if name not in made:
-        raise names.unknown("table", table, made, where=f"pipeline {spec.name!r}")
-    indexing.follow(workspace, indexing.tables_of(spec))
-    ledger = collect(spec, workspace.catalog)
-    relation = relation_of(name, ledger, workspace.lake)
-    if relation is None:
-        raise NotFoundError(f"{name} has no accepted rows yet", remedy="penstock run")
+    name, ledger = known(workspace, spec, table)
+    relation, columns = accepted_rows(workspace, ledger, name)
     # A table is not its own reference here: its rows are the ones that are checked.
-    others = [other for other in made if other != name]
+    others = [other for other in made_by(spec) if other != name]
     tables = {other: found for other in others if (found := relation_of(other, ledger, workspace.lake))}
-    head = ledger.sources[name].live()[-1].entry if name in ledger.sources else ledger.versions[name].head
-    assert head is not None
     with workspace.engine.session() as connection:
         return check_rows(
             Checking(
                 table=name,
                 checks=spec.checks.get(name, ()),
                 relation=relation,
-                columns=present(head.schema, workspace.lake.table(head.table).columns()),
+                columns=columns,
                 tables=tables,
                 now=now(),
                 quarantine_path=None,

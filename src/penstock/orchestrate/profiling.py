@@ -6,17 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from penstock import names
 from penstock.errors import ConfigurationError, NotFoundError
-from penstock.load.columns import present
 from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.entries import Entry
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec
 from penstock.monitor.drift import DriftReport, Limits, compare
 from penstock.orchestrate import indexing
-from penstock.orchestrate.downstream import relation_of
-from penstock.orchestrate.ledger import Ledger, collect
+from penstock.orchestrate.ledger import Ledger
+from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
@@ -45,7 +43,7 @@ class _Kept:
 
 def profile(workspace: Workspace, spec: PipelineSpec, table: str) -> ProfileReport:
     """Return the profile of a table's rows as they stand: merged from those kept, or, where some lack one, read now."""
-    name, ledger = _known(workspace, spec, table)
+    name, ledger = known(workspace, spec, table)
     kept, missing = _kept(ledger, name)
     if kept and not missing:
         found = merged(_read(workspace, one) for one in kept)
@@ -67,7 +65,7 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
     Raises:
         NotFoundError: There is nothing to compare, or nothing to compare with.
     """
-    name, ledger = _known(workspace, spec, table)
+    name, ledger = known(workspace, spec, table)
     kept, _ = _kept(ledger, name)
     if not kept:
         raise NotFoundError(
@@ -79,15 +77,6 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
     reference = merged(_read(workspace, one) for one in chosen)
     words = f"{name} {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} of {name}, {chosen[0]} to {chosen[-1]}"
     return compare(reference, _read(workspace, newest), limits, table=name, names=(words, f"{name} {newest}"))
-
-
-def _known(workspace: Workspace, spec: PipelineSpec, table: str) -> tuple[str, Ledger]:
-    name = table.removeprefix(names.RAW_PREFIX)
-    made = [source.table for source in spec.sources] + [item.table for item in spec.transforms]
-    if name not in made:
-        raise names.unknown("table", table, made, where=f"pipeline {spec.name!r}")
-    indexing.follow(workspace, indexing.tables_of(spec))
-    return name, collect(spec, workspace.catalog)
 
 
 def _kept(ledger: Ledger, name: str) -> tuple[list[_Kept], int]:
@@ -149,12 +138,7 @@ def _read(workspace: Workspace, one: _Kept) -> TableProfile:
 
 
 def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
-    relation = relation_of(name, ledger, workspace.lake)
-    if relation is None:
-        raise NotFoundError(f"{name} has no accepted rows yet", remedy="penstock run")
-    head = ledger.sources[name].live()[-1].entry if name in ledger.sources else ledger.versions[name].head
-    assert head is not None
-    columns = present(head.schema, workspace.lake.table(head.table).columns())
+    relation, columns = accepted_rows(workspace, ledger, name)
     with workspace.engine.session() as connection:
         rows = opened(connection, name, relation, columns, (), ())
         return sketch(rows, [column.name for column in columns if column.personal])

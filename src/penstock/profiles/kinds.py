@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from penstock.profiles.profile import ColumnProfile
+from penstock.schema import MOMENTS
 
 _NUMBERS = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT", "DECIMAL", "DOUBLE", "FLOAT", "U")
-_MOMENTS = ("DATE", "TIMESTAMP")
 _NESTED = ("STRUCT", "MAP", "UNION", "LIST")
 _FEW_LEVELS, _FEW_NUMBERS = 12, 30
 _NAMES_SHARE = 0.95
@@ -29,7 +29,7 @@ def kind(name: str, column: ColumnProfile) -> str:
         return "binary"
     if column.type.endswith("]") or column.type.startswith(_NESTED) or column.type == "JSON":
         return "nested"
-    if column.type.startswith(_MOMENTS):
+    if column.type in MOMENTS:
         return "time series"
     different = column.distinct.estimate() if column.distinct else 0
     if different <= 1:

@@ -70,9 +70,8 @@ def aggregate(text: str, scope: Scope, source: str, *, where: str) -> str:
         ConfigurationError: It is not one expression, or does not bind.
     """
     query = _SELECT + text
-    tree = sqlglot.parse_one(edges.statement(query), dialect="duckdb")
-    rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
-    if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1 or tree.find(exp.AggFunc) is None:
+    only = _only(edges.statement(query))
+    if only is None or only.find(exp.AggFunc) is None:
         raise ConfigurationError(f"{where} must be one SQL aggregate over all rows", value=text, valid="as sum(amount)")
     _refuse_volatile(query, text, where)
     query = edges.bind(query, {"now": scope.now}, origin=where)
@@ -123,12 +122,8 @@ def _run(query: str, text: str, scope: Scope, sentence: str) -> None:
 
 def one_row(query: str, where: str, *, what: str = "condition") -> None:
     """Refuse what is more than one condition, and what looks at more than one row outside of a subquery."""
-    tree = sqlglot.parse_one(query, dialect="duckdb")
-    rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
-    if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1:
-        raise ConfigurationError(f"{where} must be one SQL {what}", value=query[len(_SELECT) :])
-    inner = tree.expressions[0]
-    if isinstance(inner, exp.Alias | exp.Star):
+    inner = _only(query)
+    if inner is None or isinstance(inner, exp.Alias | exp.Star):
         raise ConfigurationError(f"{where} must be one SQL {what}", value=query[len(_SELECT) :])
     for node in inner.walk(prune=lambda found: isinstance(found, exp.Query)):
         if isinstance(node, exp.AggFunc | exp.Window):
@@ -138,6 +133,13 @@ def one_row(query: str, where: str, *, what: str = "condition") -> None:
                 valid=f"a {what} over the columns of one row",
                 remedy="Use checks.function, or compute it in a transform",
             )
+
+
+def _only(query: str) -> exp.Expr | None:
+    """Return the one expression that a query selects from nothing; None where it is anything else."""
+    tree = sqlglot.parse_one(query, dialect="duckdb")
+    rest = {key for key, value in tree.args.items() if value and key not in ("expressions", "kind")}
+    return None if not isinstance(tree, exp.Select) or rest or len(tree.expressions) != 1 else tree.expressions[0]
 
 
 def _columns(query: str, rows: Rows, where: str) -> tuple[tuple[str, ...], bool]:

@@ -14,6 +14,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
 from penstock.model.interval import parse_moment
 from penstock.queries.text import identifier, literal
+from penstock.schema import MOMENTS
 
 _INTEGERS = {
     "TINYINT": 3,
@@ -27,7 +28,6 @@ _INTEGERS = {
     "HUGEINT": 39,
     "UHUGEINT": 39,
 }
-_MOMENTS = {"DATE", "TIMESTAMP", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP_NS", "TIMESTAMP WITH TIME ZONE"}
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 _WIDEST = 38
 
@@ -46,7 +46,7 @@ def family(type_: str) -> str:
         return "real"
     if type_ in _INTEGERS or type_.startswith("DECIMAL("):
         return "number"
-    if type_ in _MOMENTS:
+    if type_ in MOMENTS:
         return "moment"
     return {"VARCHAR": "text", "JSON": "text", "BOOLEAN": "boolean", "TIME": "time", "UUID": "uuid"}.get(type_, "other")
 
