@@ -48,10 +48,11 @@ def growing(postgres: PostgresServer, folder: Path, sizes: tuple[int, int]) -> t
 
 @pytest.mark.postgres
 def test_a_table_of_twice_the_rows_takes_no_more_memory(postgres: PostgresServer, tmp_path: Path) -> None:
-    small, large = growing(postgres, tmp_path, (300_000, 600_000))
+    # DuckDB fills what it is left with on its way to the warehouse: fewer rows end before they do.
+    small, large = growing(postgres, tmp_path, (1_000_000, 2_000_000))
     assert large < CAP / 2
-    # A run of 300,000 rows may end before it holds all that it would.
-    assert large < small * 1.15
+    # Who keeps the rows that pass takes 100 bytes of each, or more; half of that is the bound.
+    assert large - small < 50 * 1_000_000
 
 
 def test_many_columns(tmp_path: Path) -> None:
@@ -130,9 +131,9 @@ def test_one_value_of_200_mebibytes_in_a_file_of_sqlite(tmp_path: Path) -> None:
 @pytest.mark.slow
 @pytest.mark.postgres
 def test_ten_times_the_rows_take_little_more_memory(postgres: PostgresServer, tmp_path: Path) -> None:
-    small, large = growing(postgres, tmp_path, (300_000, 3_000_000))
+    small, large = growing(postgres, tmp_path, (1_500_000, 15_000_000))
     assert large < CAP / 2
-    assert large < small * 1.10
+    assert large < small * 1.15
 
 
 @pytest.mark.slow
