@@ -13,15 +13,22 @@ import pyarrow as pa
 import pytest
 
 from penstock.model.entries import Column
+from penstock.profiles.distinct import DistinctSketch
 from penstock.profiles.profile import TableProfile
-from penstock.validate.rows import opened
-from penstock.validate.sketching import sketch
+from penstock.validate.measuring import measure
+from penstock.validate.rows import Rows, opened
 
 
 def profile(bench: Any, rows: pa.Table, sizes: list[int] | None = None, personal: tuple[str, ...] = ()) -> TableProfile:
     bench.land(rows, sizes)
     looked = opened(bench.connection, "raw_flights", bench.relation, bench.columns, bench.files, ())
-    return sketch(looked, personal)
+    return taken(looked, personal)
+
+
+def taken(rows: Rows, personal: tuple[str, ...]) -> TableProfile:
+    found = measure(rows, (), personal, sketched=True).sketches
+    assert found is not None
+    return found
 
 
 def table(rows: int, seed: int) -> pa.Table:
@@ -70,6 +77,29 @@ def test_sketches_say_what_the_values_are(bench: Any) -> None:
     assert found["b"].frequent.counts["true"] == sum(rows["b"].to_pylist())
     assert found["at"].histogram is not None
     assert len(found["at"].histogram.bins) > 64
+
+
+def registers(bench: Any, values: str) -> DistinctSketch:
+    """Return the sketch of all hashes, one by one."""
+    query = f"SELECT h & 1023, min(h >> 10) FROM (SELECT hash(v) AS h FROM ({values}) WHERE v IS NOT NULL) GROUP BY 1"
+    ((known,),) = bench.connection.execute("SELECT hash('penstock') & 4294967295").fetchall()
+    return DistinctSketch.of_minima(dict(bench.connection.execute(query).fetchall()), f"duckdb {known:08x}")
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["i", "i % 60000", "i // 3", "i % 700", "CASE WHEN i % 2 = 0 THEN i % 90 ELSE i END", "hash(i) % 20000"],
+)
+def test_distinct_values_of_many_rows_are_those_of_all_hashes(bench: Any, value: str) -> None:
+    """Only some rows and some hashes are looked at; what a glance makes believe must not change the sketch."""
+    values = f"SELECT CAST({value} AS BIGINT) AS v FROM range(200000) t(i)"
+    found = profile(bench, bench.connection.execute(values).to_arrow_table(), [150_000, 50_000]).columns["v"]
+    assert found.distinct == registers(bench, values)
+    assert found.moments is not None
+    assert found.histogram is not None
+    ((mean, count),) = bench.connection.execute(f"SELECT avg(v), count(v) FROM ({values})").fetchall()
+    assert found.moments.mean == pytest.approx(mean, rel=1e-9)
+    assert found.histogram.total == count
 
 
 def test_the_profile_of_parts_is_that_of_the_whole(bench: Any, fresh_bench: Any) -> None:
@@ -129,7 +159,8 @@ def test_the_ends_of_what_types_can_hold(bench: Any) -> None:
     )
     types = bench.connection.execute("DESCRIBE ends").fetchall()
     columns = [Column(name=name, type=type_) for name, type_, *_ in types]
-    found = sketch(opened(bench.connection, "raw_flights", "ends", columns, (), ()), ())
+    rows = opened(bench.connection, "raw_flights", "ends", columns, (), ())
+    found = taken(rows, ())
     assert TableProfile.decode(found.encode(), where="a file").columns.keys() == found.columns.keys()
     assert (found.columns["at"].endless, found.columns['a"b'].endless) == (0, 0)
     for name, many in (("at", 1), ('a"b', 1), ("select", 3), ("x", 3)):

@@ -18,8 +18,8 @@ from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
+from penstock.validate.measuring import measure
 from penstock.validate.rows import opened
-from penstock.validate.sketching import sketch
 
 MOST_BEFORE = 30
 """So many loads or versions before the newest are what it is compared with."""
@@ -141,7 +141,8 @@ def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
     relation, columns = accepted_rows(workspace, ledger, name)
     with workspace.engine.session() as connection:
         rows = opened(connection, name, relation, columns, (), ())
-        return sketch(rows, [column.name for column in columns if column.personal])
+        personal = [column.name for column in columns if column.personal]
+        return measure(rows, (), personal, sketched=True).sketches or TableProfile()
 
 
 def _report(name: str, found: TableProfile, origin: str) -> ProfileReport:

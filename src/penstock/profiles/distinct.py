@@ -11,6 +11,8 @@ BITS = 10
 BUCKETS = 1 << BITS
 """Registers of a sketch; the standard error is 1.04 / sqrt(BUCKETS), 3.25 %."""
 HASH_BITS = 64 - BITS
+RANKS = 64
+"""Bits of a register in a bitmap: one for each rank from 0 on."""
 _ALPHA = 0.7213 / (1 + 1.079 / BUCKETS)
 
 
@@ -39,6 +41,17 @@ class DistinctSketch:
             # The greatest rank belongs to the least hash: the most zeros before its first one.
             registers[bucket] = HASH_BITS - least.bit_length() + 1
         return cls(bytes(registers), hash_name)
+
+    @classmethod
+    def of_bits(cls, bits: str, hash_name: str) -> DistinctSketch:
+        """Return a sketch from a bitmap of what ranks each bucket has.
+
+        Args:
+            bits: A 0 or 1 for each bucket and rank, ``RANKS`` to a bucket.
+            hash_name: The hash function.
+        """
+        starts = range(0, BUCKETS * RANKS, RANKS)
+        return cls(bytes(max(0, bits.rfind("1", start, start + RANKS) - start) for start in starts), hash_name)
 
     def merge(self, other: DistinctSketch) -> DistinctSketch | None:
         """Return the sketch of both sets of values, or None where their hash functions differ."""

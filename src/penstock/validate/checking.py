@@ -23,7 +23,6 @@ from penstock.validate.kinds.outliers import settled
 from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import measure
 from penstock.validate.rows import Scope, opened
-from penstock.validate.sketching import sketch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +48,7 @@ class Checking:
         history: The loads or versions before, newest first, for ``volume`` and ``arrives``.
         interval: What the rows cover, if they are those of an interval.
         profiled: Whether to take the profile.
-        sketch_path: Where the whole profile goes, below the lake root; None keeps none.
+        sketch_path: Where the whole profile goes, below the lake root; None keeps none. Asks for ``profiled``.
     """
 
     table: str
@@ -132,7 +131,8 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     sets_aside = spec.quarantine_path is not None
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
     checks = [settled(check, rows) if check.spec.kind == "no_outliers" else check for check in checks]
-    measured = measure(rows, checks, tuple(spec.hidden), profiled=spec.profiled)
+    hidden, sketched = tuple(spec.hidden), spec.sketch_path is not None
+    measured = measure(rows, checks, hidden, profiled=spec.profiled, sketched=sketched)
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
     circumstances = Circumstances(spec.now, spec.history, spec.interval)
@@ -151,9 +151,9 @@ def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         tolerated=judge.tolerated,
         quarantined=quarantined,
     )
-    if spec.sketch_path is not None:
+    if spec.sketch_path is not None and measured.sketches is not None:
         # No committed entry names it yet: what a crashed attempt left is replaced.
-        ports.objects.replace(spec.sketch_path, sketch(rows, tuple(spec.hidden)).encode())
+        ports.objects.replace(spec.sketch_path, measured.sketches.encode())
     return CheckReceipt(
         table=spec.table,
         report=report,

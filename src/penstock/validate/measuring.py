@@ -8,10 +8,12 @@ from typing import Any
 
 import duckdb
 
+from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FILE, ROW
 from penstock.validate.bound import Bound
-from penstock.validate.profile import COUNT, EXTREME, SCAN, figures, profile
+from penstock.validate.profile import COUNT, EXTREME, SCAN, completed, figures, profile
 from penstock.validate.rows import Rows
+from penstock.validate.sketching import sketch
 
 _PLACES = "places"
 _FIRST = f"arg_min({{'file': {FILE}, 'row': {ROW}}}, {ROW}, 500)"
@@ -40,6 +42,7 @@ class Measured:
         places: File and row of the first rows that fail any check of single rows, where the rows have a place.
         broken: Check's index to the error with which it stopped on the data.
         profile: Column to figures.
+        sketches: The whole profile, if it was asked for.
     """
 
     rows: int
@@ -50,6 +53,7 @@ class Measured:
     places: Sequence[Mapping[str, Any]] = ()
     broken: Mapping[int, duckdb.Error] = field(default_factory=dict)
     profile: Mapping[str, Any] = field(default_factory=dict)
+    sketches: TableProfile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,9 @@ class _Asked:
     condition: str = ""
 
 
-def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, profiled: bool = True) -> Measured:
+def measure(
+    rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, profiled: bool = True, sketched: bool = False
+) -> Measured:
     """Count the failing rows of every check that judges rows one by one, and take the profile.
 
     A check that stops on the data (a cast that cannot be) is measured alone, so that it spoils no other.
@@ -81,16 +87,19 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
         checks: All checks; those of other kinds only get ``looked`` and ``figures``.
         personal: Columns of which no value may be shown.
         profiled: Whether to take the profile.
+        sketched: Whether to take its sketches as well.
     """
     asked = [one for index, check in enumerate(checks) for one in _of_check(index, check)]
     if profiled:
-        shape = figures(rows.columns, personal, rows.unbounded)
+        shape = figures(rows.columns, personal, rows.unbounded, sketched=sketched)
         asked += [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
     for cost in (COUNT, EXTREME, SCAN):
         part = [one for one in asked if one.cost == cost]
         if part or cost == COUNT:
             total = _measure(rows, part, found, errors)
+    shown = profile(rows.columns, _figured(found)) if profiled else {}
+    sketches = sketch(rows, personal, total, shown) if profiled and sketched else None
     return Measured(
         rows=total,
         failed=_named(found, "failed"),
@@ -99,7 +108,8 @@ def measure(rows: Rows, checks: Sequence[Bound], personal: Sequence[str], *, pro
         places=[place for key, places in found.items() if key[1] == _PLACES for place in places or ()],
         skipped=frozenset(index for index, due in _named(found, "when").items() if due is not True),
         broken={index: error for (index, _), error in errors.items() if isinstance(index, int)},
-        profile=profile(rows.columns, _figured(found)) if profiled else {},
+        profile=shown if sketches is None else completed(shown, sketches),
+        sketches=sketches,
     )
 
 

@@ -10,6 +10,7 @@ from decimal import Decimal
 from typing import Any
 
 from penstock.model.entries import Column
+from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.queries.text import identifier
 from penstock.validate.values import family
 
@@ -28,15 +29,19 @@ class Figure:
         sql: The aggregate.
         cost: How DuckDB finds it: ``COUNT`` and ``EXTREME`` from the statistics of Parquet files, if each is asked for
             in a query of its own (a hundredth of the time that both take in one query); ``SCAN`` from the rows.
+        told: Whether sketches tell it as well.
     """
 
     column: str
     name: str
     sql: str
     cost: int
+    told: bool = False
 
 
-def figures(columns: Sequence[Column], personal: Sequence[str], unbounded: Collection[str] = ()) -> Iterator[Figure]:
+def figures(
+    columns: Sequence[Column], personal: Sequence[str], unbounded: Collection[str] = (), *, sketched: bool = False
+) -> Iterator[Figure]:
     """Yield the aggregates of the profile: nulls, approximate number of distinct values, min, max, mean, deviation.
 
     Args:
@@ -44,6 +49,7 @@ def figures(columns: Sequence[Column], personal: Sequence[str], unbounded: Colle
         personal: Columns of which no value may be shown; of them only nulls and distinct values are counted.
         unbounded: Columns for which the files tell no bounds, because their values are long: the bounds are taken of
             their beginnings, so that no value is copied.
+        sketched: Whether sketches will be taken: what they tell is not asked for, see ``completed``.
     """
     hidden = {name.lower() for name in personal}
     for column in columns:
@@ -51,10 +57,13 @@ def figures(columns: Sequence[Column], personal: Sequence[str], unbounded: Colle
         yield Figure(column.name, "nulls", f"count(*) - count({name})", COUNT)
         if kind not in _ORDERED:
             continue
-        if kind != "boolean":
+        if column.name.lower() in hidden:
             yield Figure(column.name, "distinct", f"approx_count_distinct({name})", SCAN)
-        if column.name.lower() not in hidden:
-            yield from _values(column.name, name, "long text" if column.name in unbounded and kind == "text" else kind)
+            continue
+        if kind != "boolean" and not sketched:
+            yield Figure(column.name, "distinct", f"approx_count_distinct({name})", SCAN)
+        shape = _values(column.name, name, "long text" if column.name in unbounded and kind == "text" else kind)
+        yield from (figure for figure in shape if not (sketched and figure.told))
 
 
 def profile(columns: Sequence[Column], measured: Mapping[tuple[str, str], Any]) -> dict[str, dict[str, Any]]:
@@ -69,6 +78,25 @@ def profile(columns: Sequence[Column], measured: Mapping[tuple[str, str], Any]) 
         if value is not None and not (name == "nans" and value == 0):
             found[column][name] = plain(value)
     return found
+
+
+def completed(found: Mapping[str, Mapping[str, Any]], sketched: TableProfile) -> dict[str, dict[str, Any]]:
+    """Return the figures of a profile with those that its sketches tell."""
+    return {name: {**shown, **_told(sketched.columns[name])} for name, shown in found.items()}
+
+
+def _told(column: ColumnProfile) -> dict[str, Any]:
+    told: dict[str, Any] = {}
+    kind, moments = family(column.type), column.moments
+    if column.distinct is not None and kind != "boolean":
+        told["distinct"] = column.distinct.estimate()
+    if kind == "boolean" and column.frequent is not None and column.values:
+        told["mean"] = column.frequent.counts.get("true", 0) / column.values
+    if moments is not None and kind == "real":
+        told |= {"min": plain(moments.least), "max": plain(moments.greatest)}
+    if moments is not None and kind in ("number", "real"):
+        told |= {"mean": plain(moments.mean), "deviation": plain(moments.deviation)}
+    return told
 
 
 def plain(value: Any) -> Any:
@@ -89,7 +117,7 @@ def plain(value: Any) -> Any:
 
 def _values(column: str, name: str, kind: str) -> Iterator[Figure]:
     if kind == "boolean":
-        yield Figure(column, "mean", f"avg(CAST({name} AS TINYINT))", SCAN)
+        yield Figure(column, "mean", f"avg(CAST({name} AS TINYINT))", SCAN, told=True)
         return
     cost, number = EXTREME, f"CAST({name} AS DOUBLE)"
     if kind == "real":
@@ -104,7 +132,7 @@ def _values(column: str, name: str, kind: str) -> Iterator[Figure]:
             extreme = f"left(CAST({extreme} AS VARCHAR), {LONGEST_TEXT + 1})"
         elif kind in ("moment", "time", "uuid"):
             extreme = f"CAST({extreme} AS VARCHAR)"
-        yield Figure(column, side, extreme, cost)
+        yield Figure(column, side, extreme, cost, told=kind == "real")
     if kind in ("number", "real"):
-        yield Figure(column, "mean", f"avg({number})", SCAN)
-        yield Figure(column, "deviation", f"stddev_pop({number})", SCAN)
+        yield Figure(column, "mean", f"avg({number})", SCAN, told=True)
+        yield Figure(column, "deviation", f"stddev_pop({number})", SCAN, told=True)

@@ -1,162 +1,190 @@
-"""The sketches of a profile, taken by grouping in the engine: a few groups per column, whatever the rows.
+"""The sketches of a profile, each column read as few times as pays: by itself, since columns lie apart in the files.
 
-Each query takes many columns at once, a branch for each, so that the columns are read side by side and a small load
-costs a few milliseconds.
+A column of few values is grouped once, and all is made of its groups. Of any other one pass takes moments and distinct
+values (in a bitmap of the registers, where only hashes that can change them are looked at), a second one the histogram;
+of texts, whose lengths are few, one pass takes all.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from penstock.model.entries import Column
-from penstock.profiles.distinct import BITS, BUCKETS, DistinctSketch
+from penstock.profiles.distinct import BITS, BUCKETS, HASH_BITS, RANKS, DistinctSketch
 from penstock.profiles.frequent import MOST_COMPLETE, MOST_KEPT, FrequentValues
 from penstock.profiles.histogram import Histogram
 from penstock.profiles.moments import Moments
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.queries.text import identifier
+from penstock.validate.glancing import LOOKED, MOST_GROUPED, Glance, Scale, double, glance, number, parts, some
 from penstock.validate.rows import Rows
 from penstock.validate.values import family
 
-_TOGETHER = 40
-"""Columns in one query: planning grows with their number."""
-_CORE = 512
-"""Bins of equal width to each side of the median; beyond them they grow with the distance."""
-_TAIL = 5
-"""There are 2^5 bins to each doubling of the distance."""
-_SPREAD_BINS = 128
-"""Bins from the first to the last percentile."""
-_LOOKED = 200_000
-"""Rows by which the bins are chosen."""
-_SAMPLE, _SEEN = 20_000, 20
-"""Of columns with many values: rows looked at for frequent ones, and how often a value must be among them."""
+_GROUPS = 4 * MOST_GROUPED
+"""A column that shows more groups than this has many values after all."""
+_PER_REGISTER = 16
+"""Different hashes looked at for each register: one in nine million is left empty by chance."""
+_SHORT = 1_024
+"""Texts up to about this length are counted by their length."""
+_SEEN, _SHARE = 20, 1_000
+"""Of columns with many values: how often, and in what part of some rows, a frequent value is seen."""
 _LONGEST = 200
 _COUNTED = {"number", "real", "text", "moment", "boolean", "time", "uuid"}
 
 
-@dataclass(frozen=True, slots=True)
-class _Scale:
-    """Where the bins of a column lie: their width is 2^k, the core is around the bin ``centre``."""
-
-    k: int
-    centre: int
-    mean: float
-
-
-def sketch(rows: Rows, personal: Sequence[str]) -> TableProfile:
+def sketch(rows: Rows, personal: Sequence[str], total: int, figures: Mapping[str, Mapping[str, Any]]) -> TableProfile:
     """Return the profile of the rows with its sketches.
 
     Args:
         rows: The rows.
         personal: Columns of which no value may be kept: of them only rows and nulls are counted.
+        total: How many rows there are.
+        figures: Column to figures, of which ``nulls`` and ``nans`` are taken.
     """
     hidden = {name.lower() for name in personal}
-    profiles, total = _plain(rows, hidden)
-    if not total:
-        return TableProfile(0, profiles)
-    shown = [column for column in rows.columns if not profiles[column.name].personal and profiles[column.name].values]
-    counted = [column for column in shown if family(column.type) in _COUNTED]
-    distinct = _distinct(rows, counted)
-    scales = _scales(rows, [column for column in shown if _number(column) is not None], total)
-    measured = [column for column in shown if column.name in scales]
-    moments, histograms = _moments(rows, measured, scales), _histograms(rows, measured, scales)
-    frequent = _frequent(rows, counted, {name: found.estimate() for name, found in distinct.items()})
-    for column in shown:
-        name = column.name
-        profiles[name] = replace(
-            profiles[name],
-            distinct=distinct.get(name),
-            moments=moments.get(name),
-            histogram=histograms.get(name),
-            frequent=frequent.get(name),
-        )
+    profiles = {column.name: _plain(column, total, figures[column.name], hidden) for column in rows.columns}
+    shown = [column for column in rows.columns if family(column.type) in _COUNTED and profiles[column.name].values]
+    for name, sketches in _sketches(rows, [column for column in shown if column.name.lower() not in hidden], total):
+        profiles[name] = replace(profiles[name], **sketches)
     return TableProfile(total, profiles)
 
 
-def _plain(rows: Rows, hidden: set[str]) -> tuple[dict[str, ColumnProfile], int]:
-    """Return the profiles without sketches, and the number of rows."""
-    asked = ["count(*)"]
-    for column in rows.columns:
-        name, real = identifier(column.name), family(column.type) == "real"
-        asked += [
-            f"count({name})",
-            f"count_if(isnan({name}))" if real else "0",
-            f"count_if(isinf({name}))" if real else "0",
-        ]
-    total, *counts = rows.connection.execute(f"SELECT {', '.join(asked)} FROM {rows.sql()}").fetchall()[0]
-    profiles = {}
-    for place, column in enumerate(rows.columns):
-        present, nans, endless = counts[3 * place : 3 * place + 3]
-        personal = column.name.lower() in hidden
-        profiles[column.name] = ColumnProfile(
-            type=column.type,
-            rows=total,
-            nulls=total - present,
-            nans=0 if personal else nans,
-            endless=0 if personal else endless,
-            personal=personal,
-        )
-    return profiles, int(total)
+def _plain(column: Column, total: int, figures: Mapping[str, Any], hidden: set[str]) -> ColumnProfile:
+    """Return the profile of a column without sketches."""
+    personal = column.name.lower() in hidden
+    nans = 0 if personal else figures.get("nans", 0)
+    return ColumnProfile(type=column.type, rows=total, nulls=figures["nulls"], nans=nans, personal=personal)
 
 
-def _distinct(rows: Rows, columns: Sequence[Column]) -> dict[str, DistinctSketch]:
+def _sketches(rows: Rows, columns: Sequence[Column], total: int) -> Iterator[tuple[str, dict[str, Any]]]:
+    if not columns:
+        return
+    glances = glance(rows, columns, total)
     # A hash is only comparable with others of the same function, which an engine may change.
     ((known,),) = rows.connection.execute("SELECT hash('penstock') & 4294967295").fetchall()
-    minima: dict[str, dict[int, int]] = {column.name: {} for column in columns}
-    branches = [
-        (column, f"SELECT hash({name}) AS h FROM {rows.sql([column.name])} WHERE {name} IS NOT NULL")
-        for column, name in ((column, identifier(column.name)) for column in columns)
-    ]
-    grouped = _Grouped((f"h & {BUCKETS - 1}",), f"min(h >> {BITS})")
-    for name, bucket, least in _groups(rows, branches, grouped):
-        minima[name][int(bucket)] = int(least)
-    return {name: DistinctSketch.of_minima(found, f"duckdb {known:08x}") for name, found in minima.items()}
+    hash_name = f"duckdb {known:08x}"
+    few = dict(_few(rows, [column for column in columns if glances[column.name].few], glances, hash_name))
+    yield from few.items()
+    many = [column for column in columns if column.name not in few]
+    found = {column.name: _passed(rows, column, glances[column.name], hash_name) for column in many}
+    for name, histogram in _histograms(rows, many, found, glances):
+        found[name]["histogram"] = histogram
+    for name, frequent in _frequent(rows, many, total):
+        found[name]["frequent"] = frequent
+    yield from found.items()
 
 
-def _scales(rows: Rows, columns: Sequence[Column], total: int) -> dict[str, _Scale]:
-    """Return where the bins of each column lie, by some of its values; a column without finite values has none."""
-    found = {}
-    some = "" if total <= _LOOKED else f" USING SAMPLE {100 * _LOOKED / total!r} PERCENT (system, 7)"
-    for part in _parts(columns):
-        figures = "avg({x}), quantile_cont({x}, [0.01, 0.5, 0.99]), min({x}), max({x})"
-        asked = ", ".join(figures.format(x=_number(column)) for column in part)
-        source = rows.sql([column.name for column in part])
-        values = rows.connection.execute(f"SELECT {asked} FROM (SELECT * FROM {source}{some})").fetchall()[0]
-        if some and None in values[::4]:
-            # What is rare may be missing among some of the rows.
-            values = rows.connection.execute(f"SELECT {asked} FROM {source}").fetchall()[0]
+def _few(
+    rows: Rows, columns: Sequence[Column], glances: Mapping[str, Glance], hash_name: str
+) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the sketches of columns that have few values indeed, from those values and their counts."""
+    for part in parts(columns):
+        branches = []
         for place, column in enumerate(part):
-            mean, shares, least, greatest = values[4 * place : 4 * place + 4]
-            if mean is None:
-                continue
-            low, middle, high = shares
-            # Halves, so that the difference of the greatest doubles is one as well.
-            half = (high / 2 - low / 2) or (greatest / 2 - least / 2) or 0.5
-            k = max(-1000, math.floor(math.log2(half) + 1 - math.log2(_SPREAD_BINS)))
-            # Bins of integers are no narrower than the integers; a double tells bins apart down to its own digits.
-            k = max(k, 0 if _whole(column) else -1000, math.frexp(max(abs(least), abs(greatest)))[1] - 52)
-            found[column.name] = _Scale(k, math.floor(math.ldexp(middle, -k)), mean)
-    return found
+            name, x = identifier(column.name), number(column, "v") or "CAST(NULL AS DOUBLE)"
+            endless = "isinf(v)" if family(column.type) == "real" else "false"
+            branches.append(
+                f"(SELECT {place}, left(CAST(v AS VARCHAR), {_LONGEST}), hash(v), {x}, {endless}, count(*) "
+                f"FROM (SELECT {name} AS v FROM {rows.sql([column.name])}) WHERE v IS NOT NULL "
+                f"GROUP BY v LIMIT {_GROUPS + 1})"
+            )
+        groups: list[list[tuple[Any, ...]]] = [[] for _ in part]
+        for place, *group in rows.connection.execute(" UNION ALL ".join(branches)).fetchall():
+            groups[place].append(tuple(group))
+        for column, found in zip(part, groups, strict=True):
+            if len(found) <= _GROUPS:
+                yield column.name, _of_groups(found, glances[column.name].scale, hash_name)
 
 
-def _moments(rows: Rows, columns: Sequence[Column], scales: Mapping[str, _Scale]) -> dict[str, Moments]:
-    found = {}
-    for part in _parts(columns):
-        asked = []
-        for column in part:
-            x = _number(column)
-            d = f"({x} - {_double(scales[column.name].mean)})"
-            powers = ", ".join(f"sum({'*'.join([d] * power)})" for power in (1, 2, 3, 4))
-            asked.append(f"count({x}), {powers}, min({x}), max({x})")
-        reads = [column.name for column in part]
-        values = rows.connection.execute(f"SELECT {', '.join(asked)} FROM {rows.sql(reads)}").fetchall()[0]
-        for place, column in enumerate(part):
-            count, *sums, least, greatest = values[7 * place : 7 * place + 7]
-            found[column.name] = _central(count, scales[column.name].mean, sums, least, greatest)
-    return found
+def _of_groups(groups: Sequence[tuple[Any, ...]], scale: Scale | None, hash_name: str) -> dict[str, Any]:
+    minima: dict[int, int] = {}
+    counts: dict[str, int] = {}
+    for text, hashed, _, _, count in groups:
+        bucket, rest = hashed & (BUCKETS - 1), hashed >> BITS
+        minima[bucket] = min(rest, minima.get(bucket, rest))
+        counts[text] = counts.get(text, 0) + count
+    return {
+        "distinct": DistinctSketch.of_minima(minima, hash_name),
+        "endless": sum(count for *_, endless, count in groups if endless),
+        "frequent": _ordered(counts),
+        **_of_counts([(x, count) for _, _, x, _, count in groups if x is not None], scale),
+    }
+
+
+def _ordered(counts: Mapping[str, int]) -> FrequentValues:
+    ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
+    complete = len(ordered) <= MOST_COMPLETE
+    return FrequentValues(dict(ordered if complete else ordered[:MOST_KEPT]), complete)
+
+
+def _of_counts(counts: Sequence[tuple[float, int]], scale: Scale | None) -> dict[str, Any]:
+    """Return moments and histogram from values and how often each is there."""
+    if scale is None or not counts:
+        return {}
+    near, count = scale.mean, sum(n for _, n in counts)
+    away = [(x - near, n) for x, n in counts]
+    sums = [sum(n * math.prod([d] * power) for d, n in away) for power in (1, 2, 3, 4)]
+    least, greatest = min(x for x, _ in counts), max(x for x, _ in counts)
+    reaching = scale.reaching(least, greatest)
+    return {
+        "moments": _central(count, near, sums, least, greatest),
+        "histogram": Histogram.of((*reaching.bin(x), n) for x, n in counts),
+    }
+
+
+def _limit(found: Glance) -> int:
+    """Return from where on hashes need not be looked at: so many below it are different that no register is missed."""
+    return min(2**64, 2**64 * _PER_REGISTER * BUCKETS // max(1, found.distinct))
+
+
+def _aggregates(column: Column, found: Glance, limit: int) -> dict[str, str]:
+    """Return what one pass over a column asks for; of hashes from the limit on none is looked at."""
+    name, scale = identifier(column.name), found.scale
+    rank = f"{HASH_BITS} - CAST(floor(log2(CAST(hash({name}) >> {BITS} AS DOUBLE) + CAST(0.5 AS DOUBLE))) AS INTEGER)"
+    register = f"CAST((hash({name}) & {BUCKETS - 1}) * {RANKS} AS INTEGER) + {rank}"
+    looked = f"{name} IS NOT NULL" + (f" AND hash({name}) < {limit}" if limit < 2**64 else "")
+    asked = {
+        "bits": f"CAST(bitstring_agg(CASE WHEN {looked} THEN {register} END, 0, {BUCKETS * RANKS - 1}) AS VARCHAR)"
+    }
+    if family(column.type) == "real":
+        asked["endless"] = f"count_if(isinf({name}))"
+    x = number(column, name)
+    if scale is None or x is None:
+        return asked
+    if family(column.type) == "text" and scale.greatest <= _SHORT:
+        return asked | {"lengths": f"histogram({x})"}
+    d = f"({x} - {double(scale.mean)})"
+    asked |= {"count": f"count({x})", "least": f"min({x})", "greatest": f"max({x})"}
+    return asked | {f"s{power}": f"sum({' * '.join([d] * power)})" for power in (1, 2, 3, 4)}
+
+
+def _passed(rows: Rows, column: Column, glanced: Glance, hash_name: str) -> dict[str, Any]:
+    """Return what one pass over a column tells: different values, moments, of texts the histogram of their lengths."""
+    limit = _limit(glanced)
+    found = _found(rows, column, _aggregates(column, glanced, limit))
+    if limit < 2**64 and not _full(found["bits"]):
+        # There are fewer different values than a glance made believe.
+        found = _found(rows, column, _aggregates(column, glanced, 2**64))
+    sketches = {"distinct": DistinctSketch.of_bits(found["bits"], hash_name), "endless": found.get("endless", 0)}
+    if found.get("lengths"):
+        return sketches | _of_counts(list(found["lengths"].items()), glanced.scale)
+    if glanced.scale is not None and found.get("count"):
+        sums = [found[f"s{power}"] for power in (1, 2, 3, 4)]
+        moments = _central(found["count"], glanced.scale.mean, sums, found["least"], found["greatest"])
+        return sketches | {"moments": moments}
+    return sketches
+
+
+def _found(rows: Rows, column: Column, asked: Mapping[str, str]) -> dict[str, Any]:
+    query = f"SELECT {', '.join(asked.values())} FROM {rows.sql([column.name])}"
+    return dict(zip(asked, rows.connection.execute(query).fetchall()[0], strict=True))
+
+
+def _full(bits: str) -> bool:
+    return all("1" in bits[start : start + RANKS] for start in range(0, BUCKETS * RANKS, RANKS))
 
 
 def _central(count: int, near: float, sums: Sequence[float], least: float, greatest: float) -> Moments:
@@ -169,111 +197,51 @@ def _central(count: int, near: float, sums: Sequence[float], least: float, great
     return Moments(count, near + shift, max(0.0, m2), m3, max(0.0, m4), least, greatest)
 
 
-def _histograms(rows: Rows, columns: Sequence[Column], scales: Mapping[str, _Scale]) -> dict[str, Histogram]:
-    branches = []
-    for column in columns:
-        scale = scales[column.name]
-        away = f"abs(floor(x * {_power(-scale.k)}) - {scale.centre})"
-        k = f"{scale.k} + CASE WHEN {away} < {_CORE} THEN 0 ELSE CAST(floor(log2({away})) AS INTEGER) - {_TAIL} END"
-        values = f"SELECT {_number(column)} AS x FROM {rows.sql([column.name])}"
-        branches.append((column, f"SELECT x, {k} AS k FROM ({values}) WHERE x IS NOT NULL"))
-    counts: dict[str, list[tuple[int, int, int]]] = {}
-    grouped = _Grouped(("k", "floor(x * pow(2.0, -k))"), "count(*)")
-    for name, k, i, count in _groups(rows, branches, grouped):
-        counts.setdefault(name, []).append((int(k), int(i), int(count)))
-    return {name: Histogram.of(found) for name, found in counts.items()}
+def _histograms(
+    rows: Rows, columns: Sequence[Column], found: Mapping[str, Mapping[str, Any]], glances: Mapping[str, Glance]
+) -> Iterator[tuple[str, Histogram]]:
+    """Yield the histograms of columns that have moments, but none yet."""
+    for part in parts([column for column in columns if "moments" in found[column.name]]):
+        branches, bins = [], dict[str, list[tuple[int, int, int]]]()
+        for place, column in enumerate(part):
+            moments, scale = found[column.name]["moments"], glances[column.name].scale
+            x, source = number(column, identifier(column.name)), rows.sql([column.name])
+            if scale is not None and x is not None and "histogram" not in found[column.name]:
+                bins[column.name] = []
+                query = scale.reaching(moments.least, moments.greatest).bins(x, source)
+                branches.append(f"SELECT {place}, * FROM ({query})")
+        if branches:
+            for place, k, i, count in rows.connection.execute(" UNION ALL ".join(branches)).fetchall():
+                bins[part[place].name].append((int(k), int(i), int(count)))
+        yield from ((name, Histogram.of(counted)) for name, counted in bins.items())
 
 
-def _frequent(rows: Rows, columns: Sequence[Column], distinct: Mapping[str, int]) -> dict[str, FrequentValues]:
-    """Return the frequent values: all where there are few, else those that a sample shows, counted over all rows."""
-    found: dict[str, FrequentValues] = {}
-    few = [column for column in columns if distinct[column.name] <= MOST_COMPLETE * 1.2]
-    counts: dict[str, dict[str, int]] = {column.name: {} for column in few}
-    branches = [
-        (column, f"SELECT {name} AS v FROM {rows.sql([column.name])} WHERE {name} IS NOT NULL")
-        for column, name in ((column, identifier(column.name)) for column in few)
-    ]
-    for name, value, count in _groups(
-        rows, branches, _Grouped(("v",), "count(*)", f"left(CAST(v AS VARCHAR), {_LONGEST})")
-    ):
-        counts[name][value] = counts[name].get(value, 0) + int(count)
-    for name, listed in counts.items():
-        ordered = sorted(listed.items(), key=lambda item: (-item[1], item[0]))
-        complete = len(ordered) <= MOST_COMPLETE
-        found[name] = FrequentValues(dict(ordered if complete else ordered[:MOST_KEPT]), complete)
-    for column in columns:
-        if column.name not in found:
-            found[column.name] = _sampled(rows, column)
-    return found
+def _frequent(rows: Rows, columns: Sequence[Column], total: int) -> Iterator[tuple[str, FrequentValues]]:
+    """Yield the values that are frequent among some rows, counted over all rows."""
+    for part in parts(columns):
+        candidates = [_candidates(rows, column, total) for column in part]
+        branches = [f"SELECT {place}, count(*) FROM ({query})" for place, query in enumerate(candidates)]
+        there = dict(rows.connection.execute(" UNION ALL ".join(branches)).fetchall())
+        for place, column in enumerate(part):
+            counts: dict[str, int] = {}
+            if there[place]:
+                counts = _counted(rows, column, candidates[place])
+            yield column.name, FrequentValues(counts, False)
 
 
-def _sampled(rows: Rows, column: Column) -> FrequentValues:
-    name, source = identifier(column.name), rows.sql([column.name])
-    seen = f"SELECT v FROM (SELECT {name} AS v FROM {source}) USING SAMPLE reservoir({_SAMPLE} ROWS) REPEATABLE (7)"
-    candidates = (
-        f"SELECT v FROM ({seen}) WHERE v IS NOT NULL GROUP BY v HAVING count(*) >= {_SEEN} "
+def _candidates(rows: Rows, column: Column, total: int) -> str:
+    seen = f"SELECT {identifier(column.name)} AS v FROM {some(rows, [column.name], total)}"
+    least = max(_SEEN, min(total, LOOKED) // _SHARE)
+    return (
+        f"SELECT v FROM ({seen}) WHERE v IS NOT NULL GROUP BY v HAVING count(*) >= {least} "
         f"ORDER BY count(*) DESC, v LIMIT {MOST_KEPT}"
     )
+
+
+def _counted(rows: Rows, column: Column, candidates: str) -> dict[str, int]:
+    name = identifier(column.name)
     query = (
-        f"SELECT {_text(column)}, count(*) AS n FROM {source} WHERE {name} IN ({candidates}) "
-        "GROUP BY 1 ORDER BY n DESC, 1"
+        f"SELECT left(CAST({name} AS VARCHAR), {_LONGEST}), count(*) AS n FROM {rows.sql([column.name])} "
+        f"WHERE {name} IN ({candidates}) GROUP BY 1 ORDER BY n DESC, 1"
     )
-    return FrequentValues({str(value): int(count) for value, count in rows.connection.execute(query).fetchall()}, False)
-
-
-@dataclass(frozen=True, slots=True)
-class _Grouped:
-    """What a branch is grouped by, the aggregate of each group, and what is shown of one group in its place."""
-
-    by: tuple[str, ...]
-    aggregate: str
-    shown: str = ""
-
-
-def _groups(rows: Rows, branches: Sequence[tuple[Column, str]], grouped: _Grouped) -> Iterator[tuple[Any, ...]]:
-    """Yield column, groups and aggregate, for many columns at once; a branch is a column and a query of its values."""
-    groups = ", ".join(grouped.by)
-    listed = ", ".join((*((grouped.shown,) if grouped.shown else grouped.by), grouped.aggregate))
-    for start in range(0, len(branches), _TOGETHER):
-        part = branches[start : start + _TOGETHER]
-        selects = [
-            f"SELECT {place}, {listed} FROM ({query}) GROUP BY {groups}" for place, (_, query) in enumerate(part)
-        ]
-        for place, *values in rows.connection.execute(" UNION ALL ".join(selects)).fetchall():
-            yield (part[place][0].name, *values)
-
-
-def _parts(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
-    for start in range(0, len(columns), _TOGETHER):
-        yield columns[start : start + _TOGETHER]
-
-
-def _number(column: Column) -> str | None:
-    """Return SQL of what is measured of a value as a double: itself, its seconds since 1970, its length; else None."""
-    kind, name = family(column.type), identifier(column.name)
-    match kind:
-        case "number":
-            return f"CAST({name} AS DOUBLE)"
-        case "real":
-            return f"(CASE WHEN isfinite({name}) THEN CAST({name} AS DOUBLE) END)"
-        case "moment":
-            return f"(CASE WHEN isfinite({name}) THEN epoch_us({name}) / 1e6 END)"
-        case "text":
-            return f"CAST(length(CAST({name} AS VARCHAR)) AS DOUBLE)"
-    return None
-
-
-def _whole(column: Column) -> bool:
-    return family(column.type) == "text" or (family(column.type) == "number" and not column.type.startswith("DECIMAL"))
-
-
-def _text(column: Column) -> str:
-    return f"left(CAST({identifier(column.name)} AS VARCHAR), {_LONGEST})"
-
-
-def _power(exponent: int) -> str:
-    return _double(math.ldexp(1.0, exponent))
-
-
-def _double(value: float) -> str:
-    return f"CAST('{value!r}' AS DOUBLE)"
+    return {str(value): int(count) for value, count in rows.connection.execute(query).fetchall()}

@@ -1,0 +1,178 @@
+"""A glance at some of the rows: by it the sketches choose bins, and how a column is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from penstock.model.entries import Column
+from penstock.profiles.frequent import MOST_COMPLETE
+from penstock.queries.relations import ROW
+from penstock.queries.text import identifier
+from penstock.validate.rows import Rows
+from penstock.validate.values import family
+
+TOGETHER = 40
+"""Columns in one query: planning grows with their number."""
+LOOKED = 50_000
+"""About how many rows are looked at."""
+MOST_GROUPED, _ROWS_PER_GROUP = 8_192, 200
+"""So many different values are grouped, where each has so many rows: it costs a third of the other ways."""
+_STRETCHES = 12
+"""Stretches of neighbouring rows that are looked at in the longest file: each costs the reading of a row group."""
+_SPREAD_BINS = 128
+"""Bins from the first to the last percentile."""
+_CORE = 512
+"""Bins of equal width to each side of the median; beyond them they grow with the distance."""
+_TAIL = 5
+"""There are 2^5 bins to each doubling of the distance."""
+_GREATEST_EXPONENT = 1022
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Where the bins of a column lie.
+
+    Attributes:
+        k: Bins are 2^k wide in the core.
+        centre: The bin in the middle of the core.
+        mean: About the mean.
+        greatest: The greatest value seen.
+    """
+
+    k: int
+    centre: int
+    mean: float
+    greatest: float
+
+    def reaching(self, least: float, greatest: float) -> Scale:
+        """Return it with bins so wide that the place of no value between these is beyond a double."""
+        k = max(self.k, math.frexp(max(abs(least), abs(greatest)))[1] - _GREATEST_EXPONENT)
+        return replace(self, k=k, centre=self.centre >> (k - self.k))
+
+    def bin(self, x: float) -> tuple[int, int]:
+        """Return the bin (k, i) of a value."""
+        i = math.floor(math.ldexp(x, -self.k))
+        away = abs(i - self.centre)
+        wider = 0 if away < _CORE else away.bit_length() - 1 - _TAIL
+        return self.k + wider, i >> wider
+
+    def bins(self, x: str, source: str) -> str:
+        """Return a query of k, i and the number of values of each bin; ``x`` is SQL of a value, null for none."""
+        place, away = f"floor({x} * {double(math.ldexp(1.0, -self.k))})", f"abs(p - {self.centre})"
+        wider = f"CASE WHEN {away} < {_CORE} THEN 0 ELSE CAST(floor(log2({away})) AS INTEGER) - {_TAIL} END"
+        placed = f"SELECT p, {wider} AS e FROM (SELECT {place} AS p FROM {source}) WHERE p IS NOT NULL"
+        within = "CASE WHEN e = 0 THEN p ELSE floor(p * pow(2.0, -e)) END"
+        return f"SELECT {self.k} + e, {within}, count(*) FROM ({placed}) GROUP BY e, {within}"
+
+
+@dataclass(frozen=True, slots=True)
+class Glance:
+    """What some rows show of a column.
+
+    Attributes:
+        few: Whether there seem to be so few different values that grouping by them costs least.
+        distinct: A guess of the number of different values in all rows; it may be far too low, seldom too high.
+        scale: Where bins lie; None where nothing is measured.
+    """
+
+    few: bool
+    distinct: int
+    scale: Scale | None
+
+
+def glance(rows: Rows, columns: Sequence[Column], total: int) -> dict[str, Glance]:
+    """Look at some rows, or at all where they are few.
+
+    Args:
+        rows: The rows.
+        columns: Columns with values that can be grouped.
+        total: How many rows there are.
+    """
+    found: dict[str, Glance] = {}
+    for part in parts(columns):
+        asked = []
+        for column in part:
+            name, x = identifier(column.name), number(column, identifier(column.name)) or "CAST(NULL AS DOUBLE)"
+            asked.append(
+                f"count({name}), count(DISTINCT {name}), count({x}), avg({x}), "
+                f"quantile_cont({x}, [0.01, 0.5, 0.99]), min({x}), max({x})"
+            )
+        names, query = [column.name for column in part], f"SELECT {', '.join(asked)} FROM "
+        values = rows.connection.execute(query + some(rows, names, total)).fetchall()[0]
+        if total > LOOKED and 0 in values[::7]:
+            # What is rare may be missing among some of the rows.
+            values = rows.connection.execute(query + rows.sql(names)).fetchall()[0]
+        for place, column in enumerate(part):
+            seen, distinct, finite, *shape = values[7 * place : 7 * place + 7]
+            found[column.name] = Glance(
+                few=distinct <= max(MOST_COMPLETE * 1.2, min(MOST_GROUPED, total // _ROWS_PER_GROUP)),
+                distinct=_guess(seen, distinct, total),
+                scale=_scale(column, *shape) if finite else None,
+            )
+    return found
+
+
+def some(rows: Rows, columns: Collection[str], total: int) -> str:
+    """Return a FROM clause of some of the rows, spread evenly, or of all where they are few.
+
+    Stretches of rows of files are asked for by their numbers, because Parquet's reader then skips the others; a sample
+    would decode all.
+    """
+    if total <= LOOKED:
+        return rows.sql(columns)
+    if not rows.located:
+        return f"(SELECT * FROM {rows.sql(columns)} USING SAMPLE {100 * LOOKED / total!r} PERCENT (system, 7))"
+    longest = max((file.rows for file in rows.files), default=total)
+    step = -(-longest // _STRETCHES)
+    last = max(0, -(-step * LOOKED // total) - 1)
+    stretches = (f"{ROW} BETWEEN {start} AND {start + last}" for start in range(0, longest, step))
+    return f"(SELECT * FROM {rows.sql(columns, place=True)} WHERE {' OR '.join(stretches)})"
+
+
+def parts(columns: Sequence[Column]) -> Iterator[Sequence[Column]]:
+    """Yield the columns of one query after the other."""
+    for start in range(0, len(columns), TOGETHER):
+        yield columns[start : start + TOGETHER]
+
+
+def number(column: Column, value: str) -> str | None:
+    """Return SQL of what is measured of a value as a double: itself, its seconds since 1970, its length; else None."""
+    match family(column.type):
+        case "number":
+            return f"CAST({value} AS DOUBLE)"
+        case "real":
+            return f"(CASE WHEN isfinite({value}) THEN CAST({value} AS DOUBLE) END)"
+        case "moment":
+            return f"(CASE WHEN isfinite({value}) THEN epoch_us({value}) / 1e6 END)"
+        case "text":
+            return f"CAST(length(CAST({value} AS VARCHAR)) AS DOUBLE)"
+    return None
+
+
+def double(value: float) -> str:
+    """Return a double as SQL, to its last digit."""
+    return f"CAST('{value!r}' AS DOUBLE)"
+
+
+def _guess(seen: int, distinct: int, total: int) -> int:
+    """Return about how many different values all rows have, by the pairs of equal ones among some of them."""
+    if distinct < seen / 2:
+        return distinct
+    return min(total, seen * seen // (2 * max(1, seen - distinct)))
+
+
+def _scale(column: Column, mean: float, shares: Sequence[float], least: float, greatest: float) -> Scale:
+    low, middle, high = shares
+    # Halves, so that the difference of the greatest doubles is one as well.
+    half = (high / 2 - low / 2) or (greatest / 2 - least / 2) or 0.5
+    k = max(-1000, math.floor(math.log2(half) + 1 - math.log2(_SPREAD_BINS)))
+    # Bins of integers are no narrower than the integers; a double tells bins apart down to its own digits.
+    k = max(k, 0 if _whole(column) else -1000, math.frexp(max(abs(low), abs(high)))[1] - 52)
+    scale = Scale(k, 0, mean, greatest).reaching(least, greatest)
+    return replace(scale, centre=math.floor(math.ldexp(middle, -scale.k)))
+
+
+def _whole(column: Column) -> bool:
+    return family(column.type) == "text" or (family(column.type) == "number" and not column.type.startswith("DECIMAL"))
