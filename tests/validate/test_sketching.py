@@ -93,7 +93,7 @@ def registers(bench: Any, values: str) -> DistinctSketch:
 def test_distinct_values_of_many_rows_are_those_of_all_hashes(bench: Any, value: str) -> None:
     """Only some rows and some hashes are looked at; what a glance makes believe must not change the sketch."""
     values = f"SELECT CAST({value} AS BIGINT) AS v FROM range(200000) t(i)"
-    found = profile(bench, bench.connection.execute(values).to_arrow_table(), [150_000, 50_000]).columns["v"]
+    found = profile(bench, bench.connection.sql(values).to_arrow_table(), [150_000, 50_000]).columns["v"]
     assert found.distinct == registers(bench, values)
     assert found.moments is not None
     assert found.histogram is not None
