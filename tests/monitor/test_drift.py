@@ -13,8 +13,8 @@ import pytest
 from penstock.model.entries import Column
 from penstock.monitor.drift import DriftReport, Limits, compare
 from penstock.profiles.profile import TableProfile
+from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
-from penstock.validate.sketching import sketch
 
 Draw = Callable[[random.Random], object]
 COLUMNS: dict[str, Draw] = {
@@ -36,7 +36,7 @@ def profile(rows: int, seed: int, columns: dict[str, Draw] = COLUMNS) -> TablePr
         connection.register("looked", table)
         types = connection.execute("DESCRIBE looked").fetchall()
         listed = tuple(Column(name=name, type=type_) for name, type_, *_ in types)
-        return sketch(opened(connection, "t", "looked", listed, (), ()), ())
+        return profiled(opened(connection, "t", "looked", listed, (), ()), ())
 
 
 def drift(before: TableProfile, now: TableProfile, limits: Limits | None = None) -> DriftReport:

@@ -15,20 +15,14 @@ import pytest
 from penstock.model.entries import Column
 from penstock.profiles.distinct import DistinctSketch
 from penstock.profiles.profile import TableProfile
-from penstock.validate.measuring import measure
-from penstock.validate.rows import Rows, opened
+from penstock.validate.measuring import profiled
+from penstock.validate.rows import opened
 
 
 def profile(bench: Any, rows: pa.Table, sizes: list[int] | None = None, personal: tuple[str, ...] = ()) -> TableProfile:
     bench.land(rows, sizes)
     looked = opened(bench.connection, "raw_flights", bench.relation, bench.columns, bench.files, ())
-    return taken(looked, personal)
-
-
-def taken(rows: Rows, personal: tuple[str, ...]) -> TableProfile:
-    found = measure(rows, (), personal, sketched=True).sketches
-    assert found is not None
-    return found
+    return profiled(looked, personal)
 
 
 def table(rows: int, seed: int) -> pa.Table:
@@ -160,7 +154,7 @@ def test_the_ends_of_what_types_can_hold(bench: Any) -> None:
     types = bench.connection.execute("DESCRIBE ends").fetchall()
     columns = [Column(name=name, type=type_) for name, type_, *_ in types]
     rows = opened(bench.connection, "raw_flights", "ends", columns, (), ())
-    found = taken(rows, ())
+    found = profiled(rows, ())
     assert TableProfile.decode(found.encode(), where="a file").columns.keys() == found.columns.keys()
     assert (found.columns["at"].endless, found.columns['a"b'].endless) == (0, 0)
     for name, many in (("at", 1), ('a"b', 1), ("select", 3), ("x", 3)):

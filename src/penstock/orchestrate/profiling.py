@@ -18,7 +18,7 @@ from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
-from penstock.validate.measuring import measure
+from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
 
 MOST_BEFORE = 30
@@ -142,7 +142,7 @@ def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
     with workspace.engine.session() as connection:
         rows = opened(connection, name, relation, columns, (), ())
         personal = [column.name for column in columns if column.personal]
-        return measure(rows, (), personal, sketched=True).sketches or TableProfile()
+        return profiled(rows, personal)
 
 
 def _report(name: str, found: TableProfile, origin: str) -> ProfileReport:
