@@ -218,8 +218,9 @@ class Project:
         Args:
             table: The table, which its pipeline lists in ``profiled``.
             pipeline: The pipeline, where there are several.
-            against: ``before``, ``weekday``, ``release``, or the number of a load or version.
-            limits: As ``monitor.drift.Limits`` has them: ``chance``, ``stability``, ``nulls``, ``unseen``, ``growth``.
+            against: ``before``, ``weekday``, ``release``, ``dataset:NAME``, or the number of a load or version.
+            limits: As ``monitor.drift.Limits`` has them: ``chance``, ``stability``, ``distance``,
+                ``nulls``, ``unseen``, ``growth``.
         """
         from penstock.monitor.drift import Limits
         from penstock.orchestrate import profiling

@@ -86,7 +86,7 @@ def test_drift_finds_the_day_in_another_unit(folder: Path) -> None:
         assert "2024-01-05" in weekday.reference
         first = project.versions("orders", 100)[-1].number
         assert project.drift("orders", against=str(first)).rows == (300, 300)
-        assert not project.drift("orders", stability=99.0).drifted
+        assert not project.drift("orders", stability=99.0, distance=1.0).drifted
         with pytest.raises(NotFoundError, match="keeps a profile"):
             project.drift("goods")
         with pytest.raises(NotFoundError, match="no profile of total to compare with"):
@@ -120,3 +120,54 @@ def test_on_the_command_line(folder: Path) -> None:
     assert (found.returncode, "amount: its values are distributed otherwise" in found.stdout) == (3, True)
     said = json.loads(penstock("drift", "orders", "--json").stdout)
     assert [each["column"] for each in said["columns"] if each.get("drifted")] == ["amount"]
+
+
+REPLACED = """
+from penstock import Pipeline, sources, sql, training_set
+shop = Pipeline(
+    name="shop",
+    sources=[sources.sql("ops", table="orders", write="replace")],
+    transforms=[sql("total", table="total", text="SELECT id, amount FROM orders")],
+    profiled=["orders", "total"], promote=["total"],
+    datasets=[training_set("spending", from_="total", label="amount > 20")],
+)
+"""
+
+
+def test_a_table_that_is_replaced_is_compared_with_what_it_was(tmp_path: Path) -> None:
+    (tmp_path / "penstock.toml").write_text(SETTINGS)
+    (tmp_path / "pipeline.py").write_text(REPLACED)
+
+    def filled(mean: float, seed: int) -> None:
+        draw = random.Random(seed)
+        with sqlite3.connect(tmp_path / "ops.db") as ops:
+            ops.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER, amount REAL)")
+            ops.execute("DELETE FROM orders")
+            ops.executemany("INSERT INTO orders VALUES (?, ?)", ((i, draw.gauss(mean, 5)) for i in range(2_000)))
+
+    with Project(tmp_path) as project:
+        filled(20, 1)
+        assert project.run().state is State.DONE
+        candidate = project.diff()
+        project.approve(candidate.id, "it is right")
+        project.promote(candidate.id)
+        project.build_dataset("spending")
+        for table in ("orders", "total"):
+            with pytest.raises(NotFoundError, match="to compare with"):
+                project.drift(table)
+        filled(21.5, 2)
+        assert project.run().state is State.DONE
+        filled(21.5, 3)
+        assert project.run().state is State.DONE
+        assert not project.drift("total", against="2").drifted
+        for against in ("1", "release", "dataset:spending"):
+            report = project.drift("total", against=against)
+            assert (report.reference, report.rows) == ("total 1", (2_000, 2_000))
+            (amount,) = [each for each in report.columns if each.drifted]
+            assert (amount.column, "of its values lie elsewhere" in amount.reasons[0]) == ("amount", True)
+        assert project.drift("total").rows == (4_000, 2_000)
+        assert project.drift("orders").rows == (4_000, 2_000)
+        with pytest.raises(ConfigurationError, match="spendings"):
+            project.drift("total", against="dataset:spendings")
+        with pytest.raises(ConfigurationError, match="training set 'spending'"):
+            project.drift("orders", against="dataset:spending")

@@ -28,6 +28,8 @@ class Limits:
     Attributes:
         chance: The chance of a false alarm in the whole table; each column gets its share of it.
         stability: The least population stability index that matters (0.1 is a common choice, 0.25 a great shift).
+        distance: The least Kolmogorov-Smirnov distance that matters: this share of the rows lies elsewhere. (0.1 is
+            that of a normal distribution moved by a quarter of its deviation.)
         nulls: The least difference of the shares of nulls that matters.
         unseen: The least share of values that the reference does not have.
         growth: The least factor by which rows, or their inverse, may differ; None: rows are not compared.
@@ -35,6 +37,7 @@ class Limits:
 
     chance: float = 0.001
     stability: float = 0.1
+    distance: float = 0.1
     nulls: float = 0.02
     unseen: float = 0.01
     growth: float | None = None
@@ -154,15 +157,19 @@ def _column(name: str, before: ColumnProfile, now: ColumnProfile, limits: Limits
         return ColumnDrift(column=name, drifted=bool(reasons), reasons=tuple(reasons), nulls=nulls, means=means)
     reference, current, centres = cut
     stability = distances.stability_index(reference, current)
-    limit = _stability_limit(reference, current, limits.stability, chance)
+    at_least = _stability_limit(reference, current, limits.stability, chance)
     chi, _, chi_chance = distances.chi_squared(reference, current)
     smirnov = distances.kolmogorov_smirnov(reference, current) if centres else None
     distance = distances.wasserstein(reference, current, centres) if centres else None
     deviation = before.moments.deviation if before.moments else math.nan
     unseen = _unseen(before, now)
-    if stability > limit and chi_chance < chance:
-        said = "" if means is None else f", mean {means[1]:.6g} after {means[0]:.6g}"
-        reasons.append(f"its values are distributed otherwise (PSI {stability:.3f}, limit {limit:.3f}{said})")
+    said = "" if means is None else f", mean {means[1]:.6g} after {means[0]:.6g}"
+    if stability > at_least and chi_chance < chance:
+        reasons.append(f"its values are distributed otherwise (PSI {stability:.3f}, limit {at_least:.3f}{said})")
+    elif smirnov is not None and smirnov[0] > limits.distance and smirnov[1] < chance:
+        reasons.append(
+            f"{100 * smirnov[0]:.1f} % of its values lie elsewhere (limit {100 * limits.distance:g} %{said})"
+        )
     if unseen and unseen[0] > max(limits.unseen * now.values, 3):
         reasons.append(f"{unseen[0]:,} values are new, as {unseen[1]!r}")
     return ColumnDrift(
@@ -170,7 +177,7 @@ def _column(name: str, before: ColumnProfile, now: ColumnProfile, limits: Limits
         drifted=bool(reasons),
         reasons=tuple(reasons),
         stability=stability,
-        stability_limit=limit,
+        stability_limit=at_least,
         jensen_shannon=distances.jensen_shannon(reference, current),
         kolmogorov_smirnov=smirnov[0] if smirnov else None,
         kolmogorov_smirnov_p=smirnov[1] if smirnov else None,

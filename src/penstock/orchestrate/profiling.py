@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.answers import ColumnFigures, ProfileReport
-from penstock.model.entries import Entry
+from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
-from penstock.model.specs import PipelineSpec
+from penstock.model.specs import PipelineSpec, WriteMode
 from penstock.monitor.drift import DriftReport, Limits, compare
-from penstock.orchestrate import indexing
+from penstock.names import unknown
+from penstock.orchestrate import datasets, indexing
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
@@ -30,12 +32,13 @@ _TOP = 5
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A load or version that keeps a profile."""
+    """A load or version that keeps a profile; of those with one ``part`` each replaces the one before it."""
 
     number: int
     at: datetime
     interval: Interval | None
     path: str
+    part: Interval | int | None
 
     def __str__(self) -> str:
         return f"{self.number} ({self.interval.label})" if self.interval else str(self.number)
@@ -59,21 +62,23 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
         spec: The pipeline that makes the table.
         table: The table.
         against: ``before`` (the default: up to 30 before it), ``weekday`` (those of the same weekday), ``release``
-            (what production holds), or the number of a load or version.
+            (what production holds), ``dataset:NAME`` (what the newest training set of that name was built from), or
+            the number of a load or version.
         limits: From when on a difference counts.
 
     Raises:
         NotFoundError: There is nothing to compare, or nothing to compare with.
     """
     name, ledger = known(workspace, spec, table)
-    kept, _ = _kept(ledger, name)
+    history = _history(workspace, ledger, name)
+    kept = _standing(history)
     if not kept:
         raise NotFoundError(
             f"No load or version of {name} keeps a profile",
             remedy=f'Add profiled=["{name}"] to the pipeline {spec.name!r}; new loads and versions then keep one',
         )
     newest = kept[-1]
-    chosen = _chosen(workspace, name, kept, against or "before")
+    chosen = _chosen(workspace, name, history, against or "before")
     reference = merged(_read(workspace, one) for one in chosen)
     words = f"{name} {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} of {name}, {chosen[0]} to {chosen[-1]}"
     return compare(reference, _read(workspace, newest), limits, table=name, names=(words, f"{name} {newest}"))
@@ -81,38 +86,72 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
 
 def _kept(ledger: Ledger, name: str) -> tuple[list[_Kept], int]:
     """Return the standing loads or versions that keep a profile, oldest first, and how many keep none."""
-    standing: list[tuple[Entry, Interval | None, Entry]] = []
     if name in ledger.sources:
-        for record in ledger.sources[name].live():
-            interval = record.entry.work.interval if record.entry.work else None
-            standing.append((record.entry, interval, record.verdict_entry or record.entry))
+        listed = [_of_load(record, whole=False) for record in ledger.sources[name].live()]
     else:
-        newest = ledger.versions[name].newest
-        standing = [(entry, interval, entry) for interval, entry in newest.items()]
-    found = [
-        _Kept(entry.number, entry.created_at, interval, holder.sketches)
-        for entry, interval, holder in standing
-        if holder.sketches is not None
-    ]
-    ordered = sorted(found, key=lambda one: (one.interval.start if one.interval else one.at, one.number))
-    return ordered, len(standing) - len(found)
+        listed = [_of_version(entry) for entry in ledger.versions[name].newest.values()]
+    found = [one for one in listed if one is not None]
+    return sorted(found, key=_order), len(listed) - len(found)
 
 
-def _chosen(workspace: Workspace, name: str, kept: Sequence[_Kept], against: str) -> Sequence[_Kept]:
-    newest, before = kept[-1], kept[:-1]
-    match against:
-        case "before":
-            chosen = list(before[-MOST_BEFORE:])
-        case "weekday":
-            day = _day(newest)
-            chosen = [one for one in before if _day(one) == day][-MOST_BEFORE:]
-        case "release":
-            chosen = _released(workspace, name, kept)
-        case number if number.isdecimal():
-            chosen = [one for one in kept if one.number == int(number)]
+def _history(workspace: Workspace, ledger: Ledger, name: str) -> list[_Kept]:
+    """Return what keeps a profile, oldest first, also what was replaced since."""
+    source = ledger.sources.get(name)
+    if source is None:
+        listed = [_of_version(entry) for entry in workspace.catalog.entries(name, EntryKind.VERSION)]
+    elif source.write is WriteMode.REPLACE:
+        accepted = [record for record in source.records if record.verdict is Verdict.ACCEPTED]
+        listed = [_of_load(record, whole=record.entry.taken is None) for record in accepted]
+    else:
+        listed = [_of_load(record, whole=False) for record in source.live()]
+    return sorted((one for one in listed if one is not None), key=_order)
+
+
+def _of_load(record: LoadRecord, *, whole: bool) -> _Kept | None:
+    entry, holder = record.entry, record.verdict_entry or record.entry
+    interval = entry.work.interval if entry.work else None
+    if holder.sketches is None:
+        return None
+    return _Kept(entry.number, entry.created_at, interval, holder.sketches, None if whole else entry.number)
+
+
+def _of_version(entry: Entry) -> _Kept | None:
+    if entry.sketches is None:
+        return None
+    return _Kept(entry.number, entry.created_at, entry.interval, entry.sketches, entry.interval)
+
+
+def _order(one: _Kept) -> tuple[datetime, int]:
+    return (one.interval.start if one.interval else one.at, one.number)
+
+
+def _standing(history: Sequence[_Kept], upto: int | None = None) -> list[_Kept]:
+    """Return what stood when the load or version ``upto`` was the newest; None: now."""
+    known = sorted((one for one in history if upto is None or one.number <= upto), key=lambda one: one.number)
+    return sorted({one.part: one for one in known}.values(), key=_order)
+
+
+def _chosen(workspace: Workspace, name: str, history: Sequence[_Kept], against: str) -> Sequence[_Kept]:
+    newest = _standing(history)[-1]
+    # Each version of a whole table is compared with those before it, which it replaced.
+    parts = history if newest.part is None else _standing(history)
+    before = [one for one in parts if one is not newest]
+    match against.partition(":"):
+        case "before", "", "":
+            chosen = before[-MOST_BEFORE:]
+        case "weekday", "", "":
+            chosen = [one for one in before if _day(one) == _day(newest)][-MOST_BEFORE:]
+        case "release", "", "":
+            chosen = _released(workspace, name, history)
+        case "dataset", ":", dataset if dataset:
+            chosen = _standing(history, _pinned(workspace, name, dataset))
+        case number, "", "" if number.isdecimal():
+            chosen = [one for one in history if one.number == int(number)]
         case _:
             raise ConfigurationError(
-                f"{name} cannot be compared with that", value=against, valid="before, weekday, release, or a number"
+                f"{name} cannot be compared with that",
+                value=against,
+                valid="before, weekday, release, dataset:NAME, or a number",
             )
     if not chosen:
         raise NotFoundError(
@@ -122,11 +161,22 @@ def _chosen(workspace: Workspace, name: str, kept: Sequence[_Kept], against: str
     return chosen
 
 
-def _released(workspace: Workspace, name: str, kept: Sequence[_Kept]) -> list[_Kept]:
+def _released(workspace: Workspace, name: str, history: Sequence[_Kept]) -> list[_Kept]:
     indexing.follow_releases(workspace)
     releases = workspace.catalog.releases()
     held = [table.number for table in releases[0].tables if table.table == name] if releases else []
-    return [one for one in kept if held and one.number <= held[0]]
+    return _standing(history, held[0]) if held else []
+
+
+def _pinned(workspace: Workspace, name: str, dataset: str) -> int:
+    """Return the version of a table that the newest training set of a name was built from."""
+    built = datasets.listed(workspace, dataset)
+    if not built:
+        listed = {manifest.name for manifest in datasets.listed(workspace)}
+        raise unknown("training set", dataset, listed, where=str(workspace.datasets))
+    if name not in built[0].versions:
+        raise unknown("table", name, built[0].versions, where=f"training set {dataset!r} {built[0].version}")
+    return built[0].versions[name]
 
 
 def _day(one: _Kept) -> int:
