@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from benchmarks import data
+from benchmarks import data, drifting
 from benchmarks.measuring import Contestant, Line, compete, once
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -36,6 +36,7 @@ class Sizes:
     merge: tuple[int, ...] = (1_000_000, 10_000_000)
     changed: int = 100_000
     checked: int = 20_000_000
+    drifting: tuple[int, int] = (5_000_000, 1_000_000)
     tables: tuple[int, int] = (20, 1000)
 
 
@@ -48,6 +49,7 @@ SMALL = Sizes(
     changed=200,
     tables=(4, 8),
     checked=100_000,
+    drifting=(20_000, 10_000),
 )
 
 
@@ -243,6 +245,24 @@ def checks(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     yield Table("30 checks over a Parquet file of 16 columns", sizes.checked, lines)
 
 
+def drift(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Two tables of twenty columns, of which four are shifted: exactly these must be found."""
+    given = folder / "drift"
+    drifting.write(given, sizes.drifting)
+
+    def answer(out: Path) -> Any:
+        found = json.loads((out / "drifted.json").read_text())
+        return "the shifted columns" if found == sorted(drifting.SHIFTED) else found
+
+    contestants = [
+        Contestant("by hand: DuckDB reads both tables", _module("drifting", "by_hand", str(given)), answer),
+        Contestant("Penstock, from kept profiles", _module("drifting", "penstock", str(given)), answer),
+    ]
+    lines = compete(contestants, rounds)
+    note = f"Each is compared with {sizes.drifting[1]:,} rows; every run found the four shifted columns and no other."
+    yield Table("Drift of 20 columns, start-up included", sizes.drifting[0], lines, note)
+
+
 def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """The memory of the process tree at one and ten times the rows of a table of PostgreSQL, each once."""
     del folder, rounds
@@ -268,6 +288,7 @@ CASES = {
     "planning": planning,
     "memory": memory,
     "checks": checks,
+    "drift": drift,
 }
 
 
