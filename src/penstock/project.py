@@ -211,7 +211,13 @@ class Project:
         return profiling.profile(self._workspace, self._making(table, pipeline), table)
 
     def drift(
-        self, table: str, pipeline: str | None = None, *, against: str | None = None, **limits: float
+        self,
+        table: str,
+        pipeline: str | None = None,
+        *,
+        against: str | None = None,
+        classifier: bool = False,
+        **limits: float,
     ) -> DriftReport:
         """Compare the newest load or version of a table with those before; no data is read.
 
@@ -219,13 +225,15 @@ class Project:
             table: The table, which its pipeline lists in ``profiled``.
             pipeline: The pipeline, where there are several.
             against: ``before``, ``weekday``, ``release``, ``dataset:NAME``, or the number of a load or version.
+            classifier: Whether a classifier is to tell the rows apart as well (``penstock[drift]``); it reads some.
             limits: As ``monitor.drift.Limits`` has them: ``chance``, ``stability``, ``distance``,
                 ``nulls``, ``unseen``, ``growth``.
         """
         from penstock.monitor.drift import Limits
         from penstock.orchestrate import profiling
 
-        return profiling.drift(self._workspace, self._making(table, pipeline), table, against, Limits(**limits))
+        spec = self._making(table, pipeline)
+        return profiling.drift(self._workspace, spec, table, against, Limits(**limits), classifier=classifier)
 
     def _making(self, table: str, pipeline: str | None) -> PipelineSpec:
         """Return the pipeline that reads or makes a table."""

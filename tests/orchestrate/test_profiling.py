@@ -87,6 +87,9 @@ def test_drift_finds_the_day_in_another_unit(folder: Path) -> None:
         first = project.versions("orders", 100)[-1].number
         assert project.drift("orders", against=str(first)).rows == (300, 300)
         assert not project.drift("orders", stability=99.0, distance=1.0).drifted
+        together = project.drift("orders", classifier=True).together
+        assert together is not None
+        assert (together.drifted, together.rows, together.columns[0][0]) == (True, (3_300, 300), "amount")
         with pytest.raises(NotFoundError, match="keeps a profile"):
             project.drift("goods")
         with pytest.raises(NotFoundError, match="no profile of total to compare with"):
@@ -166,6 +169,9 @@ def test_a_table_that_is_replaced_is_compared_with_what_it_was(tmp_path: Path) -
             (amount,) = [each for each in report.columns if each.drifted]
             assert (amount.column, "of its values lie elsewhere" in amount.reasons[0]) == ("amount", True)
         assert project.drift("total").rows == (4_000, 2_000)
+        together = project.drift("total", classifier=True, against="2").together
+        assert together is not None
+        assert (together.drifted, together.rows) == (False, (2_000, 2_000))
         assert project.drift("orders").rows == (4_000, 2_000)
         with pytest.raises(ConfigurationError, match="spendings"):
             project.drift("total", against="dataset:spendings")

@@ -82,13 +82,16 @@ def profile(session: Session, table: str, pipeline: str | None) -> None:
 @click.option("--nulls", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Least change of nulls.")
 @click.option("--chance", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Of a false alarm.")
 @click.option("--growth", type=click.FloatRange(1), help="Most that the number of rows may grow or shrink by.")
-def drift(session: Session, table: str, pipeline: str | None, against: str | None, **limits: float | None) -> int:
+@click.option("--classifier", is_flag=True, help="Let a classifier tell the rows apart as well; it reads some.")
+def drift(
+    session: Session, table: str, pipeline: str | None, against: str | None, classifier: bool, **limits: float | None
+) -> int:
     """Compare the newest load or version of TABLE with those before, by their kept profiles; no data is read.
 
     Ends with 3 if something differs by more than chance and by enough to matter.
     """
     with session.project() as project:
         given = {name: value for name, value in limits.items() if value is not None}
-        report = project.drift(table, pipeline, against=against, **given)
+        report = project.drift(table, pipeline, against=against, classifier=classifier, **given)
     session.output.show(report)
     return DataError.exit_code if report.drifted else 0

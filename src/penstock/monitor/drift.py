@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 
 from penstock.monitor import distances
+from penstock.monitor.classifying import DomainDrift
 from penstock.profiles.histogram import Histogram, common_edges
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.schema import MOMENTS
@@ -89,6 +90,7 @@ class DriftReport:
         schema: Sentences about columns that came, went or changed their type.
         volume: A sentence about the number of rows, if it differs too much.
         columns: The columns that both have.
+        together: Whether a classifier can tell the rows apart, if it was asked.
     """
 
     table: str
@@ -98,11 +100,13 @@ class DriftReport:
     schema: tuple[str, ...] = ()
     volume: str = ""
     columns: tuple[ColumnDrift, ...] = field(default=())
+    together: DomainDrift | None = None
 
     @property
     def drifted(self) -> bool:
         """Say whether anything differs."""
-        return bool(self.schema or self.volume or any(column.drifted for column in self.columns))
+        together = self.together is not None and self.together.drifted
+        return bool(self.schema or self.volume or together or any(column.drifted for column in self.columns))
 
 
 def compare(

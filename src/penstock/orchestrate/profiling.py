@@ -3,25 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import TYPE_CHECKING
 
+from penstock import names
 from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
+from penstock.monitor.classifying import MOST_ROWS, classify
 from penstock.monitor.drift import DriftReport, Limits, compare
 from penstock.names import unknown
 from penstock.orchestrate import datasets, indexing
+from penstock.orchestrate.downstream import accepted
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
+from penstock.queries import relations
+from penstock.queries.text import identifier
 from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MOST_BEFORE = 30
 """So many loads or versions before the newest are what it is compared with."""
@@ -54,7 +63,15 @@ def profile(workspace: Workspace, spec: PipelineSpec, table: str) -> ProfileRepo
     return _report(name, _sketched(workspace, ledger, name), "read from the lake now")
 
 
-def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | None, limits: Limits) -> DriftReport:
+def drift(
+    workspace: Workspace,
+    spec: PipelineSpec,
+    table: str,
+    against: str | None,
+    limits: Limits,
+    *,
+    classifier: bool = False,
+) -> DriftReport:
     """Compare the newest load or version of a table with those before it.
 
     Args:
@@ -65,6 +82,7 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
             (what production holds), ``dataset:NAME`` (what the newest training set of that name was built from), or
             the number of a load or version.
         limits: From when on a difference counts.
+        classifier: Whether a classifier is to tell the rows apart as well; it reads some of them.
 
     Raises:
         NotFoundError: There is nothing to compare, or nothing to compare with.
@@ -81,7 +99,30 @@ def drift(workspace: Workspace, spec: PipelineSpec, table: str, against: str | N
     chosen = _chosen(workspace, name, history, against or "before")
     reference = merged(_read(workspace, one) for one in chosen)
     words = f"{name} {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} of {name}, {chosen[0]} to {chosen[-1]}"
-    return compare(reference, _read(workspace, newest), limits, table=name, names=(words, f"{name} {newest}"))
+    report = compare(reference, _read(workspace, newest), limits, table=name, names=(words, f"{name} {newest}"))
+    if not classifier:
+        return report
+    shown = [each.column for each in report.columns if not reference.columns[each.column].personal]
+    samples = [_sample(workspace, ledger, name, which, shown) for which in (chosen, [newest])]
+    return replace(report, together=classify(*samples, chance=limits.chance))
+
+
+def _sample(
+    workspace: Workspace, ledger: Ledger, name: str, chosen: Sequence[_Kept], columns: Sequence[str]
+) -> pa.Table:
+    """Return some rows of loads or versions, drawn evenly."""
+    lake, source = workspace.lake, ledger.sources.get(name)
+    table, wanted = lake.table(name if source is None else names.raw(name)), {one.number for one in chosen}
+    if source is None:
+        entries = [entry for entry in workspace.catalog.entries(name, EntryKind.VERSION) if entry.number in wanted]
+        sets = [table.reading(entry.files) for entry in entries]
+    else:
+        loads = [accepted(record, lake) for record in source.records if record.entry.number in wanted]
+        sets = [table.reading(load.entry.files, load.quarantine) for load in loads]
+    listed = ", ".join(identifier(column) for column in columns)
+    with workspace.engine.session() as connection:
+        query = f"SELECT {listed or '1'} FROM {relations.accepted(sets)} USING SAMPLE reservoir({MOST_ROWS} ROWS)"
+        return connection.sql(f"{query} REPEATABLE (1)").to_arrow_table()
 
 
 def _kept(ledger: Ledger, name: str) -> tuple[list[_Kept], int]:

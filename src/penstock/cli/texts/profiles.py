@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from penstock.cli.blocks import Block, Line, shortened, table
 from penstock.cli.figures import count, plural
 from penstock.model.answers import ColumnFigures, ProfileReport
+from penstock.monitor.classifying import DomainDrift
 from penstock.monitor.drift import ColumnDrift, DriftReport
 
 _BARS = " ▁▂▃▄▅▆▇█"
@@ -44,11 +45,21 @@ def drift(report: DriftReport) -> list[Block]:
     blocks += [Line(sentence, "bad") for sentence in (*report.schema, *filter(None, [report.volume]))]
     drifted = [each for each in report.columns if each.drifted]
     blocks += [Line(f"{each.column}: {'; '.join(each.reasons)}", "bad") for each in drifted]
+    if report.together is not None:
+        blocks.append(_together(report.together))
     if not report.drifted:
         blocks.append(Line("Nothing differs by more than chance and by enough to matter.", "good"))
     rows = [_row(each) for each in (*drifted, *(each for each in report.columns if not each.drifted))]
     heading = ("column", "drift", ">PSI", ">limit", ">JS", ">KS", ">moved (sd)", ">nulls", ">before")
     return [*blocks, table(heading, rows)] if rows else blocks
+
+
+def _together(found: DomainDrift) -> Line:
+    area = f"area under the curve {found.area:.3f}, limit {found.limit:.3f}, of {sum(found.rows):,} rows"
+    if not found.drifted:
+        return Line(f"A classifier cannot tell the rows apart ({area}).", "good")
+    by = ", ".join(f"{name} {fall:.3f}" for name, fall in found.columns)
+    return Line(f"A classifier tells the rows apart ({area}){f', by {by}' if by else ''}", "bad")
 
 
 def bars(parts: Sequence[float]) -> str:
