@@ -3,7 +3,9 @@
 Importing this package does nothing; a name is loaded when it is first used.
 """
 
+import sys
 from importlib import import_module
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -47,6 +49,17 @@ def __getattr__(name: str) -> Any:
     value = module if name in ("checks", "sources") else getattr(module, name)
     globals()[name] = value
     return value
+
+
+class _Package(ModuleType):
+    """This package: what is public keeps its meaning once a subpackage of the same name (``transform``) is loaded."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not isinstance(value, ModuleType) or _PUBLIC.get(name, f"penstock.{name}") == f"penstock.{name}":
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
 
 
 def __dir__() -> list[str]:

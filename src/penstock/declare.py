@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -90,7 +90,15 @@ class Pipeline:
         return f"Pipeline({self.spec.name!r})"
 
 
-def sql(path: str, *, table: str | None = None, interval: str | None = None, text: str | None = None) -> TransformSpec:
+def sql(
+    path: str,
+    *,
+    table: str | None = None,
+    interval: str | None = None,
+    lookback: str | timedelta | None = None,
+    key: str | Sequence[str] = (),
+    text: str | None = None,
+) -> TransformSpec:
     """Declare a SQL transform: a file with one query, whose bare table names are the tables it reads.
 
     Args:
@@ -98,26 +106,38 @@ def sql(path: str, *, table: str | None = None, interval: str | None = None, tex
         table: The table it makes; the default is the file's name without ending.
         interval: The output column by which it is rebuilt interval by interval; ``:interval_start`` and
             ``:interval_end`` are then bound in the query.
+        lookback: How far before an interval the rows lie that its result depends on, as ``"6d"`` for a window of seven
+            days: rows that come late make the intervals anew that they reach into.
+        key: The column or columns by which the table is kept up: rows of keys that no new data touches stay as they
+            are. A row of the result may depend on those rows of its inputs alone that have its key.
         text: The query itself, instead of a file; then ``path`` only names it.
     """
     name = table or Path(path).stem
     check_table_name(name, where="The name of a transform")
-    return TransformSpec(table=name, sql=text, interval=interval, origin=path)
+    return _checked(TransformSpec(table=name, sql=text, origin=path, **_kept_up(interval, lookback, key)))
 
 
 def transform(
-    *, table: str | None = None, interval: str | None = None, volatile: bool = False
+    *,
+    table: str | None = None,
+    interval: str | None = None,
+    lookback: str | timedelta | None = None,
+    key: str | Sequence[str] = (),
+    volatile: bool = False,
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Mark a function as a transform with options; a plain function needs no mark.
 
     Args:
         table: The table it makes; the default is the function's name.
         interval: The output column by which it is rebuilt interval by interval.
+        lookback: How far before an interval the rows lie that its result depends on; as for ``sql``.
+        key: The column or columns by which the table is kept up; as for ``sql``.
         volatile: True where clock or chance take part.
     """
+    kept_up = _kept_up(interval, lookback, key)
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        function.__penstock__ = {"table": table, "interval": interval, "volatile": volatile}  # type: ignore[attr-defined]
+        function.__penstock__ = {"table": table, "volatile": volatile, **kept_up}  # type: ignore[attr-defined]
         return function
 
     return mark
@@ -188,14 +208,38 @@ def _transform(item: TransformSpec | Callable[..., Any], folder: Path) -> Transf
     check_table_name(name, where="The name of a transform function")
     inputs = [name for name in inspect.signature(item).parameters if name not in _INTERVAL_PARAMETERS]
     code = inspect.unwrap(item).__code__
-    return TransformSpec(
-        table=name,
-        function=item,
-        inputs=tuple(inputs),
-        interval=marks.get("interval"),
-        volatile=marks.get("volatile", False),
-        origin=f"{Path(code.co_filename).name}:{code.co_firstlineno}",
+    return _checked(
+        TransformSpec(
+            table=name,
+            function=item,
+            inputs=tuple(inputs),
+            origin=f"{Path(code.co_filename).name}:{code.co_firstlineno}",
+            **{name: value for name, value in marks.items() if name != "table"},
+        )
     )
+
+
+def _kept_up(interval: str | None, lookback: str | timedelta | None, key: str | Sequence[str]) -> dict[str, Any]:
+    far = parse_duration(lookback) if isinstance(lookback, str) else lookback or timedelta(0)
+    return {"interval": interval, "lookback": far, "key": (key,) if isinstance(key, str) else tuple(key)}
+
+
+def _checked(item: TransformSpec) -> TransformSpec:
+    """Refuse a way of keeping a table up that contradicts itself."""
+    what = f"Transform {item.table!r}"
+    if item.lookback and item.interval is None:
+        raise ConfigurationError(
+            f"{what} has a look-back, but is not made by interval",
+            value=f"lookback={item.lookback}",
+            remedy="Say by which column of its result: interval=…",
+        )
+    if item.lookback < timedelta(0):
+        raise ConfigurationError(f"The look-back of {what} is negative", value=str(item.lookback))
+    if item.key and item.interval is not None:
+        raise ConfigurationError(
+            f"{what} is kept up by interval and by key", value=f"key={item.key}", remedy="Leave one of them out"
+        )
+    return item
 
 
 _INTERVAL_PARAMETERS = ("interval", "interval_start", "interval_end")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
         DoctorReport,
         ExportReceipt,
         IngestReceipt,
+        IntervalLedger,
         ProfileReport,
         ProjectStatus,
         QuarantineRows,
@@ -141,39 +142,64 @@ class Project:
 
     # What runs do ------------------------------------------------------------------------------------------------
 
-    def plan(self, pipeline: str | None = None, interval: Interval | None = None) -> Plan:
-        """Return what a run would do and why; nothing is written, and no source asked but once for its tables.
-
-        Args:
-            pipeline: Its name; None: the only one.
-            interval: The time to cover; None: everything from the pipeline's start to now that is not done.
-        """
+    def plan(
+        self,
+        pipeline: str | None = None,
+        interval: Interval | None = None,
+        *,
+        again: bool = False,
+        refresh: Iterable[str] = (),
+    ) -> Plan:
+        """Return what a run or backfill with these arguments would do and why; writes nothing."""
         from penstock.orchestrate import running
 
+        spec, asked = self.pipeline(pipeline), running.Asked(again=again, refresh=frozenset(refresh))
+        return running.plan(self._workspace, spec, interval, asked)
+
+    def intervals(self, pipeline: str | None = None, interval: Interval | None = None) -> tuple[IntervalLedger, ...]:
+        """Return of each table which intervals are done, failed, missing or stale (None: from the start to now)."""
+        from penstock.orchestrate import standing_intervals
+
         spec = self.pipeline(pipeline)
-        return running.plan(self._workspace, spec, interval)
+        return standing_intervals.intervals(self._workspace, spec, interval)
 
     def run(
-        self, pipeline: str | None = None, interval: Interval | None = None, *, plan: Plan | None = None
+        self,
+        pipeline: str | None = None,
+        interval: Interval | None = None,
+        *,
+        plan: Plan | None = None,
+        refresh: Iterable[str] = (),
     ) -> RunReceipt:
         """Run a pipeline: extract, land, check, load, transform, check, load transformed.
 
-        Args:
-            pipeline: Its name; None: the only one.
-            interval: The time to cover; None: everything due.
-            plan: A plan made before; refused if the state has moved since.
+        ``interval`` is the time to cover (None: everything due); of a ``plan`` made before just that is done, and it is
+        refused if the state has moved since; the transforms of ``refresh`` are computed anew, whole.
         """
         from penstock.orchestrate import running
 
-        asked = running.Asked(interval=interval, expected=plan)
+        asked = running.Asked(interval=interval, expected=plan, refresh=frozenset(refresh))
         spec = self._asked_afresh(pipeline)
         return running.run(self._workspace, spec, asked)
 
-    def backfill(self, pipeline: str | None, interval: Interval, *, again: bool = False) -> RunReceipt:
-        """Run a pipeline over a range, interval by interval; what is done is skipped unless ``again``."""
+    def backfill(
+        self,
+        pipeline: str | None,
+        interval: Interval,
+        *,
+        again: bool = False,
+        refresh: Iterable[str] = (),
+        parallel: int = 1,
+    ) -> RunReceipt:
+        """Run a pipeline over a range, interval by interval, ``parallel`` of them read at once.
+
+        What is done is skipped unless ``again``; the transforms of ``refresh`` are computed anew, whole.
+        """
         from penstock.orchestrate import running
 
-        asked = running.Asked(command="backfill", interval=interval, again=again)
+        asked = running.Asked(
+            command="backfill", interval=interval, again=again, refresh=frozenset(refresh), parallel=parallel
+        )
         spec = self._asked_afresh(pipeline)
         return running.run(self._workspace, spec, asked)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -13,7 +14,7 @@ from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
-from penstock.model.plan import Action, Plan, PlannedStep
+from penstock.model.plan import Action, Cause, Plan, PlannedStep
 from penstock.model.receipts import CheckReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
 from penstock.monitor.drift import ColumnDrift, DriftReport
@@ -214,6 +215,37 @@ VALUES: list[tuple[Any, list[str]]] = [
         ],
     ),
     (Plan(pipeline="p", created_at=AT, state=""), ["p: nothing is due."]),
+    (
+        replace(
+            PLAN,
+            steps=(
+                PlannedStep(
+                    action=Action.TRANSFORM,
+                    table="gates",
+                    why="its code changed",
+                    cause=Cause.CODE,
+                    changed=("-SELECT 1", "+SELECT 2"),
+                    replaces=(7,),
+                    replaced_rows=1200,
+                ),
+            ),
+        ),
+        ["version 7 (1,200 rows)", "The code of gates changed:", "  -SELECT 1", "  +SELECT 2"],
+    ),
+    (
+        [
+            answers.IntervalLedger(
+                table="flights",
+                kind="source",
+                intervals=(
+                    answers.IntervalState(interval=DAY, state="missing", why="not read yet"),
+                    answers.IntervalState(interval=NEXT, state="done", number=3, rows=12),
+                ),
+                gaps=(DAY,),
+            )
+        ],
+        ["flights  source     1       0        1      0", "flights  2013-01-05  missing  not read yet (a gap)"],
+    ),
     (
         STATUS,
         [

@@ -28,6 +28,7 @@ PAGES = [
     "how-to/messy-csv.md",
     "how-to/nested-json.md",
     "how-to/personal-data.md",
+    "how-to/plans-and-late-data.md",
     "how-to/quarantine.md",
     "how-to/rebuild.md",
     "how-to/reconciliation.md",

@@ -23,6 +23,7 @@ COMMANDS = (
     CommandEntry("plan", "penstock.cli.running:plan", "Say what a run would do, and why.", "Run"),
     CommandEntry("run", "penstock.cli.running:run", "Extract, check, load and transform what is due.", "Run"),
     CommandEntry("backfill", "penstock.cli.running:backfill", "Run over a range of time, interval by interval.", "Run"),
+    CommandEntry("intervals", "penstock.cli.running:intervals", "List what is done, failed, missing or stale.", "Look"),
     CommandEntry("retry", "penstock.cli.running:retry", "Read rejected loads again, and nothing else.", "Run"),
     CommandEntry("status", "penstock.cli.looking:status", "Say how things stand and what waits for you.", "Look"),
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),

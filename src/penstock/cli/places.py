@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
@@ -32,7 +33,12 @@ def project_or_none(session: Session) -> Iterator[Project | None]:
 
 
 def interval_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add ``--interval``, ``--from`` and ``--to``."""
+    """Add ``--interval``, ``--from`` and ``--to``, which the function gets as ``covered``: an interval, or None."""
+
+    @functools.wraps(function)
+    def chosen(*arguments: Any, interval: str | None, start: str | None, end: str | None, **given: Any) -> Any:
+        return function(*arguments, covered=chosen_interval(interval, start, end), **given)
+
     for option in (
         click.option("--to", "end", metavar="TIME", help="The end; the moment itself is not in."),
         click.option("--from", "start", metavar="TIME", help="The beginning, as 2013-01-05 or 2013-01-05T06:00."),
@@ -40,8 +46,8 @@ def interval_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--interval", metavar="DAY|FROM/TO", help="The time to cover, as 2013-01-05 or 2013-01-05/2013-02-01."
         ),
     ):
-        function = option(function)
-    return function
+        chosen = option(chosen)
+    return chosen
 
 
 def chosen_interval(interval: str | None, start: str | None, end: str | None) -> Interval | None:

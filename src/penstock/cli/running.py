@@ -8,28 +8,48 @@ import click
 
 from penstock.cli.codes import end_of_run
 from penstock.cli.command import Session, command
-from penstock.cli.places import chosen_interval, interval_options
+from penstock.cli.places import interval_options
 from penstock.errors import ConfigurationError, DataError
 
 if TYPE_CHECKING:
+    from penstock.model.interval import Interval
     from penstock.model.plan import Plan
 
 pipeline_argument = click.argument("pipeline", required=False)
+again_option = click.option(
+    "--again", is_flag=True, help="Read intervals again that are done; their rows are replaced."
+)
+refresh_option = click.option(
+    "--refresh",
+    multiple=True,
+    metavar="TABLE",
+    help="Compute this transform anew, whole, whatever is up to date; may be repeated.",
+)
 
 
 @command(example="penstock plan flights --interval 2013-01-01/2013-04-01")
 @pipeline_argument
 @interval_options
+@again_option
+@refresh_option
 @click.option("--summary", is_flag=True, help="One line per kind of step instead of one per step.")
 def plan(
-    session: Session, pipeline: str | None, interval: str | None, start: str | None, end: str | None, summary: bool
+    session: Session,
+    pipeline: str | None,
+    covered: Interval | None,
+    again: bool,
+    refresh: tuple[str, ...],
+    summary: bool,
 ) -> None:
     """Say what a run of PIPELINE would do and why; nothing is written and no source is asked.
+
+    Each step says what it would replace and, where the code of a transform changed, which lines. Rows and time go by
+    earlier runs.
 
     PIPELINE may be left out where there is only one. Keep the plan with --json and give it to run --plan.
     """
     with session.project() as project:
-        planned = project.plan(pipeline, chosen_interval(interval, start, end))
+        planned = project.plan(pipeline, covered, again=again, refresh=refresh)
     session.output.show(planned, summary=summary)
 
 
@@ -42,13 +62,13 @@ def plan(
 )
 @pipeline_argument
 @interval_options
-@click.option("--plan", "plan_file", metavar="FILE", help="Refuse to run if anything has moved since this plan.")
+@refresh_option
+@click.option("--plan", "plan_file", metavar="FILE", help="Do just what this plan says; refuse if anything has moved.")
 def run(
     session: Session,
     pipeline: str | None,
-    interval: str | None,
-    start: str | None,
-    end: str | None,
+    covered: Interval | None,
+    refresh: tuple[str, ...],
     plan_file: str | None,
 ) -> int:
     """Run PIPELINE: extract what is due, land it, check it, load it, transform it, check again.
@@ -56,27 +76,64 @@ def run(
     Work that is done is not done again. Ends with 3 if a load was rejected.
     """
     expected = _read_plan(plan_file) if plan_file else None
-    with session.project(progress=True) as project:
-        receipt = project.run(
-            pipeline or (expected.pipeline if expected else None), chosen_interval(interval, start, end), plan=expected
+    if expected is not None and (covered is not None or refresh):
+        raise ConfigurationError(
+            "A plan says already which time is covered and what is made anew",
+            value="--refresh" if refresh else "--interval, --from or --to",
+            remedy="Give it to penstock plan",
         )
+    with session.project(progress=True) as project:
+        name = pipeline or (expected.pipeline if expected else None)
+        receipt = project.run(name, covered, plan=expected, refresh=refresh)
     return end_of_run(receipt, session.output)
 
 
-@command(example="penstock backfill flights --from 2013-01-01 --to 2013-04-01")
+@command(
+    example="""
+    penstock backfill flights --from 2013-01-01 --to 2013-04-01 --dry-run
+    penstock backfill flights --from 2013-01-01 --to 2013-04-01 --parallel 3
+    """
+)
 @pipeline_argument
 @interval_options
-@click.option("--again", is_flag=True, help="Read intervals again that are done; their rows are replaced.")
+@again_option
+@refresh_option
+@click.option("--dry-run", is_flag=True, help="Only say what would be done, as plan does.")
+@click.option(
+    "--parallel", type=click.IntRange(1, 32), default=1, show_default=True, help="Read so many intervals at once."
+)
 def backfill(
-    session: Session, pipeline: str | None, interval: str | None, start: str | None, end: str | None, again: bool
+    session: Session,
+    pipeline: str | None,
+    covered: Interval | None,
+    again: bool,
+    refresh: tuple[str, ...],
+    dry_run: bool,
+    parallel: int,
 ) -> int:
-    """Run PIPELINE over a range of time, interval by interval; what is done is skipped."""
-    wanted = chosen_interval(interval, start, end)
-    if wanted is None:
+    """Run PIPELINE over a range of time, interval by interval; what is done is skipped.
+
+    A backfill that ended early is given again, and goes on where it ended. penstock intervals shows what is done,
+    failed, missing and stale.
+    """
+    if covered is None:
         raise ConfigurationError("A backfill needs a range", remedy="Give --from 2013-01-01 --to 2013-02-01")
+    if dry_run:
+        with session.project() as project:
+            session.output.show(project.plan(pipeline, covered, again=again, refresh=refresh), summary=True)
+        return 0
     with session.project(progress=True) as project:
-        receipt = project.backfill(pipeline, wanted, again=again)
+        receipt = project.backfill(pipeline, covered, again=again, refresh=refresh, parallel=parallel)
     return end_of_run(receipt, session.output)
+
+
+@command(example="penstock intervals flights --from 2013-01-01 --to 2013-04-01")
+@pipeline_argument
+@interval_options
+def intervals(session: Session, pipeline: str | None, covered: Interval | None) -> None:
+    """Say of each table of PIPELINE which intervals are done, failed, missing or stale."""
+    with session.project() as project:
+        session.output.show(project.intervals(pipeline, covered))
 
 
 @command(example="penstock retry --table flights")

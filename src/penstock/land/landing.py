@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -74,7 +75,8 @@ class LandPorts:
     """What landing works with; ``extraction`` is closed at the end in every case.
 
     ``shield`` protects what is personal, so that nothing of it reaches a disk; a source that names none needs none.
-    ``chunk_bytes`` of rows are gathered before they are written as one row group.
+    ``chunk_bytes`` of rows are gathered before they are written as one row group. ``turn`` is held while an entry is
+    committed, so that other extractions of the table, which go on at the same time, wait for it.
     """
 
     lake: Lake
@@ -83,6 +85,7 @@ class LandPorts:
     advance: Advance
     shield: Shield | None = None
     chunk_bytes: int = ReadingShare().chunk
+    turn: AbstractContextManager[Any] = field(default_factory=contextlib.nullcontext)
 
 
 def land(spec: Landing, ports: LandPorts) -> LandReceipt:
@@ -152,7 +155,8 @@ class _Attempt:
             )
             if taken.rows:
                 self._columns.verify(self._spec.source)
-            retyped = self._retype()
+            with self._ports.turn:
+                retyped = self._retype()
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
             if retyped:
                 parts = renumber(self._connection, parts, self._folder, self._number)
@@ -169,7 +173,8 @@ class _Attempt:
                 notes.append(compared.sentence(self._table.name))
             draft = self._draft(parts, taken)
             if draft is not None:
-                entry, committed = self._commit(replace(draft, reconciliation=compared, change=change), parts)
+                with self._ports.turn:
+                    entry, committed = self._commit(replace(draft, reconciliation=compared, change=change), parts)
             elif compared is not None:
                 self._refuse(compared)
         finally:

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from penstock.model.entries import CheckFailure
+from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt
 
 
@@ -80,6 +81,43 @@ class ProjectStatus:
     released_at: datetime | None = None
     waiting: tuple[str, ...] = ()
     places: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalState:
+    """How one interval of a table stands.
+
+    Attributes:
+        interval: The interval.
+        state: ``done``; ``failed``: its load is rejected, or the last try to make it ended with an error; ``missing``:
+            it was never read or made; ``stale``: it was made, and its code or inputs have changed since.
+        why: The reason, where it is not done.
+        number: The load or version that stands.
+        rows: Its rows.
+    """
+
+    interval: Interval
+    state: str
+    why: str = ""
+    number: int | None = None
+    rows: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IntervalLedger:
+    """The intervals of a table, oldest first.
+
+    Attributes:
+        table: The table, as the pipeline calls it.
+        kind: ``source`` or ``transform``.
+        intervals: How each stands.
+        gaps: The times between the first and the last that is done, in which something is missing or failed.
+    """
+
+    table: str
+    kind: str
+    intervals: tuple[IntervalState, ...]
+    gaps: tuple[Interval, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

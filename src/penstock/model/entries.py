@@ -261,6 +261,8 @@ class Entry:
         taken: Of a replaying load or a discard: the rows that it took from a quarantine.
         slices: Of a compaction: where the rows of each removed file stand now.
         compaction: The newest compaction before it, whatever its kind; None if there is none. Filled in by the commit.
+        touched: Of a verdict about a load of a source with ``event_time``: the time in which its rows lie, and those
+            that they replace, in whole intervals of the schedule; None: not known, so any.
         misfits: Of a load: lines of its source that are no rows and were set aside; ``rows`` does not count them.
         reconciliation: Of a load, and of the verdict that the checks gave: the comparison with its source.
     """
@@ -294,5 +296,6 @@ class Entry:
     taken: TakenRows | None = None
     slices: tuple[Slice, ...] = ()
     compaction: int | None = None
+    touched: tuple[Interval, ...] | None = None
     reconciliation: Reconciliation | None = None
     misfits: Misfits | None = None

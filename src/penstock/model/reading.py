@@ -36,6 +36,8 @@ class Reading(TypedDict, total=False):
         horizon: Tables of PostgreSQL: read what was committed since the last reading, told by transactions, so that a
             row that was committed late is found whatever its cursor value. A lag bounds how far back is looked.
         interval: The column by which the source is read interval by interval of the pipeline's schedule.
+        event_time: Of a source that is read by cursor: the column that says when the event of a row happened. Late rows
+            then reopen just the intervals of transforms in which they lie, and those of the rows that they replace.
         reconcile: What is compared between source, raw zone and warehouse after every load: ``counts``, ``sums``,
             ``hashes`` or ``off``.
         on_empty: Where the source is read whole: ``empty`` the table when nothing comes, or ``refuse``.
@@ -63,6 +65,7 @@ class Reading(TypedDict, total=False):
     on_null_cursor: str
     horizon: bool
     interval: str | None
+    event_time: str | None
     on_empty: str
     reconcile: str
     deletes: str | Mapping[str, Any] | None
@@ -92,6 +95,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         ),
         horizon=bool(reading.get("horizon", False)),
         interval=reading.get("interval"),
+        event_time=reading.get("event_time"),
         on_empty=_choice(OnEmpty, reading.get("on_empty", "empty"), f"on_empty of source {spec.table!r}"),
         reconcile=_choice(Reconcile, reading.get("reconcile", "counts"), f"reconcile of source {spec.table!r}"),
         nested=_choice(Nested, reading.get("nested", "columns"), f"nested of source {spec.table!r}"),
@@ -115,6 +119,12 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
             value=f"interval={found.interval!r}",
             valid=[mode.value for mode in WriteMode if mode is not WriteMode.REPLACE],
             remedy="An interval that is read again replaces its own rows in every write mode: write='append'",
+        )
+    if found.event_time and found.interval:
+        raise ConfigurationError(
+            f"Source {found.table!r} is read interval by interval, which says already when its rows happened",
+            value=f"event_time={found.event_time!r}",
+            remedy="Drop event_time, or read it by cursor",
         )
     _check_deletes(found)
     if found.lag and not found.cursor:
@@ -184,7 +194,11 @@ def _personal(given: str | Sequence[str] | Mapping[str, str], table: str) -> Map
 def _refuse_personal_uses(source: SourceSpec) -> None:
     """Refuse a personal column where its values would be written down, or could not do what they are for."""
     personal = {path.lower(): how for path, how in source.personal.items()}
-    for name, use in ((source.cursor, "cursor"), (source.interval, "interval")):
+    for name, use in (
+        (source.cursor, "cursor"),
+        (source.interval, "interval"),
+        (source.event_time, "event_time"),
+    ):
         if name is not None and name.lower() in personal:
             raise ConfigurationError(
                 f"The {use} of source {source.table!r} is a personal column: where reading stopped would be "

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from penstock.model.contracts import SchemaChange
-from penstock.model.entries import CheckReport, Entry
+from penstock.model.entries import CheckReport, Entry, InputVersion
 from penstock.model.interval import Interval
 
 
@@ -103,6 +103,7 @@ class StepReceipt:
         seconds: How long it took.
         number: The entry it committed; of an unchanged transform: the version that the result equals.
         fingerprint: Of a transform: code, parameters and inputs.
+        inputs: Of a transform that made no version because its rows are the same: what it was made from.
         notes: Sentences for the user.
         report: The checks, if it checked.
         reconciled: How the comparison of source, raw zone and warehouse ended, in a word: ``reconciled``; ``counted``
@@ -121,6 +122,7 @@ class StepReceipt:
     seconds: float = 0.0
     number: int | None = None
     fingerprint: str = ""
+    inputs: tuple[InputVersion, ...] = ()
     notes: tuple[str, ...] = ()
     report: CheckReport | None = None
     reconciled: str = ""

@@ -121,6 +121,8 @@ class SourceSpec:
         on_null_cursor: What becomes of rows without a cursor value.
         horizon: Read what was committed since the last reading by the transactions of the source, not by time.
         interval: The column by which the source is read interval by interval.
+        event_time: The column that says when the event of a row happened: a load reopens just the intervals of
+            transforms that its rows, and those that they replace, lie in. None: a load without an interval reopens all.
         on_empty: What an empty extraction does where the source is read whole.
         personal: Column, or dotted path to a field within one, to how its values are protected before they reach a
             disk: ``tokenise``, ``encrypt``, ``mask`` or ``null``; see ``privacy/``.
@@ -145,6 +147,7 @@ class SourceSpec:
     on_null_cursor: OnNullCursor = OnNullCursor.INCLUDE
     horizon: bool = False
     interval: str | None = None
+    event_time: str | None = None
     on_empty: OnEmpty = OnEmpty.EMPTY
     personal: Mapping[str, str] = field(default_factory=dict)
     reconcile: Reconcile = Reconcile.COUNTS
@@ -248,6 +251,8 @@ class TransformSpec:
         inputs: The tables it reads, in a fixed order (source tables without ``raw_``).
         children: Child tables of sources that it reads; their sources stand in ``inputs``.
         interval: The output column by which it is rebuilt interval by interval; None rebuilds the whole table.
+        lookback: Of one by interval: how far before an interval the rows lie that its result depends on.
+        key: The columns by which a new version takes over the rows of keys that no new data touches.
         origin: File and line, for messages.
         volatile: True where clock or chance take part: it is run even when nothing changed.
     """
@@ -258,6 +263,8 @@ class TransformSpec:
     inputs: tuple[str, ...] = ()
     children: tuple[str, ...] = ()
     interval: str | None = None
+    lookback: timedelta = timedelta(0)
+    key: tuple[str, ...] = ()
     origin: str = ""
     volatile: bool = False
 

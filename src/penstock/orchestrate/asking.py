@@ -24,7 +24,7 @@ from penstock.model.receipts import State
 from penstock.model.releases import Release
 from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
 from penstock.names import unknown
-from penstock.orchestrate import indexing, planner, releasing
+from penstock.orchestrate import indexing, releasing, scopes
 from penstock.orchestrate.ledger import SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.validate import quarantine as shelves
@@ -236,7 +236,7 @@ def _intervals(spec: PipelineSpec, sources: dict[str, SourceLedger]) -> tuple[in
     if not done:
         return 0, 0
     newest = max(done)
-    wanted = [interval for interval in planner.intervals(spec, None, now()) if interval <= newest]
+    wanted = [interval for interval in scopes.intervals(spec, None, now()) if interval <= newest]
     return len(done), len([interval for interval in wanted if interval not in done])
 
 

@@ -18,6 +18,7 @@ from penstock.model.entries import Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
 from penstock.model.specs import CheckSpec, Severity, SourceSpec
+from penstock.orchestrate import touching
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
 from penstock.orchestrate.workspace import now
@@ -105,7 +106,7 @@ def _quietly(task: Bringing, context: RunContext, step: str) -> LandReceipt | No
 
 def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
     workspace = context.workspace
-    share = workspace.budget.reading(min(workspace.workers, len(context.spec.sources)))
+    share = workspace.budget.reading(context.readers or min(workspace.workers, len(context.spec.sources)))
     with workspace.engine.lent(share.held):
         return _read(task, context, step, share)
 
@@ -141,7 +142,15 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
         boundary=task.boundary,
         current=task.current,
     )
-    ports = LandPorts(workspace.lake, workspace.engine, extraction, context.advance(step), shield, share.chunk)
+    ports = LandPorts(
+        workspace.lake,
+        workspace.engine,
+        extraction,
+        context.advance(step),
+        shield,
+        share.chunk,
+        context.turn(names.raw(task.source.table)),
+    )
     receipt = land(spec, ports)
     if task.interval is not None:
         context.counted.add(task.source.table)
@@ -191,6 +200,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
             ),
         )
+        touched = touching.touched_by(load, found.quarantine, source, context, connection)
     if load.taken is not None and found.report.rejects:
         # The rows are in the quarantine of the load that set them aside, and stay there: nothing waits for a person.
         reason = f"a check rejected them: they stay in the quarantine of load {load.taken.load}"
@@ -199,7 +209,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
     lost = compared is not None and compared.rejects
     verdict = Verdict.REJECTED if found.report.rejects or lost else Verdict.ACCEPTED
     reason = compared.sentence(load.table) if compared is not None and lost else ""
-    return judge(load, verdict, context, found=found, reason=reason)
+    return judge(load, verdict, context, found=found, reason=reason, touched=touched)
 
 
 def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[PastLoad, ...]:
@@ -221,7 +231,13 @@ def _checks(load: Entry, source: SourceSpec, context: RunContext) -> tuple[Check
 
 
 def judge(
-    load: Entry, verdict: Verdict, context: RunContext, *, found: CheckReceipt | None = None, reason: str = ""
+    load: Entry,
+    verdict: Verdict,
+    context: RunContext,
+    *,
+    found: CheckReceipt | None = None,
+    reason: str = "",
+    touched: tuple[Interval, ...] | None = None,
 ) -> Entry:
     """Commit a verdict about a load to the lake and index it."""
     table = context.workspace.lake.table(load.table)
@@ -244,10 +260,12 @@ def judge(
             sketches=found.sketches if found else None,
             schema=load.schema,
             reconciliation=load.reconciliation,
+            touched=touched,
         )
         return table.commit(entry)
 
-    entry = committed(attempt)
+    with context.turn(load.table):
+        entry = committed(attempt)
     context.workspace.catalog.index((entry,))
     return entry
 

@@ -43,6 +43,8 @@ class RunContext:
         errors: What went wrong and did not end the run.
         applied: Lake table to the numbers that the warehouse is known to hold.
         counted: Sources by interval of which it was told how many rows are in none.
+        readers: How many sources may be read at the same time; 0: as many as the workspace says.
+        kept: Fingerprints of code whose text this run has kept.
         interrupted: Set once the run is to end: threads that read leave at the next rows.
     """
 
@@ -55,10 +57,13 @@ class RunContext:
     errors: list[PenstockError] = field(default_factory=list)
     applied: dict[str, set[int]] = field(default_factory=dict)
     counted: set[str] = field(default_factory=set)
+    readers: int = 0
+    kept: set[str] = field(default_factory=set)
     interrupted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
+        self._turns: dict[str, threading.RLock] = {}
 
     @property
     def fence(self) -> int:
@@ -74,6 +79,11 @@ class RunContext:
             StaleWriterError: The lease is another's.
         """
         self.workspace.catalog.renew(self.lease, LEASE_SECONDS)
+
+    def turn(self, table: str) -> threading.RLock:
+        """Return what is held while an entry of a lake table is committed: intervals may land at the same time."""
+        with self._lock:
+            return self._turns.setdefault(table, threading.RLock())
 
     def finished(self, receipt: StepReceipt) -> None:
         """Keep a receipt and tell the observer."""

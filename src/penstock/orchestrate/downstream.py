@@ -7,7 +7,7 @@ warehouse behind, never ahead; what it missed is applied by the next run.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -24,15 +24,17 @@ from penstock.model.graph import parent
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
+from penstock.orchestrate import code
 from penstock.orchestrate.context import RunContext, failed
+from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import Ledger, SourceLedger
 from penstock.orchestrate.lending import streaming
-from penstock.orchestrate.planner import Due, due
 from penstock.orchestrate.workspace import now
 from penstock.privacy.inheritance import inherited
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
 from penstock.stores.port import Lake, WarehouseTransaction
+from penstock.transform.fingerprints import code_text
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
 
@@ -48,15 +50,20 @@ class Wave:
         interval: The interval that came in; None: sources without intervals.
         transforms: Transform and interval, each after those it reads.
         codes: Transform to the fingerprint of its code.
+        wants: Says of a transform that is due for the interval whether it is to be computed; None: it is.
     """
 
     interval: Interval | None
     transforms: Sequence[tuple[TransformSpec, Interval | None]]
     codes: Mapping[str, str]
+    wants: Callable[[TransformSpec, Interval, Due], bool] | None = None
 
     def due(self, transform: TransformSpec, interval: Interval | None, context: RunContext) -> Due:
         """Say whether a transform must be computed now."""
-        return due(transform, interval, context.ledger, self.codes[transform.table])
+        found = due(transform, interval, context.ledger, self.codes[transform.table])
+        if self.wants is not None and interval is not None and not self.wants(transform, interval, found):
+            return Due(fingerprint=found.fingerprint, inputs=found.inputs)
+        return found
 
 
 def flow(wave: Wave, context: RunContext) -> None:
@@ -248,6 +255,7 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
 
     begun = context.started(making.step, making.transform.table)
     try:
+        _keep_code(making, context)
         computed = compute(
             Transforming(
                 transform=making.transform,
@@ -267,6 +275,14 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
         context.finished(replace(receipt, interval=making.interval))
         raise _BrokenError from error
     context.finished(replace(receipt, interval=making.interval, seconds=time.monotonic() - begun))
+
+
+def _keep_code(making: _Making, context: RunContext) -> None:
+    """Keep the text of the code before the version that it makes, once in a run."""
+    mark = making.due.fingerprint.partition(".")[0]
+    if mark not in context.kept:
+        code.keep(context.workspace.lake.objects, mark, code_text(making.transform))
+        context.kept.add(mark)
 
 
 def _marked(computed: Computed, making: _Making, context: RunContext) -> Computed:
@@ -297,8 +313,9 @@ def _settle(making: _Making, computed: Computed, transaction: WarehouseTransacti
     standing = versions.newest.get(making.interval)
     receipt = StepReceipt(step=making.step, table=making.transform.table, state=State.UNCHANGED, rows=computed.rows)
     if standing is not None and standing.content == computed.content:
-        versions.equal(making.interval, standing.number, making.due.fingerprint)
-        return replace(receipt, number=standing.number, fingerprint=making.due.fingerprint)
+        inputs = _inputs(making, context)
+        versions.equal(making.interval, standing.number, making.due.fingerprint, inputs)
+        return replace(receipt, number=standing.number, fingerprint=making.due.fingerprint, inputs=inputs)
     found = _check(making, computed, transaction, context)
     if found.report.rejects:
         reasons = tuple(failure.message for failure in found.report.failures if failure.severity == "error")
@@ -368,11 +385,7 @@ def _publish(
             computed=computed,
             created_at=now(),
             interval=making.interval,
-            inputs=tuple(
-                InputVersion(table=_lake_table(name, context), number=number)
-                for name, numbers in making.due.inputs.items()
-                for number in numbers
-            ),
+            inputs=_inputs(making, context),
             fingerprint=making.due.fingerprint,
             checked=found,
             run=context.run,
@@ -386,6 +399,14 @@ def _publish(
         VersionLoading(table=transform.table, entry=entry, relation=spared), _ports(transform, transaction, context)
     )
     return entry
+
+
+def _inputs(making: _Making, context: RunContext) -> tuple[InputVersion, ...]:
+    return tuple(
+        InputVersion(table=_lake_table(name, context), number=number)
+        for name, numbers in making.due.inputs.items()
+        for number in numbers
+    )
 
 
 def _is_source(name: str, context: RunContext) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from penstock import names
+from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import encode
 from penstock.model.entries import Entry, Verdict
+from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.releases import Decision
 from penstock.model.specs import PipelineSpec
@@ -17,6 +19,7 @@ from penstock.orchestrate.context import RunContext, leased
 from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.ledger import collect
 from penstock.orchestrate.standing import accepted_rows, known, made_by
+from penstock.orchestrate.touching import touched_by
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.validate.checking import Checking, CheckPorts
 from penstock.validate.checking import check as check_rows
@@ -75,7 +78,16 @@ def _judge(
                 profile=standing.profile,
                 sketches=standing.sketches,
             )
-        return judge(record.entry, verdict, context, found=found, reason=reason)
+        touched = _touched(record, context) if verdict is Verdict.ACCEPTED else None
+        return judge(record.entry, verdict, context, found=found, reason=reason, touched=touched)
+
+
+def _touched(record: LoadRecord, context: RunContext) -> tuple[Interval, ...] | None:
+    """Return the time that a load touches now: other loads may have come since it was rejected."""
+    source = next(each for each in context.spec.sources if names.raw(each.table) == record.entry.table)
+    quarantine = record.verdict_entry.quarantine if record.verdict_entry else None
+    with context.workspace.engine.session() as connection:
+        return touched_by(record.entry, quarantine, source, context, connection)
 
 
 def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:

@@ -8,12 +8,14 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any
 
 from penstock import names
 from penstock.catalog.port import CatalogReader, LoadRecord
 from penstock.model import positions
-from penstock.model.entries import Entry, EntryKind, TakenRows, Verdict
+from penstock.model.entries import Entry, EntryKind, InputVersion, TakenRows, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
 
@@ -95,7 +97,7 @@ class SourceLedger:
             standing = standing[whole[-1] :] if whole else []
         if interval is None:
             return standing
-        return [record for record in standing if _covers(record.entry, interval)]
+        return [record for record in standing if _covers(record, interval)]
 
     def known(self) -> list[LoadRecord]:
         """Return the loads whose rows do not land again when they are read again: live ones and discarded ones.
@@ -130,9 +132,67 @@ class SourceLedger:
     def blocked(self, interval: Interval | None) -> LoadRecord | None:
         """Return the rejected load that stands in the way of an interval, if any."""
         for record in self.rejected:
-            if interval is None or _covers(record.entry, interval):
+            if interval is None or _covers(record, interval):
                 return record
         return None
+
+    def settled(self) -> SettledLedger:
+        """Return the same, as it is now, for many questions about single intervals."""
+        return SettledLedger(self.table, self.write, self.records, self.discards)
+
+
+class SettledLedger(SourceLedger):
+    """The loads of one source at a moment: what is asked again and again is worked out once."""
+
+    @cached_property
+    def _live(self) -> list[LoadRecord]:
+        return super().live()
+
+    @cached_property
+    def _rejected(self) -> list[LoadRecord]:
+        named = self._named
+        return [record for record in self._refused if record.entry.number not in named]
+
+    @cached_property
+    def _done(self) -> set[Interval]:
+        return super().done()
+
+    @cached_property
+    def _spans(self) -> tuple[list[datetime], list[tuple[Interval, LoadRecord]], timedelta, list[LoadRecord]]:
+        """Return the times that loads cover, by their beginning; and the loads that may cover any time."""
+        spans, anywhere = [], []
+        for record in self._live:
+            covered = _covered(record)
+            if covered is None:
+                anywhere.append(record)
+            else:
+                spans += [(each, record) for each in covered]
+        spans.sort(key=lambda span: (span[0].start, span[1].entry.number))
+        longest = max((span.end - span.start for span, _ in spans), default=timedelta(0))
+        return [span.start for span, _ in spans], spans, longest, anywhere
+
+    @property
+    def rejected(self) -> list[LoadRecord]:
+        """Rejected loads that wait for accept, retry or discard."""
+        return self._rejected
+
+    def done(self) -> set[Interval]:
+        """Return the intervals that need not be read."""
+        return self._done
+
+    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+        """Return the accepted loads that no later one superseded, oldest first."""
+        if interval is None:
+            return self._live
+        starts, spans, longest, anywhere = self._spans
+        found = {record.entry.number: record for record in anywhere}
+        place = bisect_left(starts, interval.start - longest)
+        while place < len(spans) and starts[place] < interval.end:
+            covered, record = spans[place]
+            if covered.overlaps(interval):
+                found[record.entry.number] = record
+            place += 1
+        return [found[number] for number in sorted(found)]
 
 
 @dataclass
@@ -143,6 +203,7 @@ class VersionLedger:
         table: The table.
         newest: Interval to its newest version.
         same: Interval to the fingerprint of a later computation that gave the same rows.
+        same_inputs: Interval to what that computation was made from.
         head: The newest version of all.
         again: Intervals that are to be computed though nothing changed.
     """
@@ -150,6 +211,7 @@ class VersionLedger:
     table: str
     newest: dict[Interval | None, Entry] = field(default_factory=dict)
     same: dict[Interval | None, str] = field(default_factory=dict)
+    same_inputs: dict[Interval | None, tuple[InputVersion, ...]] = field(default_factory=dict)
     head: Entry | None = None
     again: set[Interval | None] = field(default_factory=set)
 
@@ -160,15 +222,30 @@ class VersionLedger:
         if known is None or known.number < entry.number:
             self.newest[entry.interval] = entry
             self.same.pop(entry.interval, None)
+            self.same_inputs.pop(entry.interval, None)
         if self.head is None or self.head.number < entry.number:
             self.head = entry
 
-    def equal(self, interval: Interval | None, number: int | None, fingerprint: str) -> None:
-        """Take in that a later computation gave the same rows as version ``number``."""
+    def equal(
+        self,
+        interval: Interval | None,
+        number: int | None,
+        fingerprint: str,
+        inputs: tuple[InputVersion, ...] = (),
+    ) -> None:
+        """Take in that a later computation, from these inputs, gave the same rows as version ``number``."""
         self.again.discard(interval)
         entry = self.newest.get(interval)
         if entry is not None and entry.number == number:
             self.same[interval] = fingerprint
+            self.same_inputs[interval] = inputs
+
+    def inputs(self, interval: Interval | None) -> tuple[InputVersion, ...]:
+        """Return what the newest computation for an interval was made from; empty where that is not known."""
+        if interval in self.same:
+            return self.same_inputs.get(interval, ())
+        entry = self.newest.get(interval)
+        return entry.inputs if entry is not None else ()
 
     def fingerprint(self, interval: Interval | None) -> str:
         """Return the fingerprint of what stands for an interval; empty if nothing does."""
@@ -184,6 +261,10 @@ class Ledger:
 
     sources: dict[str, SourceLedger] = field(default_factory=dict)
     versions: dict[str, VersionLedger] = field(default_factory=dict)
+
+    def settled(self) -> Ledger:
+        """Return the same, as it is now, for many questions about single intervals."""
+        return Ledger({name: known.settled() for name, known in self.sources.items()}, self.versions)
 
 
 def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
@@ -202,7 +283,7 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
         for entry in reversed(catalog.entries(transform.table, EntryKind.VERSION)):
             known.add(entry)
         for step in catalog.unchanged(transform.table):
-            known.equal(step.interval, step.number, step.fingerprint)
+            known.equal(step.interval, step.number, step.fingerprint, step.inputs)
         ledger.versions[transform.table] = known
     return ledger
 
@@ -212,6 +293,14 @@ def numbers(records: Sequence[LoadRecord]) -> list[int]:
     return [record.entry.number for record in records]
 
 
-def _covers(entry: Entry, interval: Interval) -> bool:
-    covered = entry.work.interval if entry.work else None
-    return covered is None or covered.overlaps(interval)
+def _covers(record: LoadRecord, interval: Interval) -> bool:
+    covered = _covered(record)
+    return covered is None or any(each.overlaps(interval) for each in covered)
+
+
+def _covered(record: LoadRecord) -> tuple[Interval, ...] | None:
+    """Return the time in which a load changed rows; None: it may be any."""
+    if record.verdict_entry is not None and record.verdict_entry.touched is not None:
+        return record.verdict_entry.touched
+    work = record.entry.work
+    return None if work is None or work.interval is None else (work.interval,)

@@ -7,19 +7,34 @@ database.
 
 from __future__ import annotations
 
+import difflib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from typing import Any
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
-from penstock.errors import ConfigurationError
 from penstock.model.codec import fingerprint
-from penstock.model.interval import SCHEDULES, Interval
-from penstock.model.plan import Action, Plan, PlannedStep
+from penstock.model.entries import Entry
+from penstock.model.interval import Interval
+from penstock.model.plan import Action, Cause, Plan, PlannedStep
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
+from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import Ledger, numbers
+from penstock.orchestrate.scopes import beyond, intervals, reach, scope_of
+
+MOST_LINES = 40
+"""Lines of changed code that a plan shows of one transform."""
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What a step usually brings and takes, going by earlier runs: rows, and seconds."""
+
+    rows: int
+    seconds: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,6 +47,9 @@ class Wanted:
         at: The clock's moment.
         codes: Transform to the fingerprint of its code.
         only: Sources to read; None: all.
+        refresh: Transforms to compute anew, whole.
+        texts: Fingerprint of code to its text, as far as it is known, for transforms whose code changed.
+        usual: Step to what it usually brings and takes.
     """
 
     interval: Interval | None
@@ -39,54 +57,9 @@ class Wanted:
     codes: Mapping[str, str]
     again: bool = False
     only: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Due:
-    """Whether a transform must be computed for an interval.
-
-    Attributes:
-        why: The reason to compute it; empty: it is up to date.
-        blocked: The reason why it cannot be computed; empty: it can.
-        fingerprint: What the version would carry: ``{code}.{inputs}``.
-        inputs: Input to the numbers of its loads or versions.
-    """
-
-    why: str = ""
-    blocked: str = ""
-    fingerprint: str = ""
-    inputs: Mapping[str, Sequence[int]] = field(default_factory=dict)
-
-
-def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tuple[Interval, ...]:
-    """Return the whole intervals of the schedule that touch the wanted time and have ended, oldest first.
-
-    Args:
-        spec: The pipeline.
-        wanted: The time asked for; None: from the pipeline's start to its end or now.
-        at: The clock's moment: an interval is due once it has ended.
-    """
-    if spec.schedule is None or spec.start is None:
-        if wanted is not None:
-            raise ConfigurationError(
-                f"Pipeline {spec.name!r} has no intervals",
-                value=wanted.label,
-                remedy='Give it a schedule and a start: Pipeline(…, schedule="@daily", start="2013-01-01")',
-            )
-        return ()
-    step = SCHEDULES[spec.schedule]
-    last = min(at, spec.end) if spec.end else at
-    start, end = (wanted.start, min(wanted.end, last)) if wanted else (spec.start, last)
-    if start < spec.start:
-        raise ConfigurationError(
-            f"Pipeline {spec.name!r} starts at {spec.start.date()}",
-            value=wanted.label if wanted else "",
-            remedy="Ask for a later time or move its start",
-        )
-    first = spec.start + (start - spec.start) // step * step
-    steps = max(0, -((first - end) // step))
-    found = (Interval(first + step * number, first + step * (number + 1)) for number in range(steps))
-    return tuple(interval for interval in found if interval.end <= last)
+    refresh: frozenset[str] = frozenset()
+    texts: Mapping[str, str] = field(default_factory=dict)
+    usual: Mapping[str, Usual] = field(default_factory=dict)
 
 
 def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wanted: Wanted) -> Plan:
@@ -98,6 +71,7 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
         ledger: What is known.
         wanted: What is asked for.
     """
+    ledger = ledger.settled()
     covered = intervals(spec, wanted.interval, wanted.at)
     steps: list[PlannedStep] = []
     unchanged: list[str] = []
@@ -107,73 +81,48 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
     modes = {source.table: source.mode for source in spec.sources}
     modes |= {names.raw(name): mode for name, mode in modes.items()}
     steps += [_load(step, ledger, modes[step.table]) for step in steps if step.action in (Action.EXTRACT, Action.CHECK)]
-    changes = _Changes(wanted, covered, steps)
+    changes = _Changes(wanted, steps)
+    reached = beyond(spec, order, covered, wanted.at)
     for transform in order:
-        made = list(_transforms(transform, spec, ledger, changes, unchanged))
+        scope = (scope_of(transform, covered), reached.get(transform.table, ()))
+        made = list(_transforms(transform, scope, ledger, changes, unchanged))
         changes.add(made)
         steps += made
+    steps = [_estimated(step, wanted.usual) for step in steps]
     return Plan(
         pipeline=spec.name,
         created_at=wanted.at,
-        state=state(ledger, wanted.codes),
+        state=state(ledger, wanted.codes, spec),
+        interval=wanted.interval,
+        again=wanted.again,
+        refresh=tuple(sorted(wanted.refresh)),
         steps=tuple(steps),
         unchanged=tuple(unchanged),
     )
 
 
-def state(ledger: Ledger, codes: Mapping[str, str]) -> str:
-    """Return a fingerprint of everything that a plan was made from."""
+def state(ledger: Ledger, codes: Mapping[str, str], spec: PipelineSpec | None = None) -> str:
+    """Return a fingerprint of everything that a plan was made from; words for people are left out."""
     sources = {
         table: [(r.entry.number, str(r.verdict)) for r in known.records] for table, known in ledger.sources.items()
     }
-    versions = {table: known.head.number if known.head else 0 for table, known in ledger.versions.items()}
-    return fingerprint(sources, versions, dict(codes))
+    versions = {
+        table: (known.head.number if known.head else 0, sorted(known.same.values()))
+        for table, known in ledger.versions.items()
+    }
+    return fingerprint(sources, versions, dict(codes), _declared(spec) if spec else None)
 
 
-def due(transform: TransformSpec, interval: Interval | None, ledger: Ledger, code: str) -> Due:
-    """Say whether a transform must be computed for an interval, from what has landed."""
-    inputs: dict[str, list[int]] = {}
-    for name in transform.inputs:
-        found = _input(name, interval, ledger)
-        if isinstance(found, str):
-            return Due(blocked=found)
-        inputs[name] = found
-    expected = f"{code}.{fingerprint(interval, inputs)}"
-    known = ledger.versions[transform.table]
-    standing = known.fingerprint(interval)
-    if transform.interval is None and known.head is not None and known.head.interval is not None:
-        standing = ""
-    if interval in known.again:
-        return Due(why="asked to compute it again", fingerprint=expected, inputs=inputs)
-    if standing == expected and not transform.volatile:
-        return Due(fingerprint=expected, inputs=inputs)
-    if not standing:
-        why = "not made yet"
-    elif standing.partition(".")[0] != code:
-        why = "its code changed"
-    elif standing != expected:
-        why = "new data in " + ", ".join(transform.inputs)
-    else:
-        why = "it depends on clock or chance"
-    return Due(why=why, fingerprint=expected, inputs=inputs)
-
-
-def _input(name: str, interval: Interval | None, ledger: Ledger) -> list[int] | str:
-    """Return the numbers that a transform would read of one input, or the sentence that says why it cannot."""
-    if name in ledger.sources:
-        source = ledger.sources[name]
-        rejected = source.blocked(interval)
-        if rejected is not None:
-            return f"load {rejected.entry.number} of {source.table} is rejected"
-        live = source.live(interval)
-        return numbers(live) if live else f"{source.table} has no accepted load{_for(interval)}"
-    versions = ledger.versions[name]
-    by_interval = [known for known in versions.newest if known is not None]
-    if interval is not None and by_interval:
-        covering = [known for known in by_interval if known.overlaps(interval)]
-        found = [versions.newest[known].number for known in sorted(covering)]
-        return found or f"{name} has no version{_for(interval)}"
-    return [versions.head.number] if versions.head else f"{name} has no version"
+def _declared(spec: PipelineSpec) -> list[object]:
+    checks = {
+        table: [replace(check, description="", owner="") for check in listed] for table, listed in spec.checks.items()
+    }
+    # What a source holds may be any object: it is known by its name alone.
+    sources = [
+        replace(source, options={name: repr(value) for name, value in source.options.items()})
+        for source in spec.sources
+    ]
+    return [sources, repr(checks), spec.schedule, spec.start, spec.end, list(spec.profiled)]
 
 
 def _extractions(
@@ -187,6 +136,7 @@ def _extractions(
             load=record.entry.number,
             interval=record.entry.work.interval if record.entry.work else None,
             why="it landed, but a run ended before its checks",
+            cause=Cause.UNCHECKED,
         )
     if source.interval is None:
         yield from _whole_extraction(source, ledger)
@@ -202,8 +152,17 @@ def _extractions(
         elif interval in pending:
             continue
         elif interval not in done or again:
-            why = "asked to read it again" if interval in done else "not read yet"
-            yield PlannedStep(action=Action.EXTRACT, table=source.table, interval=interval, why=why, rows=usual)
+            standing = [r for r in known.live(interval) if r.entry.work and r.entry.work.interval == interval]
+            yield PlannedStep(
+                action=Action.EXTRACT,
+                table=source.table,
+                interval=interval,
+                why="asked to read it again" if interval in done else "not read yet",
+                cause=Cause.FORCED if interval in done else Cause.MISSING,
+                replaces=tuple(numbers(standing)),
+                replaced_rows=sum(record.entry.rows for record in standing) if standing else None,
+                rows=usual,
+            )
         else:
             left += 1
     if left:
@@ -215,8 +174,17 @@ def _whole_extraction(source: SourceSpec, ledger: Ledger) -> Iterable[PlannedSte
     if known.rejected:
         yield _blocked(known.table, known.rejected[0].entry.number, None)
     elif not known.pending:
-        why = "it may have changed since the last run" if known.live() else "never read"
-        yield PlannedStep(action=Action.EXTRACT, table=source.table, why=why, rows=_usual_rows(known.live()))
+        live = known.live()
+        replaced = live if source.whole else []
+        yield PlannedStep(
+            action=Action.EXTRACT,
+            table=source.table,
+            why="it may have changed since the last run" if live else "never read",
+            cause=Cause.NEW_DATA if live else Cause.FIRST,
+            replaces=tuple(numbers(replaced)),
+            replaced_rows=sum(record.entry.rows for record in replaced) if replaced else None,
+            rows=_usual_rows(live),
+        )
 
 
 def _load(step: PlannedStep, ledger: Ledger, mode: str) -> PlannedStep:
@@ -226,6 +194,7 @@ def _load(step: PlannedStep, ledger: Ledger, mode: str) -> PlannedStep:
         table=table,
         interval=step.interval,
         why=f"what is accepted enters the warehouse: {mode}",
+        cause=Cause.NEW_DATA,
         if_new=step.interval is None,
         rows=step.rows,
     )
@@ -239,13 +208,11 @@ class _Changes:
 
     Args:
         wanted: What is asked for.
-        covered: The intervals that it covers.
         steps: What is planned already.
     """
 
-    def __init__(self, wanted: Wanted, covered: Sequence[Interval], steps: Iterable[PlannedStep]) -> None:
+    def __init__(self, wanted: Wanted, steps: Iterable[PlannedStep]) -> None:
         self.wanted = wanted
-        self.covered = covered
         self._steps: defaultdict[str, list[PlannedStep]] = defaultdict(list)
         self.add(steps)
 
@@ -265,45 +232,109 @@ class _Changes:
 
 
 def _transforms(
-    transform: TransformSpec, spec: PipelineSpec, ledger: Ledger, changes: _Changes, unchanged: list[str]
+    transform: TransformSpec,
+    scope: tuple[Sequence[Interval | None], Sequence[Interval]],
+    ledger: Ledger,
+    changes: _Changes,
+    unchanged: list[str],
 ) -> Iterable[PlannedStep]:
-    code = changes.wanted.codes[transform.table]
-    left = 0
-    for interval in scope_of(transform, spec, ledger, changes.covered):
+    code, wanted = changes.wanted.codes[transform.table], changes.wanted
+    asked, reached = scope
+    left, perhaps = 0, []
+    for place, interval in enumerate((*asked, *reached)):
         found = due(transform, interval, ledger, code)
-        causes = [changes.remade(name, interval) for name in transform.inputs]
+        causes = [changes.remade(name, reach(transform, interval)) for name in transform.inputs]
         new = [cause for cause in causes if cause is not None]
-        if found.why:
-            yield PlannedStep(action=Action.TRANSFORM, table=transform.table, interval=interval, why=found.why)
+        if place >= len(asked) and (found.standing is None or not (found.by_data or new)):
+            # It was not asked for: it is computed only if what it was made from changes.
+            continue
+        if found.why and not (found.by_data and new):
+            yield _computed(transform, interval, found, wanted)
+        elif new and interval is not None and not found.by_data and all(cause.interval is None for cause in new):
+            perhaps += new
         elif new:
-            sure = any(not cause.if_new and cause.interval is not None for cause in new)
-            tables = ", ".join(dict.fromkeys(cause.table for cause in new))
+            yield _follows(transform, interval, found, new)
+        elif found.why:
+            yield _computed(transform, interval, found, wanted)
+        elif found.blocked:
             yield PlannedStep(
-                action=Action.TRANSFORM,
+                action=Action.BLOCKED,
                 table=transform.table,
                 interval=interval,
-                why=f"new data in {tables}",
-                if_new=not sure,
+                why=found.blocked,
+                cause=Cause.REJECTED if "rejected" in found.blocked else Cause.MISSING,
             )
-        elif found.blocked:
-            yield PlannedStep(action=Action.BLOCKED, table=transform.table, interval=interval, why=found.blocked)
         else:
             left += 1
+    if perhaps:
+        # Which intervals it touches is known once it has landed: one step stands for them all.
+        step = _follows(transform, None, Due(), list({id(cause): cause for cause in perhaps}.values()))
+        yield replace(step, why=f"{step.why}: the intervals that it touches", if_new=True)
     if left:
         unchanged.append(f"{transform.table}: up to date" + (f" for {left} intervals" if transform.interval else ""))
 
 
-def scope_of(
-    transform: TransformSpec, spec: PipelineSpec, ledger: Ledger, covered: Sequence[Interval]
-) -> tuple[Interval | None, ...]:
-    """Return what a transform is computed for: (None,) for the whole table, else intervals, oldest first."""
-    if transform.interval is None:
-        return (None,)
-    known: set[Interval] = set(covered)
-    by_interval = [ledger.sources[source.table] for source in spec.sources if source.interval]
-    reached = set().union(*(source.done() for source in by_interval)) if by_interval else known
-    planned = {interval for interval in known if any(interval not in source.done() for source in by_interval)}
-    return tuple(sorted((known & reached) | planned))
+def _computed(transform: TransformSpec, interval: Interval | None, found: Due, wanted: Wanted) -> PlannedStep:
+    """Return the step of a transform that is due by what is known already."""
+    changed: tuple[str, ...] = ()
+    if found.cause is Cause.CODE and found.standing is not None:
+        changed = _diff(found.standing, found.fingerprint, wanted.texts)
+    return PlannedStep(
+        action=Action.TRANSFORM,
+        table=transform.table,
+        interval=interval,
+        why=found.why,
+        cause=found.cause,
+        changed=changed,
+        **_replaced(found.standing),
+    )
+
+
+def _follows(
+    transform: TransformSpec, interval: Interval | None, found: Due, new: Sequence[PlannedStep]
+) -> PlannedStep:
+    """Return the step of a transform that follows from steps planned before it."""
+    sources = [step.table for step in new if step.action is not Action.TRANSFORM]
+    remade = [step.table for step in new if step.action is Action.TRANSFORM]
+    why = [found.why] if found.by_data else []
+    why += [f"new data in {', '.join(dict.fromkeys(sources))}"] if sources else []
+    why += [f"upstream changes: {', '.join(dict.fromkeys(remade))}"] if remade else []
+    # What is read or made again may be what stands already, and then nothing follows from it.
+    sure = found.by_data or any(not step.if_new and step.interval and not step.replaces for step in new)
+    return PlannedStep(
+        action=Action.TRANSFORM,
+        table=transform.table,
+        interval=interval,
+        why="; ".join(dict.fromkeys(why)),
+        cause=Cause.NEW_DATA if sources else Cause.UPSTREAM,
+        if_new=not sure,
+        **_replaced(found.standing),
+    )
+
+
+def _replaced(standing: Entry | None) -> dict[str, Any]:
+    if standing is None:
+        return {}
+    return {"replaces": (standing.number,), "replaced_rows": sum(file.rows for file in standing.files)}
+
+
+def _diff(standing: Entry, expected: str, texts: Mapping[str, str]) -> tuple[str, ...]:
+    """Return the lines of code that changed since a version was made, as a unified diff without its heads."""
+    before, now = (texts.get(mark.partition(".")[0]) for mark in (standing.fingerprint, expected))
+    if before is None or now is None:
+        return ()
+    lines = list(difflib.unified_diff(before.splitlines(), now.splitlines(), n=0, lineterm=""))
+    changed = [line for line in lines[2:] if not line.startswith("@@")]
+    left = len(changed) - MOST_LINES
+    return tuple(changed[:MOST_LINES] + ([f"… and {left} more lines"] if left > 0 else []))
+
+
+def _estimated(step: PlannedStep, usual: Mapping[str, Usual]) -> PlannedStep:
+    """Return a step with rows and time as they usually are."""
+    known = usual.get(f"{step.action} {step.table}")
+    if known is None:
+        return step
+    return replace(step, rows=known.rows if step.rows is None else step.rows, seconds=known.seconds)
 
 
 def _usual_rows(live: Sequence[LoadRecord]) -> int | None:
@@ -319,8 +350,5 @@ def _blocked(table: str, load: int, interval: Interval | None) -> PlannedStep:
         interval=interval,
         load=load,
         why=f"load {load} is rejected: penstock retry --table {source}, or accept or discard it",
+        cause=Cause.REJECTED,
     )
-
-
-def _for(interval: Interval | None) -> str:
-    return f" for {interval.label}" if interval else ""

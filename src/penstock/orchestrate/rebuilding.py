@@ -31,7 +31,7 @@ from penstock.names import unknown
 from penstock.orchestrate import indexing, running
 from penstock.orchestrate.context import LEASE_SECONDS, RunContext, leased
 from penstock.orchestrate.downstream import accepted
-from penstock.orchestrate.planner import intervals, scope_of
+from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.remaking import Remaking
 
@@ -165,7 +165,7 @@ class _Restoring:
                 _reapply(transform, context)
                 if self.recompute:
                     covered = intervals(self.spec, None, now())
-                    again = scope_of(transform, self.spec, context.ledger, covered)
+                    again = scope_of(transform, covered)
                     context.ledger.versions[transform.table].again = set(again)
         self.done = True
 

@@ -8,29 +8,31 @@ transforms of whole tables, (7) keep the run.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from penstock.catalog.port import Lease
-from penstock.errors import ConflictError, NotFoundError, PenstockError, StaleWriterError
+from penstock.errors import ConfigurationError, ConflictError, NotFoundError, PenstockError, StaleWriterError
 from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
-from penstock.model.graph import graph, made_by, read_by, upstream
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
-from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
+from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
 from penstock.orchestrate import compacting, indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
-from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
+from penstock.orchestrate.due import Due, due
+from penstock.orchestrate.ledger import SourceLedger
+from penstock.orchestrate.preparing import Prepared, prepare, wanted
+from penstock.orchestrate.scopes import beyond, intervals, reached_from, scope_of
 from penstock.orchestrate.workspace import Workspace, new_id, now
-from penstock.transform.fingerprints import code_fingerprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,45 +43,21 @@ class Asked:
         command: ``run``, ``backfill``, ``retry``, ``ingest``, ``rebuild``, ``replay``, as in the run's receipt.
         interval: The time to cover; None: everything due.
         again: Read intervals again that are done.
-        expected: A plan made before, which must still be true.
+        refresh: Transforms to compute anew, whole.
+        expected: A plan made before, which must still be true; it says what is covered.
         retry: The sources whose rejected loads are read again; None: this is no retry.
+        parallel: How many intervals may be read at the same time, beyond the one that is loaded.
+        at: The moment until which intervals are due; None: now.
     """
 
     command: str = "run"
     interval: Interval | None = None
     again: bool = False
+    refresh: frozenset[str] = frozenset()
     expected: Plan | None = None
     retry: frozenset[str] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A pipeline with all that planning needs."""
-
-    spec: PipelineSpec
-    order: Sequence[TransformSpec]
-    codes: Mapping[str, str]
-    ledger: Ledger
-
-    @property
-    def early(self) -> frozenset[str]:
-        """Return the transforms of whole tables that one by interval needs; the others wait for the last interval."""
-        needed: set[str] = set()
-        for transform in self.order:
-            if transform.interval is not None:
-                needed |= upstream(transform.table, self.order)
-        return frozenset(needed)
-
-    @property
-    def referred(self) -> frozenset[str]:
-        """Return the tables that checks of raw rows refer to."""
-        found = set()
-        for source in self.spec.sources:
-            for check in self.spec.checks.get(source.table, ()):
-                for value in check.parameters.values():
-                    if check.kind == "references" and isinstance(value, str):
-                        found.add(value.partition(".")[0])
-        return frozenset(found)
+    parallel: int = 1
+    at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,11 +77,15 @@ class _Waves:
     by_interval: dict[Interval, list[_Task]] = field(default_factory=dict)
 
 
-def plan(workspace: Workspace, spec: PipelineSpec, interval: Interval | None) -> Plan:
+def plan(workspace: Workspace, spec: PipelineSpec, interval: Interval | None, asked: Asked | None = None) -> Plan:
     """Return what a run would do; nothing is written but the catalog's index."""
-    prepared = _prepare(workspace, spec)
-    wanted = planner.Wanted(interval=interval, at=now(), codes=prepared.codes)
-    return planner.plan(prepared.spec, prepared.order, prepared.ledger, wanted)
+    asked = asked or Asked(interval=interval)
+    return _planned(workspace, prepare(workspace, spec, asked.refresh), replace(asked, interval=interval), now())
+
+
+def _planned(workspace: Workspace, prepared: Prepared, asked: Asked, at: datetime) -> Plan:
+    given = wanted(workspace, prepared, at, asked.interval, asked.again, asked.refresh)
+    return planner.plan(prepared.spec, prepared.order, prepared.ledger, given)
 
 
 def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
@@ -113,20 +95,46 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
         LeaseHeldError: Another run of the pipeline is at work.
         ConflictError: ``asked.expected`` is no longer true.
     """
+    asked = _as_planned(asked, spec)
     indexing.follow(workspace, indexing.tables_of(spec))
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         indexing.end_interrupted(workspace, spec.name)
-        prepared = _prepare(workspace, spec)
+        prepared = prepare(workspace, spec, asked.refresh)
         started = now()
-        wanted = planner.Wanted(interval=asked.interval, at=started, codes=prepared.codes, again=asked.again)
-        planned = planner.plan(prepared.spec, prepared.order, prepared.ledger, wanted)
-        if asked.expected is not None and asked.expected.state != planned.state:
-            raise ConflictError(
-                f"Pipeline {spec.name!r} has moved since the plan was made", remedy="Make the plan again: penstock plan"
-            )
+        asked = replace(asked, at=asked.at or started)
+        planned = _planned(workspace, prepared, asked, asked.at or started)
+        _refuse_moved(asked.expected, planned)
         waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
         return _conduct(
             _Conduct(workspace, prepared, asked, lease, started), lambda it: _carry_out(waves, prepared, asked, it)
+        )
+
+
+def _as_planned(asked: Asked, spec: PipelineSpec) -> Asked:
+    """Return what is asked for as the plan says it, where there is one."""
+    expected = asked.expected
+    if expected is None:
+        return asked
+    if expected.pipeline != spec.name:
+        raise ConflictError(f"The plan is one of pipeline {expected.pipeline!r}, not of {spec.name!r}")
+    return replace(
+        asked,
+        interval=expected.interval,
+        again=expected.again,
+        refresh=frozenset(expected.refresh),
+        at=expected.created_at,
+    )
+
+
+def _refuse_moved(expected: Plan | None, planned: Plan) -> None:
+    """Refuse to run where the plan that was made would be another one today."""
+    if expected is None:
+        return
+    before, today = ([replace(s, rows=None, seconds=None) for s in each.steps] for each in (expected, planned))
+    if expected.state != planned.state or before != today:
+        raise ConflictError(
+            f"Pipeline {planned.pipeline!r} has moved since the plan was made",
+            remedy="Make the plan again: penstock plan",
         )
 
 
@@ -143,7 +151,7 @@ def below(
         first: What is done before loads are judged and transforms are computed; what it raises ends the run.
     """
     indexing.end_interrupted(workspace, spec.name)
-    prepared = _prepare(workspace, spec)
+    prepared = prepare(workspace, spec, asked.refresh)
 
     def work(context: RunContext) -> None:
         first(context)
@@ -157,7 +165,7 @@ class _Conduct:
     """What a run is made with."""
 
     workspace: Workspace
-    prepared: _Prepared
+    prepared: Prepared
     asked: Asked
     lease: Lease
     started: datetime
@@ -191,56 +199,91 @@ def _conduct(given: _Conduct, work: Callable[[RunContext], None]) -> RunReceipt:
     return _keep(begun, context)
 
 
-def _prepare(workspace: Workspace, spec: PipelineSpec) -> _Prepared:
-    indexing.follow(workspace, indexing.tables_of(spec))
-    made, told, codes = made_by(spec), [], {}
-    for transform in spec.transforms:
-        # Both ask for the parsed query, of which only so many are kept.
-        told.append(_with_inputs(transform, made, spec.sources))
-        codes[transform.table] = code_fingerprint(transform)
-    ordered = graph(told, [source.table for source in spec.sources])
-    settled = replace(spec, transforms=ordered)
-    return _Prepared(settled, ordered, codes, collect(settled, workspace.catalog))
-
-
-def _with_inputs(transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec]) -> TransformSpec:
-    """Read the edges of a query: bare table names; a child table counts as its source."""
-    read: Sequence[str] = transform.inputs
-    if transform.sql is not None:
-        from penstock.queries.edges import edges
-
-        read = edges(transform.sql, origin=transform.origin or transform.table)
-    return read_by(transform, read, made, sources)
-
-
-def _carry_out(waves: _Waves, prepared: _Prepared, asked: Asked, context: RunContext) -> None:
+def _carry_out(waves: _Waves, prepared: Prepared, asked: Asked, context: RunContext) -> None:
+    _refuse_any_order(prepared, asked)
+    if asked.parallel > 1:
+        context.readers = asked.parallel * max(1, len(prepared.spec.sources))
     with _readers(context) as pool:
         if waves.whole:
             context.workspace.observer(Phase(title="sources without intervals", interval=None, done=0, total=1))
             _harvest(_begin(waves.whole, pool, prepared, context), context)
         _judge_pending(prepared, context)
         _flow(None, prepared, context)
-        ahead: list[tuple[_Task, Future[Brought]]] | None = None
-        listed = sorted(set(waves.by_interval) | _stale(asked, prepared, context))
-        total = len(listed)
+        scope = _Scope.of(waves, prepared, asked, context)
+        ahead: deque[list[tuple[_Task, Future[Brought]]]] = deque()
+        listed, begun = scope.listed, 0
         for done, interval in enumerate(listed):
-            context.workspace.observer(Phase(title=interval.label, interval=interval, done=done, total=total))
-            running = (
-                ahead if ahead is not None else _begin(waves.by_interval.get(interval, []), pool, prepared, context)
-            )
-            _harvest(running, context)
-            following = listed[done + 1] if done + 1 < total else None
-            # The next interval is read while this one goes through the warehouse: they touch different tables.
-            ahead = _begin(waves.by_interval.get(following, []), pool, prepared, context) if following else None
-            _flow(interval, prepared, context)
+            context.workspace.observer(Phase(title=interval.label, interval=interval, done=done, total=len(listed)))
+            for following in listed[begun : done + asked.parallel]:
+                ahead.append(_begin(waves.by_interval.get(following, []), pool, prepared, context))
+                begun += 1
+            _harvest(ahead.popleft(), context)
+            # The next intervals are read while this one goes through the warehouse: they touch different tables.
+            for following in listed[begun : done + 1 + asked.parallel]:
+                ahead.append(_begin(waves.by_interval.get(following, []), pool, prepared, context))
+                begun += 1
+            _flow(interval, prepared, context, scope=scope)
     _flow(None, prepared, context, last=True)
     compacting.after_run(context)
+
+
+def _refuse_any_order(prepared: Prepared, asked: Asked) -> None:
+    """Refuse to read intervals at the same time where the order in which they land decides.
+
+    Raises:
+        ConfigurationError: A source merges rows and has no cursor.
+    """
+    for source in prepared.spec.sources if asked.parallel > 1 else ():
+        if source.interval and source.write is not WriteMode.APPEND and not source.cursor:
+            raise ConfigurationError(
+                f"Intervals of source {source.table!r} cannot be read at the same time: of two rows with one key "
+                "the one that landed later stands, because it has no cursor",
+                value=f"--parallel {asked.parallel}",
+                remedy="Name the column that says which row is newer (cursor=…), or leave --parallel out",
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class _Scope:
+    """The intervals of a run.
+
+    Attributes:
+        covered: Those that were asked for.
+        reached: Transform to those after them into which its look-back may carry a change.
+        listed: All that is gone through, oldest first.
+    """
+
+    covered: frozenset[Interval]
+    reached: Mapping[str, frozenset[Interval]]
+    listed: Sequence[Interval]
+
+    @classmethod
+    def of(cls, waves: _Waves, prepared: Prepared, asked: Asked, context: RunContext) -> _Scope:
+        spec, order, at = prepared.spec, prepared.order, asked.at or now()
+        covered = intervals(spec, asked.interval, at)
+        reached = {name: frozenset(found) for name, found in beyond(spec, order, covered, at).items()}
+        after = frozenset().union(*reached.values())
+        ledger = context.ledger.settled()
+        stale = {
+            interval
+            for transform in order
+            for interval in (*scope_of(transform, covered), *reached.get(transform.table, ()))
+            if interval is not None and due(transform, interval, ledger, prepared.codes[transform.table]).why
+        }
+        carried = reached_from(order, {*waves.by_interval, *stale}, (*covered, *after))
+        return cls(frozenset(covered), reached, sorted({*waves.by_interval, *stale, *carried}))
+
+    def wants(self, transform: TransformSpec, interval: Interval, found: Due) -> bool:
+        """Say whether a transform is to be computed for an interval: what was not asked for, if its inputs changed."""
+        if interval in self.covered:
+            return True
+        return interval in self.reached.get(transform.table, ()) and found.by_data and found.standing is not None
 
 
 @contextmanager
 def _readers(context: RunContext) -> Iterator[ThreadPoolExecutor]:
     """Lend the threads that read sources; where a run is interrupted, they end with the next rows that they get."""
-    with ThreadPoolExecutor(context.workspace.workers, thread_name_prefix="source") as pool:
+    with ThreadPoolExecutor(context.readers or context.workspace.workers, thread_name_prefix="source") as pool:
         try:
             yield pool
         except PenstockError:
@@ -251,19 +294,7 @@ def _readers(context: RunContext) -> Iterator[ThreadPoolExecutor]:
             raise
 
 
-def _stale(asked: Asked, prepared: _Prepared, context: RunContext) -> set[Interval]:
-    """Return the intervals for which a transform is due by what is known now, before any interval is read."""
-    covered = planner.intervals(prepared.spec, asked.interval, now())
-    return {
-        interval
-        for transform in prepared.order
-        for interval in planner.scope_of(transform, prepared.spec, context.ledger, covered)
-        if interval is not None
-        and planner.due(transform, interval, context.ledger, prepared.codes[transform.table]).why
-    }
-
-
-def _judge_pending(prepared: _Prepared, context: RunContext) -> None:
+def _judge_pending(prepared: Prepared, context: RunContext) -> None:
     """Check the loads that landed before a crash, in the order in which they landed."""
     for source in prepared.spec.sources:
         known = prepared.ledger.sources[source.table]
@@ -283,7 +314,7 @@ def _judge_pending(prepared: _Prepared, context: RunContext) -> None:
             _end_rejected(known, record.entry.number, successors[-1].entry, context)
 
 
-def _waves(planned: Plan, prepared: _Prepared) -> _Waves:
+def _waves(planned: Plan, prepared: Prepared) -> _Waves:
     waves = _Waves()
     by_table = {source.table: source for source in prepared.spec.sources}
     for step in planned.steps:
@@ -299,7 +330,7 @@ def _waves(planned: Plan, prepared: _Prepared) -> _Waves:
     return waves
 
 
-def _retries(tables: frozenset[str], prepared: _Prepared) -> _Waves:
+def _retries(tables: frozenset[str], prepared: Prepared) -> _Waves:
     waves = _Waves()
     for source in prepared.spec.sources:
         if tables and source.table not in tables:
@@ -324,7 +355,7 @@ def _retries(tables: frozenset[str], prepared: _Prepared) -> _Waves:
 
 
 def _begin(
-    tasks: Sequence[_Task], pool: ThreadPoolExecutor, prepared: _Prepared, context: RunContext
+    tasks: Sequence[_Task], pool: ThreadPoolExecutor, prepared: Prepared, context: RunContext
 ) -> list[tuple[_Task, Future[Brought]]]:
     tables = _tables(prepared, context)
     begun = []
@@ -384,7 +415,14 @@ def _end_rejected(known: SourceLedger, number: int, successor: Entry | None, con
             known.add(record.entry, judge(record.entry, Verdict.RETRIED, context, reason=what))
 
 
-def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *, last: bool = False) -> None:
+def _flow(
+    interval: Interval | None,
+    prepared: Prepared,
+    context: RunContext,
+    *,
+    scope: _Scope | None = None,
+    last: bool = False,
+) -> None:
     """Send one wave down; transforms of whole tables wait for the end unless others need them."""
     context.hold()
     chosen: list[tuple[TransformSpec, Interval | None]] = []
@@ -394,10 +432,11 @@ def _flow(interval: Interval | None, prepared: _Prepared, context: RunContext, *
                 chosen.append((transform, interval))
         elif last or transform.table in prepared.early:
             chosen.append((transform, None))
-    flow(Wave(interval=interval, transforms=chosen, codes=prepared.codes), context)
+    wants = None if scope is None or interval is None or interval in scope.covered else scope.wants
+    flow(Wave(interval=interval, transforms=chosen, codes=prepared.codes, wants=wants), context)
 
 
-def _tables(prepared: _Prepared, context: RunContext) -> dict[str, str]:
+def _tables(prepared: Prepared, context: RunContext) -> dict[str, str]:
     return {
         name: relation
         for name in prepared.referred

@@ -35,6 +35,7 @@ _SEVERAL = {
     "CompactionReport": "care:compacted",
     "DoctorReport": "places:doctors",
     "Entry": "tables:entries",
+    "IntervalLedger": "plans:intervals",
     "Manifest": "datasets:manifests",
     "QuarantineSummary": "tables:quarantine_list",
     "RunReceipt": "runs:runs",

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penstock.cli.blocks import Block, Line, table
 from penstock.cli.figures import count, duration, plural
+from penstock.model.answers import IntervalLedger, IntervalState
 from penstock.model.plan import Action, Plan, PlannedStep
 
 _MOST_STEPS = 60
@@ -23,6 +26,7 @@ def plan(planned: Plan, *, summary: bool = False) -> list[Block]:
     if later:
         blocks.append(Line("If new data arrives:", "strong"))
         blocks += _summary(later) if summary else _steps(later)
+    blocks += _changed(planned.steps)
     blocks += _unchanged(planned.unchanged)
     blocks += _estimate(planned)
     return blocks
@@ -36,13 +40,33 @@ def _steps(steps: list[PlannedStep]) -> list[Block]:
             step.interval.label if step.interval else "",
             f"load {step.load}" if step.load is not None else "",
             count(step.rows) if step.rows is not None else "",
+            _replaces(step),
             step.why,
         )
         for step in steps[:_MOST_STEPS]
     ]
-    blocks: list[Block] = [table(("action", "table", "interval", "load", ">rows, about", "why"), rows)]
+    blocks: list[Block] = [table(("action", "table", "interval", "load", ">rows, about", "replaces", "why"), rows)]
     if len(steps) > _MOST_STEPS:
         blocks.append(Line(f"… and {plural(len(steps) - _MOST_STEPS, 'step')} more; --summary, or --json.", "faint"))
+    return blocks
+
+
+def _replaces(step: PlannedStep) -> str:
+    """Return what a step would replace: ``version 7 (12 rows)``, ``load 3``, ``4 loads``."""
+    if not step.replaces:
+        return ""
+    kind = "version" if step.action is Action.TRANSFORM else "load"
+    several = len(step.replaces)
+    named = f"{kind} {step.replaces[0]}" if several == 1 else plural(several, kind)
+    return named + (f" ({plural(step.replaced_rows, 'row')})" if step.replaced_rows is not None else "")
+
+
+def _changed(steps: Sequence[PlannedStep]) -> list[Block]:
+    """Show the lines of code that changed, once for each transform."""
+    blocks: list[Block] = []
+    for name, lines in {step.table: step.changed for step in reversed(steps) if step.changed}.items():
+        blocks.append(Line(f"The code of {name} changed:", "strong"))
+        blocks += [Line(f"  {line}", "faint") for line in lines]
     return blocks
 
 
@@ -77,6 +101,55 @@ def _unchanged(sentences: tuple[str, ...]) -> list[Block]:
     if len(sentences) > _MOST_UNCHANGED:
         blocks.append(Line(f"  … and {len(sentences) - _MOST_UNCHANGED} more.", "faint"))
     return blocks
+
+
+def intervals(ledgers: Sequence[IntervalLedger]) -> list[Block]:
+    """Word how the intervals of tables stand: how many of each state, then what is not done, neighbours together."""
+    counts = [
+        (each.table, each.kind, *(count(sum(s.state == state for s in each.intervals)) for state in _STATES))
+        for each in ledgers
+    ]
+    blocks: list[Block] = [table(("table", "kind", *(f">{state}" for state in _STATES)), counts)]
+    rows = [
+        (each.table, _span(run), run[0].state, run[0].why + (" (a gap)" if _in_gap(run, each) else ""))
+        for each in ledgers
+        for run in _runs(each)
+    ]
+    if rows:
+        blocks.append(table(("table", "intervals", "state", "why"), rows[:_MOST_STEPS]))
+    if len(rows) > _MOST_STEPS:
+        blocks.append(Line(f"… and {len(rows) - _MOST_STEPS} more; --json.", "faint"))
+    return blocks
+
+
+_STATES = ("done", "failed", "missing", "stale")
+
+
+def _runs(ledger: IntervalLedger) -> list[list[IntervalState]]:
+    """Return the intervals that are not done, those together that follow each other for the same reason."""
+    found: list[list[IntervalState]] = []
+    for state in ledger.intervals:
+        if state.state == "done":
+            continue
+        last = found[-1][-1] if found else None
+        same = last is not None and (last.interval.end, last.state, last.why) == (
+            state.interval.start,
+            state.state,
+            state.why,
+        )
+        if same:
+            found[-1].append(state)
+        else:
+            found.append([state])
+    return found
+
+
+def _span(run: Sequence[IntervalState]) -> str:
+    return run[0].interval.label if len(run) == 1 else f"{run[0].interval.label} … {run[-1].interval.label}"
+
+
+def _in_gap(run: Sequence[IntervalState], ledger: IntervalLedger) -> bool:
+    return any(gap.overlaps(run[0].interval) for gap in ledger.gaps)
 
 
 def _estimate(planned: Plan) -> list[Block]:
