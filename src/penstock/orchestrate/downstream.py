@@ -29,6 +29,7 @@ from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import Ledger, SourceLedger
 from penstock.orchestrate.lending import streaming
+from penstock.orchestrate.touching_keys import touched_keys
 from penstock.orchestrate.workspace import now
 from penstock.privacy.inheritance import inherited
 from penstock.queries import relations
@@ -256,13 +257,13 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
     begun = context.started(making.step, making.transform.table)
     try:
         _keep_code(making, context)
+        tables = {name: _input_table(name, context) for name in (*making.transform.inputs, *making.transform.children)}
         computed = compute(
             Transforming(
                 transform=making.transform,
-                names={
-                    name: _input_table(name, context) for name in (*making.transform.inputs, *making.transform.children)
-                },
+                names=tables,
                 interval=making.interval,
+                keyed=touched_keys(making.transform, making.due, tables, transaction, context),
             ),
             TransformPorts(transaction, context.advance(making.step)),
         )
@@ -312,6 +313,10 @@ def _settle(making: _Making, computed: Computed, transaction: WarehouseTransacti
     versions = context.ledger.versions[making.transform.table]
     standing = versions.newest.get(making.interval)
     receipt = StepReceipt(step=making.step, table=making.transform.table, state=State.UNCHANGED, rows=computed.rows)
+    if computed.keys is not None:
+        receipt = replace(
+            receipt, notes=(f"{computed.keys} {'key was' if computed.keys == 1 else 'keys were'} computed anew",)
+        )
     if standing is not None and standing.content == computed.content:
         inputs = _inputs(making, context)
         versions.equal(making.interval, standing.number, making.due.fingerprint, inputs)

@@ -44,9 +44,9 @@ def touched_by(
     aside = context.workspace.lake.objects.reading([quarantine])[0] if quarantine else None
     now = [table.reading(load.files, aside)] if load.files else []
     # Rows that leave with it change their time as well; of those that stay, it replaces those with a key of its own.
-    now += [each for record in gone if (each := _reading(record, context))]
+    now += [each for record in gone if (each := reading(record, context))]
     merged = source.write in (WriteMode.MERGE, WriteMode.SCD2)
-    before = [each for record in former if (each := _reading(record, context))] if merged else []
+    before = [each for record in former if (each := reading(record, context))] if merged else []
     if not now:
         return ()
     return touched(
@@ -64,7 +64,7 @@ def touched_by(
     )
 
 
-def _reading(record: LoadRecord, context: RunContext) -> FileSet | None:
+def reading(record: LoadRecord, context: RunContext) -> FileSet | None:
     """Return the rows of a load that its checks let pass."""
     if not record.entry.files:
         return None

@@ -18,8 +18,10 @@ from penstock.names import unknown
 from penstock.queries import edges
 from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
+from penstock.transform import keeping
 from penstock.transform.columns import Shape, shape, visible
 from penstock.transform.functions import call
+from penstock.transform.keeping import Keyed
 
 _MISTAKES = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.SyntaxException)
 _SHORTAGES = (duckdb.OutOfMemoryException, duckdb.IOException, duckdb.InterruptException)
@@ -35,11 +37,13 @@ class Transforming:
         names: Input name, as the transform says it, to the warehouse table that holds it (``flights`` to
             ``raw_flights``).
         interval: The interval to compute; None computes the whole table.
+        keyed: The keys to compute anew; None: all.
     """
 
     transform: TransformSpec
     names: Mapping[str, str]
     interval: Interval | None = None
+    keyed: Keyed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +68,14 @@ class Computed:
         columns: Its columns.
         rows: How many rows.
         content: Hash of the rows and column types, whatever the order of rows.
+        keys: How many keys were computed anew; None: all there are.
     """
 
     relation: str
     columns: tuple[Column, ...]
     rows: int
     content: str
+    keys: int | None = None
 
 
 def compute(spec: Transforming, ports: TransformPorts) -> Computed:
@@ -92,6 +98,7 @@ def compute(spec: Transforming, ports: TransformPorts) -> Computed:
     inputs = {name: _columns(name, table, spec, ports) for name, table in spec.names.items()}
     with _sentences(what):
         connection.execute("SET TimeZone = 'UTC'")
+        keys = keeping.gather(spec.keyed, connection) if spec.keyed is not None else None
         if transform.sql is not None:
             found = _from_query(spec, inputs, connection, relation)
         elif transform.function is not None:
@@ -100,10 +107,12 @@ def compute(spec: Transforming, ports: TransformPorts) -> Computed:
             raise ConfigurationError(f"{what} has neither a query nor a function")
         if spec.interval is not None:
             _refuse_outside(spec, found, connection, relation)
+        if spec.keyed is not None:
+            keeping.take_over(spec.keyed, found.columns, what, connection, relation)
         rows, content = _content(connection, relation, found.columns)
     if ports.advance is not None:
         ports.advance(rows, 0)
-    return Computed(relation=relation, columns=found.columns, rows=rows, content=content)
+    return Computed(relation=relation, columns=found.columns, rows=rows, content=content, keys=keys)
 
 
 def _called(transform: TransformSpec) -> str:
@@ -131,7 +140,7 @@ def _from_query(
             raise unknown("table", table, spec.names, where=f"read by {_called(spec.transform)}")
     named = edges.named_columns(text, origin=origin)
     relations = {
-        name: f"(SELECT {identifiers(visible(columns, named))} FROM {identifier(spec.names[name])})"
+        name: f"(SELECT {identifiers(visible(columns, named))} FROM {_rows_of(name, spec)})"
         for name, columns in inputs.items()
     }
     interval = spec.interval
@@ -155,7 +164,7 @@ def _from_function(
     spec: Transforming, inputs: Mapping[str, Sequence[Column]], connection: duckdb.DuckDBPyConnection, relation: str
 ) -> Shape:
     selects = {
-        name: f"SELECT {identifiers(visible(columns, ()))} FROM {identifier(spec.names[name])}"
+        name: f"SELECT {identifiers(visible(columns, ()))} FROM {_rows_of(name, spec)}"
         for name, columns in inputs.items()
     }
     with call(spec.transform, selects, spec.interval, connection) as returned:
@@ -170,6 +179,12 @@ def _from_function(
             with suppress(duckdb.Error):
                 connection.unregister(_SOURCE)
     return found
+
+
+def _rows_of(name: str, spec: Transforming) -> str:
+    """Return the rows of an input that the result is made from."""
+    table = identifier(spec.names[name])
+    return keeping.restricted(table, spec.keyed) if spec.keyed is not None and name in spec.keyed.inputs else table
 
 
 def _refuse_outside(spec: Transforming, found: Shape, connection: duckdb.DuckDBPyConnection, relation: str) -> None:
