@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from penstock.model.entries import Entry
     from penstock.model.interval import Interval
+    from penstock.model.lineage import LineageReport
     from penstock.model.plan import Plan
     from penstock.model.receipts import CheckReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
@@ -133,6 +134,12 @@ class Project:
         from penstock.orchestrate import asking
 
         return asking.versions(self._workspace, table, limit)
+
+    def lineage(self, table: str, column: str | None = None, as_of: str | None = None) -> LineageReport:
+        """Return what made a table (or one column of it), now or as it stood at the end of a run."""
+        from penstock.orchestrate import lineage
+
+        return lineage.lineage(self._workspace, table, column, as_of)
 
     def scope(self, uri: str, table: str | None = None) -> tuple[TableDescription, ...]:
         """Say what can be read at a URI or a connection of the project."""
@@ -410,12 +417,9 @@ class Project:
     def rebuild(
         self, pipeline: str | None = None, table: str | None = None, *, recompute: bool = False
     ) -> RebuildReceipt:
-        """Make the staging warehouse anew from the lake; no source is asked.
+        """Make the staging warehouse, or one pipeline's tables, or one table, anew from the lake; no source is asked.
 
-        Args:
-            pipeline: Only its tables; None: those of all pipelines.
-            table: Only this table.
-            recompute: Compute transforms even where a version that is up to date could be put back.
+        ``recompute`` computes transforms even where a version that is up to date could be put back.
         """
         from penstock.orchestrate import rebuilding
 
@@ -447,10 +451,8 @@ class Project:
     ) -> tuple[CompactionReport, ...]:
         """Write the small files of a raw table (None: of all) together; goes on beside runs.
 
-        Args:
-            table: With or without ``raw_``.
-            window: ``hour`` or ``day``: only files of one closed window come together; None: as penstock.toml says.
-            open_too: Compact the window that has not closed yet as well.
+        ``window`` is ``hour`` or ``day``: only files of one closed window come together (None: as penstock.toml says);
+        ``open_too`` compacts the window that has not closed yet as well.
 
         Raises:
             LeaseHeldError: Another compaction or a vacuum is at work.

@@ -24,6 +24,7 @@ PAGES = [
     "how-to/incremental.md",
     "how-to/keep-the-lake-small.md",
     "how-to/lake-in-a-bucket.md",
+    "how-to/lineage.md",
     "how-to/memory.md",
     "how-to/messy-csv.md",
     "how-to/nested-json.md",

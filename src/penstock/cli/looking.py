@@ -42,6 +42,24 @@ def versions(session: Session, table: str, limit: int) -> None:
         session.output.show(project.versions(table, limit), empty=f"{table} has no versions yet.")
 
 
+@command(
+    example="""
+    penstock lineage delays --column mean_delay
+    penstock lineage delays --as-of 2026-11-21T02-30
+    """
+)
+@click.argument("table")
+@click.option("--column", help="Only what this column comes from.")
+@click.option("--as-of", metavar="RUN", help="As it stood at the end of this run; the beginning of its id suffices.")
+def lineage(session: Session, table: str, column: str | None, as_of: str | None) -> None:
+    """Say what made TABLE: its inputs back to what was read, the code, the checks, who approved it.
+
+    Columns are followed through queries; of a function any column may come from any input.
+    """
+    with session.project() as project:
+        session.output.show(project.lineage(table, column, as_of))
+
+
 @command(example="penstock check departures")
 @click.argument("table")
 @click.option("--pipeline", help="The pipeline, where there are several.")

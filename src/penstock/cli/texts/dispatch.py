@@ -19,6 +19,7 @@ _ONE = {
     "Entry": "tables:entry",
     "ExportReceipt": "tables:exported",
     "IngestReceipt": "runs:ingest",
+    "LineageReport": "lineage:lineage",
     "Plan": "plans:plan",
     "ProfileReport": "profiles:profile",
     "ProjectStatus": "places:status",
