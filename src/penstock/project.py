@@ -149,19 +149,12 @@ class Project:
 
     # What runs do ------------------------------------------------------------------------------------------------
 
-    def plan(
-        self,
-        pipeline: str | None = None,
-        interval: Interval | None = None,
-        *,
-        again: bool = False,
-        refresh: Iterable[str] = (),
-    ) -> Plan:
-        """Return what a run or backfill with these arguments would do and why; writes nothing."""
+    def plan(self, pipeline: str | None = None, interval: Interval | None = None, **options: Any) -> Plan:
+        """Return what a run or backfill would do and why; writes nothing; ``options`` are ``again`` and ``refresh``."""
         from penstock.orchestrate import running
 
-        spec, asked = self.pipeline(pipeline), running.Asked(again=again, refresh=frozenset(refresh))
-        return running.plan(self._workspace, spec, interval, asked)
+        spec, refresh = self.pipeline(pipeline), frozenset(options.pop("refresh", ()))
+        return running.plan(self._workspace, spec, interval, running.Asked(refresh=refresh, **options))
 
     def intervals(self, pipeline: str | None = None, interval: Interval | None = None) -> tuple[IntervalLedger, ...]:
         """Return of each table which intervals are done, failed, missing or stale (None: from the start to now)."""
@@ -299,11 +292,8 @@ class Project:
     ) -> RunReceipt:
         """Bring open rows of a source's quarantine in again, through the checks as they are now, and go on below.
 
-        Args:
-            table: The source.
-            sets: Changes: ``column = SQL expression``.
-            where: Only the rows for which this SQL condition is true.
-            file: Rows as they should be: an export that was edited.
+        ``sets`` are changes, ``column = SQL expression``; ``where`` chooses rows by a SQL condition; ``file`` is an
+        export that was edited, with rows as they should be.
         """
         from penstock.orchestrate import replaying
         from penstock.validate.editing import Edit

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from penstock.catalog.port import LoadRecord
 from penstock.model.entries import Column
@@ -13,7 +14,9 @@ from penstock.orchestrate.touching import reading
 from penstock.queries import relations
 from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
-from penstock.transform.keeping import Keyed
+
+if TYPE_CHECKING:
+    from penstock.transform.keeping import Keyed
 
 
 def touched_keys(
@@ -52,6 +55,8 @@ def touched_keys(
         selects += found
     if not selects:
         return None
+    from penstock.transform.keeping import Keyed
+
     return Keyed(columns=transform.key, keys=" UNION ALL ".join(selects), inputs=having, standing=transform.table)
 
 
