@@ -21,6 +21,7 @@ from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
+from penstock.model.lineage import EventsSpec
 from penstock.model.sizes import parse_size
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
@@ -51,6 +52,7 @@ class ProjectConfig:
         copies: Folder of copies of what lies in buckets.
         copies_limit: Bytes that they may take.
         keys: The privacy keys; None where there is no section ``[privacy]``.
+        events: Where lineage events are sent; None where there is no section ``[lineage]``.
     """
 
     name: str
@@ -66,6 +68,7 @@ class ProjectConfig:
     copies: str = ""
     copies_limit: int = COPIES
     keys: Keys | None = field(default=None, repr=False)
+    events: EventsSpec | None = None
 
 
 class _Section(BaseModel):
@@ -108,6 +111,13 @@ class _Copies(_Section):
     limit: int | str = COPIES
 
 
+class _Lineage(_Section):
+    events: str = Field(min_length=1)
+    namespace: str = ""
+    token: str = ""
+    wait: float = Field(default=2.0, gt=0, le=60)
+
+
 class _Privacy(_Section):
     key: str = Field(min_length=1)
     version: int = Field(default=1, ge=1, le=999_999_999)
@@ -132,6 +142,7 @@ class _File(_Section):
     environments: _Environments = Field(default_factory=_Environments)
     connections: dict[str, _Connection] = Field(default_factory=dict)
     privacy: _Privacy | None = None
+    lineage: _Lineage | None = None
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -201,7 +212,24 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         copies=str(root / Path(given.copies.folder).expanduser()),
         copies_limit=parse_size(given.copies.limit, f"copies.limit in {file}", LEAST_COPIES),
         keys=_keys(given.privacy, file),
+        events=_events(given.lineage, root, given.project.name, file),
     )
+
+
+def _events(given: _Lineage | None, root: Path, name: str, file: Path) -> EventsSpec | None:
+    """Return where lineage events are sent; a path is below the root."""
+    if given is None:
+        return None
+    to, scheme = given.events, given.events.partition("://")[0] if "://" in given.events else ""
+    if scheme not in ("", "file", "http", "https", "kafka"):
+        raise ConfigurationError(
+            f"lineage.events in {file} is of no kind that events can be sent to",
+            value=scheme,
+            valid="a file, http://…, https://… or kafka://host:9092/topic",
+        )
+    if scheme in ("", "file"):
+        to = str(root / Path(to.removeprefix("file://")).expanduser())
+    return EventsSpec(to=to, namespace=given.namespace or name, token=given.token, wait=given.wait)
 
 
 def _refuse_written_keys(section: Any, file: Path) -> None:

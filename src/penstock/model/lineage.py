@@ -94,3 +94,20 @@ class LineageReport:
     column: str = ""
     steps: tuple[LineageStep, ...] = ()
     releases: tuple[LineageRelease, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EventsSpec:
+    """Where OpenLineage events of runs are sent.
+
+    Attributes:
+        to: A file to which lines are added, an ``http(s)://`` address, or ``kafka://host:9092/topic``.
+        namespace: Of jobs and tables.
+        token: Sent as a bearer token over HTTP.
+        wait: Seconds that the end of a run waits at most.
+    """
+
+    to: str
+    namespace: str
+    token: str = field(default="", repr=False)
+    wait: float = 2.0

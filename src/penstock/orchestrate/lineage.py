@@ -36,7 +36,7 @@ def lineage(workspace: Workspace, table: str, column: str | None = None, as_of: 
     at = (run.finished or run.started) if run else now()
     indexing.follow_decided(workspace)
     indexing.follow_releases(workspace)
-    walk = _Walk(workspace, at)
+    walk = Walk(workspace, at)
     standing = walk.standing(name)
     if not standing:
         what = f"{name} had nothing yet" + (f" at the end of run {run.id}" if run else "")
@@ -57,23 +57,29 @@ def lineage(workspace: Workspace, table: str, column: str | None = None, as_of: 
 
 
 @dataclass(slots=True)
-class _Walk:
-    """A walk from a table's entries to what they were made of."""
+class Walk:
+    """A walk from a table's entries to what they were made of; each is read once.
+
+    Attributes:
+        workspace: The places.
+        at: The moment at which the table is looked at.
+    """
 
     workspace: Workspace
     at: datetime
     _entries: dict[str, dict[int, Entry]] = field(default_factory=dict)
     _loads: dict[str, dict[int, LoadRecord]] = field(default_factory=dict)
-    _origins: dict[tuple[str, tuple[str, ...]], Mapping[str, tuple[tuple[str, str], ...]] | None] = field(
-        default_factory=dict
-    )
+    _texts: dict[str, str] = field(default_factory=dict)
+    _origins: dict[tuple[str, tuple[str, ...]], Mapping[str, tuple[tuple[str, str], ...]]] = field(default_factory=dict)
 
     def entries(self, table: str) -> Mapping[int, Entry]:
+        """Return the entries of a table by their numbers."""
         if table not in self._entries:
             self._entries[table] = {entry.number: entry for entry in self.workspace.catalog.entries(table)}
         return self._entries[table]
 
     def loads(self, table: str) -> Mapping[int, LoadRecord]:
+        """Return the loads of a table by their numbers."""
         if table not in self._loads:
             self._loads[table] = {record.entry.number: record for record in self.workspace.catalog.loads(table)}
         return self._loads[table]
@@ -125,9 +131,7 @@ class _Walk:
     def _step(self, entry: Entry, asked: set[str] | None) -> LineageStep:
         if entry.kind is EntryKind.LOAD:
             return self._load(entry, asked)
-        mark = entry.fingerprint.partition(".")[0]
-        text = code.text(self.workspace.lake.objects, mark) if mark else None
-        columns = self._columns(entry, text)
+        text, columns = self.text(entry), self._columns(entry)
         kept = columns if asked is None else {name: origins for name, origins in columns.items() if name in asked}
         inputs = entry.inputs
         if asked is not None and asked <= set(columns):
@@ -142,7 +146,7 @@ class _Walk:
             run=entry.run,
             interval=entry.interval,
             rows=sum(file.rows for file in entry.files),
-            code=text or "",
+            code=text,
             passed=report.passed if report else (),
             failed=tuple(failure.message for failure in report.failures) if report else (),
             quarantined=report.quarantined if report else 0,
@@ -177,18 +181,26 @@ class _Walk:
             },
         )
 
-    def _columns(self, entry: Entry, text: str | None) -> dict[str, tuple[str, ...]]:
+    def text(self, entry: Entry) -> str:
+        """Return the code that made a version; empty where it was not kept."""
+        mark = entry.fingerprint.partition(".")[0]
+        if mark not in self._texts:
+            self._texts[mark] = (code.text(self.workspace.lake.objects, mark) if mark else None) or ""
+        return self._texts[mark]
+
+    def origins(self, entry: Entry) -> dict[str, tuple[tuple[str, str], ...]]:
         """Return of each column of a version what it comes from; nothing where that cannot be read."""
         schema = {each.table.removeprefix(RAW_PREFIX): self._names(each) for each in entry.inputs}
-        mark = (text or "", tuple(f"{table}:{','.join(names)}" for table, names in sorted(schema.items())))
+        text = self.text(entry)
+        mark = (text, tuple(f"{table}:{','.join(names)}" for table, names in sorted(schema.items())))
         if mark not in self._origins:
-            self._origins[mark] = _origins(text, schema, entry.table)
-        origins = self._origins[mark] or {}
+            self._origins[mark] = _origins(text, schema, entry.table) or {}
         spelt = {column.name.lower(): column.name for column in entry.schema}
+        return {spelt[name.lower()]: pairs for name, pairs in self._origins[mark].items() if name.lower() in spelt}
+
+    def _columns(self, entry: Entry) -> dict[str, tuple[str, ...]]:
         return {
-            spelt[name.lower()]: tuple(f"{table}.{column}" for table, column in pairs)
-            for name, pairs in origins.items()
-            if name.lower() in spelt
+            name: tuple(f"{table}.{column}" for table, column in pairs) for name, pairs in self.origins(entry).items()
         }
 
     def _names(self, version: InputVersion) -> tuple[str, ...]:
@@ -198,11 +210,11 @@ class _Walk:
 
 
 def _origins(
-    text: str | None, schema: Mapping[str, Sequence[str]], origin: str
+    text: str, schema: Mapping[str, Sequence[str]], origin: str
 ) -> Mapping[str, tuple[tuple[str, str], ...]] | None:
     """Return what the columns of a query come from; None for functions, and where it cannot be told."""
-    body = [line for line in (text or "").splitlines() if not line.startswith("-- ")]
-    if text is None or not body or body[0].startswith(("def ", "async def ", "@", "class ")):
+    body = [line for line in text.splitlines() if not line.startswith("-- ")]
+    if not body or body[0].startswith(("def ", "async def ", "@", "class ")):
         return None
     from penstock.errors import ConfigurationError
     from penstock.queries.columns import column_origins

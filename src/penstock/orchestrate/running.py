@@ -24,7 +24,7 @@ from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
-from penstock.orchestrate import compacting, indexing, planner
+from penstock.orchestrate import compacting, indexing, planner, telling
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow, relation_of
@@ -469,6 +469,7 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
         context.workspace.catalog.drop_run(begun.id)
     else:
         indexing.keep_run(context.workspace, ended)
+        telling.tell(context.workspace, ended)
     return ended
 
 

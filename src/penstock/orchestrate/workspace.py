@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from penstock.catalog.port import Catalog
 from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
+from penstock.model.lineage import EventsSpec
 from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
 from penstock.privacy.keys import Keys
@@ -51,6 +52,7 @@ class Workspace:
         copies: Folder of copies of what lies in buckets; empty: below the root.
         copies_limit: Bytes that they may take.
         keys: The privacy keys, where there are any.
+        events: Where lineage events of runs are sent; None: nowhere.
     """
 
     name: str
@@ -69,6 +71,7 @@ class Workspace:
     copies: str = ""
     copies_limit: int = LIMIT
     keys: Keys | None = field(default=None, repr=False)
+    events: EventsSpec | None = None
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self.memory)
@@ -132,6 +135,7 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         copies=config.copies,
         copies_limit=config.copies_limit,
         keys=config.keys,
+        events=config.events,
     )
 
 
