@@ -77,8 +77,9 @@ def _produce(lines: Sequence[bytes], key: str, spec: EventsSpec) -> None:
     failures: list[str] = []
     for line in lines:
         # One key for all of a run, so that they stay in order.
-        producer.produce(topic, line, key=key, on_delivery=lambda error, _: failures.append(str(error)) if error else None)
+        producer.produce(topic, line, key=key, on_delivery=lambda error, _: failures.append(str(error or "")))
     left = producer.flush(max(spec.wait, 1.0))
+    failures = [failure for failure in failures if failure]
     if left or failures:
         raise TransientError(
             f"{left + len(failures)} lineage events did not reach {place.netloc}",
