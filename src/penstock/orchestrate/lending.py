@@ -40,7 +40,8 @@ def _kept(spec: Loading, workspace: Workspace, files: Sequence[DataFile]) -> Ite
     group = largest_group(table.places(files))
     engine = workspace.engine
     columns = max(len(load.entry.schema) for load in spec.loads)
-    wanted, enough = workspace.budget.streaming(group, columns, engine.threads)
+    rows = sum(file.rows for file in files)
+    wanted, enough = workspace.budget.streaming(rows, columns, group, engine.threads)
     with engine.lent(engine.memory - wanted), _later(engine, wanted - enough):
         yield
 
