@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     import duckdb
     import pyarrow as pa
 
+    from penstock.stores.port import Engine
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
@@ -33,6 +35,8 @@ class Request:
             reads the boundary value again; landing drops what was landed before.
         root: The project's folder, against which relative paths are resolved.
         batch_bytes: About how many bytes a batch may hold in memory.
+        engine: The DuckDB of the process, with the one bound of memory: who looks into data with DuckDB takes a session
+            of it; None where nothing is landed.
         without_interval: Tell in ``notes`` how many rows belong to no interval; once per run is enough.
     """
 
@@ -42,6 +46,7 @@ class Request:
     position: Mapping[str, Any] | None = None
     root: str = "."
     batch_bytes: int = 16 * 2**20
+    engine: Engine | None = None
     without_interval: bool = True
 
 

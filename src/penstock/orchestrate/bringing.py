@@ -126,6 +126,7 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
             position=task.position,
             root=workspace.root,
             batch_bytes=share.batch,
+            engine=workspace.engine,
             without_interval=task.source.table not in context.counted,
         )
     )
