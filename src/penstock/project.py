@@ -19,7 +19,6 @@ if TYPE_CHECKING:
         CompactionReport,
         DoctorReport,
         ExportReceipt,
-        IngestReceipt,
         IntervalLedger,
         ProfileReport,
         ProjectStatus,
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
     from penstock.model.interval import Interval
     from penstock.model.lineage import LineageReport
     from penstock.model.plan import Plan
-    from penstock.model.receipts import CheckReceipt, RunReceipt
+    from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
     from penstock.model.specs import PipelineSpec
     from penstock.monitor.drift import DriftReport

@@ -16,7 +16,7 @@ from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, E
 from penstock.model.interval import Interval
 from penstock.model.lineage import LineageRelease, LineageReport, LineageStep
 from penstock.model.plan import Action, Cause, Plan, PlannedStep
-from penstock.model.receipts import CheckReceipt, RunReceipt, State, StepReceipt
+from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
 from penstock.monitor.drift import ColumnDrift, DriftReport
 
@@ -488,11 +488,11 @@ VALUES: list[tuple[Any, list[str]]] = [
         ],
     ),
     (
-        answers.IngestReceipt(table="t", warehouse="w.duckdb", lake="w.lake", run=run(), rows=3),
+        IngestReceipt(table="t", warehouse="w.duckdb", lake="w.lake", run=run(), rows=3),
         ["t in w.duckdb holds 3 rows (1 min 15 s).", "kept in w.lake"],
     ),
     (
-        answers.IngestReceipt(table="t", warehouse="w", lake=None, run=run(State.REJECTED), rows=3),
+        IngestReceipt(table="t", warehouse="w", lake=None, run=run(State.REJECTED), rows=3),
         ["The load was rejected"],
     ),
 ]

@@ -199,25 +199,6 @@ class ExportReceipt:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class IngestReceipt:
-    """What the one-liner did.
-
-    Attributes:
-        table: The warehouse table.
-        warehouse: The warehouse.
-        lake: The raw zone; None with ``--no-raw``.
-        run: The run.
-        rows: Rows of the table afterwards.
-    """
-
-    table: str
-    warehouse: str
-    lake: str | None
-    run: RunReceipt
-    rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RebuiltTable:
     """A table that a rebuild made anew.
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, fields, replace
+from typing import TYPE_CHECKING
 
 from penstock.errors import LeaseHeldError, PenstockError, StaleWriterError
-from penstock.model.answers import CompactionReport
 from penstock.model.entries import EntryKind
 from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
 from penstock.model.receipts import State, StepReceipt
@@ -17,6 +17,9 @@ from penstock.orchestrate.context import CARE, RunContext, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now
 from penstock.stores import compaction
 from penstock.stores.compaction import Compacted, Compacting
+
+if TYPE_CHECKING:
+    from penstock.model.answers import CompactionReport
 
 
 def compact(
@@ -146,6 +149,8 @@ def _receipt(name: str, done: Compacted, seconds: float) -> StepReceipt:
 
 
 def _report(workspace: Workspace, name: str, done: Compacted) -> CompactionReport:
+    from penstock.model.answers import CompactionReport
+
     return CompactionReport(
         table=name,
         entries=tuple(entry.number for entry in done.entries),

@@ -21,10 +21,9 @@ from penstock.errors import (
     TransientError,
 )
 from penstock.load.ledger import landed
-from penstock.model.answers import IngestReceipt
 from penstock.model.events import Observer
 from penstock.model.reading import read_as
-from penstock.model.receipts import State
+from penstock.model.receipts import IngestReceipt, State
 from penstock.model.specs import ConnectionSpec, EnvironmentSpec, PipelineSpec, SourceSpec, WriteMode
 from penstock.orchestrate import running, scoping
 from penstock.orchestrate.workspace import Workspace

@@ -6,9 +6,8 @@ from collections.abc import Sequence
 
 from penstock.cli.blocks import Block, Line, table
 from penstock.cli.figures import count, duration, moment, plural, size
-from penstock.model.answers import IngestReceipt
 from penstock.model.entries import CheckFailure
-from penstock.model.receipts import RunReceipt, State, StepReceipt
+from penstock.model.receipts import IngestReceipt, RunReceipt, State, StepReceipt
 
 STATE_STYLE = {
     State.DONE: "good",

@@ -19,29 +19,12 @@ from penstock.extract.files.csv.encodings import NATIVE, binary, encoding, known
 from penstock.extract.files.csv.inference import Typed, converted, infer, likely, without_foreign
 from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.csv_gathering import gathered
+from penstock.extract.files.formats.known import CSV_OPTIONS, MISFIT_LIMIT
 from penstock.extract.files.listing import LARGE, Content, File, head
 from penstock.names import distinct, unknown
 from penstock.queries.text import identifier, identifiers, literal
 
-OPTIONS = (
-    "delimiter",
-    "header",
-    "encoding",
-    "nulls",
-    "types",
-    "quote",
-    "escape",
-    "skip",
-    "comment",
-    "decimal",
-    "dateformat",
-    "on_ragged",
-    "misfit_limit",
-    "max_line_size",
-)
 ON_RAGGED = ("quarantine", "refuse", "pad")
-MISFIT_LIMIT = 0.1
-"""The share of rows that may be set aside before the load stops; five rows may be, where half of them fit."""
 WHOLE_BYTES = LARGE
 """Types are inferred over the whole of files up to this size, over the first ``SAMPLED_ROWS`` of larger ones."""
 SAMPLED_ROWS = 400_000
@@ -258,8 +241,8 @@ def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: s
 
 def _verify(file: File, options: Mapping[str, Any]) -> None:
     for name in options:
-        if name not in OPTIONS:
-            raise unknown("csv option", name, OPTIONS, where=file.key)
+        if name not in CSV_OPTIONS:
+            raise unknown("csv option", name, CSV_OPTIONS, where=file.key)
     for name, most in (("delimiter", 4), ("quote", 1), ("escape", 1), ("comment", 1), ("decimal", 1)):
         value = options.get(name)
         if value is not None and (not isinstance(value, str) or len(value.encode()) > most):

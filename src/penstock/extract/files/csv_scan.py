@@ -19,10 +19,10 @@ from penstock.extract.files.csv.encodings import rewrite
 from penstock.extract.files.csv.misfits import Misfits, Place
 from penstock.extract.files.csv.repeats import Repeats
 from penstock.extract.files.errors import explain, explain_csv, miscounted, unconverted
-from penstock.extract.files.listing import Content, File
+from penstock.extract.files.formats.known import CSV_OPTIONS, MISFIT_LIMIT
+from penstock.extract.files.listing import FILE_COLUMN, Content, File
 from penstock.extract.port import Request, Scan
 
-FILE_COLUMN = "_penstock_source_file"
 MOST_FILES = 5000
 """How many files one scan opens: DuckDB keeps something of each until its end, 50 KB and more."""
 _SAID = {
@@ -64,7 +64,7 @@ def csv_options(request: Request) -> Mapping[str, Any]:
     options = given.get("csv") or {}
     if not isinstance(options, Mapping):
         raise ConfigurationError(f"The option csv of {request.source.table} must be a table of options", value=options)
-    return {**{name: given[name] for name in csv_files.OPTIONS if name in given}, **options}
+    return {**{name: given[name] for name in CSV_OPTIONS if name in given}, **options}
 
 
 def csv_scans(group: Group, session: duckdb.DuckDBPyConnection, notes: list[str]) -> list[tuple[list[File], Scan]]:
@@ -129,7 +129,7 @@ def _scan(files: Sequence[File], places: Mapping[str, Place], found: csv_files.C
     rejects = None if options.get("on_ragged") == "refuse" else f"penstock_misfits_{secrets.token_hex(6)}"
     misfits = None
     if rejects is not None:
-        limit = float(options.get("misfit_limit", csv_files.MISFIT_LIMIT))
+        limit = float(options.get("misfit_limit", MISFIT_LIMIT))
         refusal = partial(_refused, places, found)
         misfits = Misfits(rejects, f"{rejects}_files", places, limit, reading.personal, refusal)
     read = [places[file.path] for file in files]

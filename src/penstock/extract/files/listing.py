@@ -41,6 +41,8 @@ FORMATS = {
 _NAMES = sorted({*FORMATS.values(), *NAMES})
 COMPRESSIONS = {".gz": "gzip", ".zst": "zstd", ".bz2": "bzip2", ".xz": "xz"}
 ORDERS = ("name", "mtime")
+FILE_COLUMN = "_penstock_source_file"
+"""The column of a scan that holds each row's file."""
 LARGE = 64 * 2**20
 """Bytes from which on a file of rows is not looked through before it is scanned, where the scan can tell as well."""
 _CHUNK = 2**20

@@ -5,24 +5,27 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
 
 from penstock.errors import ConfigurationError
-from penstock.extract.files import csv_files, documents
+from penstock.extract.files import documents
 from penstock.extract.files.beside import origin
-from penstock.extract.files.csv.repeats import Repeats
-from penstock.extract.files.csv_scan import FILE_COLUMN, Group, csv_options, csv_scans
 from penstock.extract.files.errors import explain
 from penstock.extract.files.formats.known import FORMATS, GENERAL
 from penstock.extract.files.formats.port import FormatFiles
-from penstock.extract.files.listing import Content, File
+from penstock.extract.files.listing import FILE_COLUMN, Content, File
 from penstock.extract.files.parquet import ArrowFiles, needs_arrow
 from penstock.extract.port import Request, Scan
 from penstock.names import unknown
-from penstock.stores.engine import LocalEngine
+from penstock.stores.port import Engine
 
+if TYPE_CHECKING:
+    from penstock.extract.files.csv.repeats import Repeats
+    from penstock.extract.files.csv_files import Dialect
+
+_SEPARATED = ("csv", "tsv")
 _BY_ARROW = ("parquet", "by Arrow")
 Rows = ArrowFiles | FormatFiles
 """Files that are read by Arrow, not by DuckDB."""
@@ -31,7 +34,7 @@ Rows = ArrowFiles | FormatFiles
 def plan(
     request: Request,
     files: Sequence[tuple[File, Content]],
-    engine: LocalEngine,
+    engine: Engine,
     notes: list[str],
     lend: Callable[[], str],
 ) -> list[tuple[list[File], Scan | Rows]]:
@@ -49,9 +52,9 @@ def plan(
         ConfigurationError: If an option does not fit the files.
     """
     alike = []
-    before: Repeats[csv_files.Dialect] = Repeats()
+    likeness = _Likeness(request, notes)
     for file, content in files:
-        how = None if file.bytes == 0 else _likeness(file, content, request, notes, before)
+        how = None if file.bytes == 0 else likeness.of(file, content)
         if how is None:
             notes.append(f"{file.key} is empty")
         else:
@@ -68,7 +71,9 @@ def plan(
                 details = tuple((file, origin(file, content)[1]) for file, content in members)
                 scans.append(([file for file, _ in members], ArrowFiles(details)))
                 continue
-            if isinstance(how, csv_files.Dialect):
+            if members[0][0].format in _SEPARATED:
+                from penstock.extract.files.csv_scan import Group, csv_scans
+
                 _without_records(request, members[0][0])
                 scans += csv_scans(
                     Group(tuple(members), tuple(each for each, _ in pairs), request, lend), session, notes
@@ -88,17 +93,32 @@ def plan(
     return scans
 
 
-def _likeness(
-    file: File, content: Content, request: Request, notes: list[str], before: Repeats[csv_files.Dialect]
-) -> Any:
-    """Return what files must share to be read by one scan; None for a file without content."""
-    if file.format in FORMATS:
-        return (file.format,)
-    if file.format in ("csv", "tsv"):
-        return csv_files.dialect(file, content, csv_options(request), notes, before)
-    if file.format == "parquet":
-        return _BY_ARROW if needs_arrow(file) else ("parquet",)
-    return None if content.bytes == 0 else (file.format, content.compression, documents.layout(file, content))
+class _Likeness:
+    """What files must share to be read by one scan."""
+
+    def __init__(self, request: Request, notes: list[str]) -> None:
+        self._request = request
+        self._notes = notes
+        self._before: Repeats[Dialect] | None = None
+
+    def of(self, file: File, content: Content) -> Any:
+        """Return it of a file; None for one without content."""
+        if file.format in FORMATS:
+            return (file.format,)
+        if file.format in _SEPARATED:
+            return self._dialect(file, content)
+        if file.format == "parquet":
+            return _BY_ARROW if needs_arrow(file) else ("parquet",)
+        return None if content.bytes == 0 else (file.format, content.compression, documents.layout(file, content))
+
+    def _dialect(self, file: File, content: Content) -> Dialect | None:
+        # Who reads no CSV loads none of what finds out how it is written.
+        from penstock.extract.files.csv.repeats import Repeats
+        from penstock.extract.files.csv_files import dialect
+        from penstock.extract.files.csv_scan import csv_options
+
+        self._before = self._before or Repeats()
+        return dialect(file, content, csv_options(self._request), self._notes, self._before)
 
 
 def _formatted(members: Sequence[tuple[File, Content]], request: Request, notes: list[str]) -> FormatFiles:

@@ -16,8 +16,7 @@ import pyarrow.parquet as pq
 from penstock.errors import PenstockError
 from penstock.extract import scoping
 from penstock.extract.files.csv_files import WHOLE_BYTES
-from penstock.extract.files.csv_scan import FILE_COLUMN
-from penstock.extract.files.listing import COMPRESSIONS, File, find, release
+from penstock.extract.files.listing import COMPRESSIONS, FILE_COLUMN, File, find, release
 from penstock.extract.files.plan import Rows, plan
 from penstock.extract.files.spool import spool
 from penstock.extract.port import Request, Scan, TableDescription

@@ -10,8 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
-from penstock.extract.files import csv_files
-from penstock.extract.files.formats.known import GENERAL
+from penstock.extract.files.formats.known import CSV_OPTIONS, GENERAL
 from penstock.extract.files.formats.known import OPTIONS as FORMAT_OPTIONS
 from penstock.extract.files.listing import File, digest, find, release, same, same_content, verify
 from penstock.extract.files.plan import plan
@@ -22,9 +21,10 @@ from penstock.model.specs import WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
-_OPTIONS = tuple(dict.fromkeys((*GENERAL, "csv", "records", *csv_files.OPTIONS, *FORMAT_OPTIONS)))
+_OPTIONS = tuple(dict.fromkeys((*GENERAL, "csv", "records", *CSV_OPTIONS, *FORMAT_OPTIONS)))
 _READ = ("changed", "new", "all")
 _MEMORY = 256 * 2**20
+"""Bytes of an engine that is made where the request has none."""
 
 
 class FilesSource:
@@ -93,7 +93,9 @@ class FilesExtraction:
         self._request = request
         self._files = files
         self._notes: list[str] = []
-        self._engine = LocalEngine(memory=_MEMORY, threads=2)
+        # Nothing is opened of it where the request has the engine of the process.
+        self._own = LocalEngine(memory=_MEMORY, threads=2)
+        self._engine = request.engine or self._own
         self._wanted = wanted
         self._known = known
         self._spool = spool(request, self._notes)
@@ -134,8 +136,8 @@ class FilesExtraction:
         """Nothing is to be acknowledged."""
 
     def close(self) -> None:
-        """Release the engine that planned the scans, the spool and the store."""
-        self._engine.close()
+        """Release the spool, the store, and the engine where it is not that of the process."""
+        self._own.close()
         self._spool.close()
         release(self._files)
 

@@ -1,4 +1,4 @@
-"""Which formats there are besides those that DuckDB reads by itself: their endings and options, as data."""
+"""Which formats there are: endings and options of those besides what DuckDB reads by itself, as data."""
 
 from __future__ import annotations
 
@@ -49,6 +49,25 @@ OPTIONS = tuple(dict.fromkeys(option for format_ in FORMATS.values() for option 
 """The options of all."""
 GENERAL = ("path", "format", "compare", "read", "order", "unpack")
 """The options that all files take."""
+CSV_OPTIONS = (
+    "delimiter",
+    "header",
+    "encoding",
+    "nulls",
+    "types",
+    "quote",
+    "escape",
+    "skip",
+    "comment",
+    "decimal",
+    "dateformat",
+    "on_ragged",
+    "misfit_limit",
+    "max_line_size",
+)
+"""The options of CSV."""
 NAMES = tuple(FORMATS)
 BINARY = frozenset({"parquet", *(name for name, format_ in FORMATS.items() if not format_.lines)})
 """Formats whose bytes are no text, or tell their encoding themselves."""
+MISFIT_LIMIT = 0.1
+"""The share of rows that may be set aside before the load stops; five rows may be, where half of them fit."""

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.csv.misfits import SCHEMA
-from penstock.extract.files.csv_files import MISFIT_LIMIT
+from penstock.extract.files.formats.known import MISFIT_LIMIT
 
 _FEW = 5
 
