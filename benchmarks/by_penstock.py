@@ -19,7 +19,7 @@ lake = "p.lake"
 warehouse = "p.duckdb"
 [connections.server]
 url = "{url}"
-readers = 1
+readers = {readers}
 """
 PIPELINE = """
 from penstock import Pipeline, sources
@@ -27,9 +27,12 @@ bench = Pipeline(name="bench", sources=[sources.sql("server", table="lineitem", 
 """
 
 
-def _by_one_connection(folder: Path, url: str) -> int:
-    """Run a project that reads over one connection."""
-    (folder / "penstock.toml").write_text(PROJECT.format(url=url.partition("?")[0]))
+READERS = {"one_connection": 1, "two_connections": 2}
+
+
+def _by_connections(folder: Path, url: str, readers: int) -> int:
+    """Run a project that reads over some connections."""
+    (folder / "penstock.toml").write_text(PROJECT.format(url=url.partition("?")[0], readers=readers))
     (folder / "bench.py").write_text(PIPELINE)
     with penstock.Project(folder) as project:
         return project.run().exit_code
@@ -46,8 +49,8 @@ def main() -> None:
         with penstock.Project(folder) as project:
             receipt = project.run()
         sys.exit(receipt.exit_code)
-    if work == "one_connection":
-        sys.exit(_by_one_connection(Path(folder), given[0]))
+    if work in READERS:
+        sys.exit(_by_connections(Path(folder), given[0], READERS[work]))
     reading = {"merge": {"write": "merge", "key": "id"}, "nested": {"nested": "tables"}}.get(work, {})
     penstock.ingest(given[0], to=str(Path(folder) / "t.duckdb"), table="t", **reading)
 

@@ -72,8 +72,10 @@ def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         figures = "sum(quantity), sum(price), sum(discount), max(committed), min(shipped), count(instruction)"
         contestants = [
             _hand("by hand, both targets", "postgres", server.url(), figures, lake=True),
-            _penstock("Penstock, both targets, one connection", "one_connection", url, figures, table="raw_t"),
-            _penstock("Penstock, both targets, parallel", "ingest", url, figures),
+            *(
+                _penstock(f"Penstock, both targets, {many}", many.replace(" ", "_"), url, figures, table="raw_t")
+                for many in ("one connection", "two connections")
+            ),
             _hand("by hand, DuckDB alone", "postgres_to_duckdb", server.url(), figures),
         ]
         python = os.environ.get(DLT)

@@ -91,7 +91,7 @@ def penstock(folder: Path, file: Path, **asked: Any) -> dict[str, int]:
         checks.row_count(min=1),
         checks.fresh("created_at", within="36500d"),
     ]
-    engine = LocalEngine(threads=2, spill=str(folder), memory=400 * 2**20)
+    engine = LocalEngine(threads=2, spill=str(folder), memory=340 * 2**20)
     try:
         with engine.session() as connection:
             relation = parquet([str(file)], located=True)
