@@ -32,6 +32,8 @@ _SETTINGS = {
     "enable_progress_bar": "false",
     # A checkpoint holds all row groups in memory that it unites: few at a time, the others at the next one.
     "max_vacuum_tasks": "1",
+    # A commit that writes the tables at once writes no log of the same rows before.
+    "checkpoint_threshold": "1KB",
 }
 
 
