@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
     from penstock.model.specs import PipelineSpec
+    from penstock.model.testing import CasesReport
     from penstock.monitor.drift import DriftReport
     from penstock.orchestrate.workspace import Workspace
 
@@ -133,6 +134,13 @@ class Project:
         from penstock.orchestrate import asking
 
         return asking.versions(self._workspace, table, limit)
+
+    def test(self, table: str | None = None) -> CasesReport:
+        """Compute transforms over the small rows of ``tests/*.toml`` and compare; touches nothing of the project."""
+        from penstock.config.cases import read_cases
+        from penstock.orchestrate import testing
+
+        return testing.test(self.pipelines(), read_cases(self.config.root), table, self.config.memory // 2)
 
     def lineage(self, table: str, column: str | None = None, as_of: str | None = None) -> LineageReport:
         """Return what made a table (or one column of it), now or as it stood at the end of a run."""
@@ -440,8 +448,7 @@ class Project:
     ) -> tuple[CompactionReport, ...]:
         """Write the small files of a raw table (None: of all) together; goes on beside runs.
 
-        ``window`` is ``hour`` or ``day``: only files of one closed window come together (None: as penstock.toml says);
-        ``open_too`` compacts the window that has not closed yet as well.
+        Only files of one closed ``window`` (``hour`` or ``day``) come together; ``open_too``: also of the one not closed.
 
         Raises:
             LeaseHeldError: Another compaction or a vacuum is at work.
@@ -451,11 +458,7 @@ class Project:
         return compacting.compact(self._workspace, table, window, open_too=open_too)
 
     def vacuum(self, older_than: str | timedelta = "7d", *, dry_run: bool = False) -> VacuumReport:
-        """Delete data files that no longer count; never one that a kept release, a pin or a run at work needs.
-
-        Args:
-            older_than: How long ago a file must have ceased to count, as ``7d``.
-            dry_run: Only say what would go.
+        """Delete data files that ceased to count so long ago; never one that a kept release, a pin or a run needs.
 
         Raises:
             LeaseHeldError: A compaction, another vacuum, a promotion or a rollback is at work.

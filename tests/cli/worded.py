@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from worded_lineage import SAID
+
 from penstock.dataset.manifest import Manifest, Shard, SplitFigures
 from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
 from penstock.extract.port import TableDescription
@@ -14,7 +16,6 @@ from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Verdict, Work
 from penstock.model.interval import Interval
-from penstock.model.lineage import LineageRelease, LineageReport, LineageStep
 from penstock.model.plan import Action, Cause, Plan, PlannedStep
 from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
@@ -215,34 +216,7 @@ VALUES: list[tuple[Any, list[str]]] = [
             "About 1 min 01 s",
         ],
     ),
-    (
-        LineageReport(
-            table="delays",
-            number=4,
-            as_of=AT,
-            column="mean",
-            steps=(
-                LineageStep(
-                    table="delays",
-                    number=4,
-                    kind="version",
-                    created_at=AT,
-                    code="SELECT 1",
-                    failed=("two rows are late",),
-                    columns={"mean": ("flights.delay",)},
-                ),
-                LineageStep(table="raw_flights", number=7, kind="load", created_at=AT, read=("ops.flights",)),
-            ),
-            releases=(
-                LineageRelease(number=3, created_at=AT, by="ada", candidate="c", approved_by="bob", reason="fine"),
-            ),
-        ),
-        [
-            *("delays.mean stood at 4 on 2026-11-21", "flights.delay", "raw_flights read:", "  ops.flights"),
-            *("The code of delays:", "two rows are late"),
-            "Release 3 of 2026-11-21 02:30:54 UTC by ada, approved by bob: fine",
-        ],
-    ),
+    *SAID,
     (Plan(pipeline="p", created_at=AT, state=""), ["p: nothing is due."]),
     (
         replace(

@@ -36,6 +36,7 @@ PAGES = [
     "how-to/history-and-deletes.md",
     "how-to/files-from-anywhere.md",
     "how-to/schema-contracts.md",
+    "how-to/test-transforms.md",
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)

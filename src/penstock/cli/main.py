@@ -25,6 +25,7 @@ COMMANDS = (
     CommandEntry("backfill", "penstock.cli.running:backfill", "Run over a range of time, interval by interval.", "Run"),
     CommandEntry("intervals", "penstock.cli.running:intervals", "List what is done, failed, missing or stale.", "Look"),
     CommandEntry("retry", "penstock.cli.running:retry", "Read rejected loads again, and nothing else.", "Run"),
+    CommandEntry("test", "penstock.cli.testing:test_", "Test transforms on small rows.", "Run"),
     CommandEntry("status", "penstock.cli.looking:status", "Say how things stand and what waits for you.", "Look"),
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),
     CommandEntry("versions", "penstock.cli.looking:versions", "List the loads or versions of a table.", "Look"),

@@ -75,7 +75,7 @@ def prepare(workspace: Workspace, spec: PipelineSpec, refresh: frozenset[str] = 
     made, told, codes = made_by(spec), [], {}
     for transform in spec.transforms:
         # Both ask for the parsed query, of which only so many are kept.
-        told.append(_with_inputs(transform, made, spec.sources))
+        told.append(with_inputs(transform, made, spec.sources))
         codes[transform.table] = code_fingerprint(transform)
     ordered = graph(told, [source.table for source in spec.sources])
     settled = replace(spec, transforms=ordered)
@@ -135,7 +135,7 @@ def _usual(workspace: Workspace, pipeline: str) -> dict[str, Usual]:
     return {step: Usual(int(median(rows[step])), median(seconds[step])) for step in rows}
 
 
-def _with_inputs(transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec]) -> TransformSpec:
+def with_inputs(transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec]) -> TransformSpec:
     """Read the edges of a query: bare table names; a child table counts as its source."""
     read: Sequence[str] = transform.inputs
     if transform.sql is not None:

@@ -28,6 +28,7 @@ _ONE = {
     "Release": "releases:release",
     "ReplayPreview": "tables:preview",
     "RunReceipt": "runs:run",
+    "CasesReport": "testing:report",
     "TemplateReceipt": "places:template",
     "VacuumReport": "care:vacuumed",
     "VerifyReceipt": "datasets:verified",
