@@ -448,7 +448,7 @@ class Project:
     ) -> tuple[CompactionReport, ...]:
         """Write the small files of a raw table (None: of all) together; goes on beside runs.
 
-        Only files of one closed ``window`` (``hour`` or ``day``) come together; ``open_too``: also of the one not closed.
+        Only files of one closed ``window`` (``hour`` or ``day``) come together; ``open_too``: the open one as well.
 
         Raises:
             LeaseHeldError: Another compaction or a vacuum is at work.
