@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+import subprocess
+import sys
 import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -185,6 +187,26 @@ def test_a_plan_is_refused_once_the_pipeline_is_another(make: Callable[..., Proj
     with pytest.raises(ConflictError, match="moved since the plan was made"):
         make(change).run(plan=planned)
     assert make().run(plan=planned).state is State.DONE
+
+
+def test_a_plan_holds_in_another_process(make: Callable[..., Project], tmp_path: Path) -> None:
+    """Functions among checks and sources are other objects there."""
+    guarded = (
+        'checks={"orders": [',
+        'checks={"total": [lambda total: total.filter("orders < 0")], "sales": [checks.expression("amount >= 0")], '
+        '"orders": [',
+    )
+    planned = make(guarded).plan()
+    make(guarded)
+    out = subprocess.run(
+        [sys.executable, "-m", "penstock", "plan", "--json", "--project", str(tmp_path)],
+        capture_output=True,
+        check=True,
+        text=True,
+    )
+    told = decode(Plan, out.stdout.encode(), where="the plan")
+    assert told.state == planned.state
+    assert make(guarded).run(plan=told).state is not State.FAILED
 
 
 def test_a_table_is_made_anew_when_it_is_asked_for(make: Callable[..., Project], tmp_path: Path) -> None:

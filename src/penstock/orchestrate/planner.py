@@ -8,6 +8,7 @@ database.
 from __future__ import annotations
 
 import difflib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -25,6 +26,7 @@ from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import Ledger, numbers
 from penstock.orchestrate.scopes import beyond, intervals, reach, scope_of
 
+_ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 MOST_LINES = 40
 """Lines of changed code that a plan shows of one transform."""
 
@@ -114,15 +116,21 @@ def state(ledger: Ledger, codes: Mapping[str, str], spec: PipelineSpec | None = 
 
 
 def _declared(spec: PipelineSpec) -> list[object]:
+    """Return what a pipeline says of its sources and checks, words for people left out."""
     checks = {
-        table: [replace(check, description="", owner="") for check in listed] for table, listed in spec.checks.items()
+        table: [
+            replace(check, description="", owner="", function=None, parameters=_shown(check.parameters))
+            for check in listed
+        ]
+        for table, listed in spec.checks.items()
     }
-    # What a source holds may be any object: it is known by its name alone.
-    sources = [
-        replace(source, options={name: repr(value) for name, value in source.options.items()})
-        for source in spec.sources
-    ]
-    return [sources, repr(checks), spec.schedule, spec.start, spec.end, list(spec.profiled)]
+    sources = [replace(source, options=_shown(source.options), data=None) for source in spec.sources]
+    return [sources, checks, spec.schedule, spec.start, spec.end, list(spec.profiled)]
+
+
+def _shown(values: Mapping[str, object]) -> dict[str, str]:
+    """Return values as texts that are the same in another process."""
+    return {name: _ADDRESS.sub("", repr(value)) for name, value in values.items()}
 
 
 def _extractions(
