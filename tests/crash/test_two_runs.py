@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -43,14 +44,31 @@ def asleep(
 ) -> tuple[Path, int]:
     """Begin the story and let it fall asleep at a write of this name."""
     at = [place for place, write in enumerate(told.writes[0], 1) if write == f"write {name}"][number]
-    project = copy(told.states[0], folder / "project")
-    pid = nursery.begin(project, [FIRST], kill_at=at, before=before, with_signal=signal.SIGSTOP)
-    ASLEEP.append(pid)
-    deadline = time.monotonic() + 60
-    while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
-        assert time.monotonic() < deadline, "it never came to that write"
-        time.sleep(0.01)
-    return project, pid
+    for attempt in range(10):
+        project = copy(told.states[0], folder / f"project{attempt}")
+        pid = nursery.begin(project, [FIRST], kill_at=at, before=before, with_signal=signal.SIGSTOP)
+        ASLEEP.append(pid)
+        deadline = time.monotonic() + 60
+        while Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "T":
+            assert time.monotonic() < deadline, "it never came to that write"
+            time.sleep(0.01)
+        if not locked(project):
+            return project, pid
+        # Another of its threads fell asleep in the middle of a change to the catalog, which SQLite then keeps locked.
+        os.kill(ASLEEP.pop(), signal.SIGKILL)
+        nursery.end()
+    raise AssertionError("it never slept without a lock on its catalog")
+
+
+def locked(project: Path) -> bool:
+    """Say whether somebody holds the catalog of a project."""
+    with closing(sqlite3.connect(project / "data/catalog/catalog.db", timeout=0.5)) as catalog:
+        try:
+            catalog.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return True
+        catalog.rollback()
+        return False
 
 
 def expire(project: Path) -> None:
