@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         QuarantineSummary,
         RebuildReceipt,
         ReplayPreview,
+        SuggestedChecks,
         VacuumReport,
     )
     from penstock.model.entries import Entry
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from penstock.model.plan import Plan
     from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
+    from penstock.model.reports import TableReport
     from penstock.model.specs import PipelineSpec
     from penstock.model.testing import CasesReport
     from penstock.monitor.drift import DriftReport
@@ -207,35 +209,43 @@ class Project:
         asked = running.Asked(
             command="backfill", interval=interval, again=again, refresh=frozenset(refresh), parallel=parallel
         )
-        spec = self._asked_afresh(pipeline)
-        return running.run(self._workspace, spec, asked)
+        return running.run(self._workspace, self._asked_afresh(pipeline), asked)
 
     def retry(self, pipeline: str | None = None, table: str | None = None) -> RunReceipt:
         """Read the rejected loads again, just those, and go on below them."""
         from penstock.orchestrate import running
 
-        spec = self.pipeline(pipeline)
-        return running.retry(self._workspace, spec, table)
+        return running.retry(self._workspace, self.pipeline(pipeline), table)
 
     def accept(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """Accept a rejected load as it is; the next run goes on below it."""
         from penstock.orchestrate import judging
 
-        known = self.pipelines()
-        return judging.accept(self._workspace, known, table, load, reason=reason, by=by)
+        return judging.accept(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
 
     def discard(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """End a rejected load without its rows."""
         from penstock.orchestrate import judging
 
-        known = self.pipelines()
-        return judging.discard(self._workspace, known, table, load, reason=reason, by=by)
+        return judging.discard(self._workspace, self.pipelines(), table, load, reason=reason, by=by)
 
     def check(self, table: str, pipeline: str | None = None) -> CheckReceipt:
         """Run the checks of a table over all its rows as they are; writes nothing."""
         from penstock.orchestrate import judging
 
         return judging.check(self._workspace, self._making(table, pipeline), table)
+
+    def suggest(self, table: str, pipeline: str | None = None) -> SuggestedChecks:
+        """Return checks that held in all recent loads of a table, as code to edit; writes nothing."""
+        from penstock.orchestrate import suggesting
+
+        return suggesting.suggest(self._workspace, self._making(table, pipeline), table)
+
+    def report(self, table: str, pipeline: str | None = None, *, number: int | None = None) -> TableReport:
+        """Return what the checks of a table found in a load or version, beside those before; no data is read."""
+        from penstock.orchestrate import reporting
+
+        return reporting.report(self._workspace, self._making(table, pipeline), table, number)
 
     def profile(self, table: str, pipeline: str | None = None) -> ProfileReport:
         """Return what the values of a table look like, merged from the profiles that its loads or versions keep."""
@@ -257,10 +267,9 @@ class Project:
         Args:
             table: The table, which its pipeline lists in ``profiled``.
             pipeline: The pipeline, where there are several.
-            against: ``before``, ``weekday``, ``release``, ``dataset:NAME``, or the number of a load or version.
+            against: ``before``, ``usual``, ``weekday``, ``release``, ``dataset:NAME``, or a number.
             classifier: Whether a classifier is to tell the rows apart as well (``penstock[drift]``); it reads some.
-            limits: As ``monitor.drift.Limits`` has them: ``chance``, ``stability``, ``distance``,
-                ``nulls``, ``unseen``, ``growth``.
+            limits: As ``monitor.drift.Limits`` has them.
         """
         from penstock.monitor.drift import Limits
         from penstock.orchestrate import profiling
@@ -332,8 +341,7 @@ class Project:
         """Freeze the newest versions as a candidate and say what it would change in production."""
         from penstock.orchestrate import releasing
 
-        spec = self.pipeline(pipeline)
-        return releasing.diff(self._workspace, spec)
+        return releasing.diff(self._workspace, self.pipeline(pipeline))
 
     def candidate(self, id: str | None = None, pipeline: str | None = None) -> Candidate:  # noqa: A002
         """Return a candidate by the beginning of its id; without one the newest of the pipeline."""
@@ -359,8 +367,7 @@ class Project:
         """Make a candidate the production release (None: the newest approved)."""
         from penstock.orchestrate import releasing
 
-        known = self.pipelines()
-        return releasing.promote(self._workspace, known, candidate, reason=reason, by=by, force=force)
+        return releasing.promote(self._workspace, self.pipelines(), candidate, reason=reason, by=by, force=force)
 
     def rollback(self, to: int | None = None, *, reason: str, by: str | None = None) -> Release:
         """Serve an earlier release again (None: the one before)."""
@@ -420,9 +427,8 @@ class Project:
         """
         from penstock.orchestrate import rebuilding
 
-        known = self.pipelines()
         asked = rebuilding.Rebuild(pipeline=pipeline, table=table, recompute=recompute)
-        return rebuilding.rebuild(self._workspace, known, asked)
+        return rebuilding.rebuild(self._workspace, self.pipelines(), asked)
 
     def rebuild_catalog(self) -> DoctorReport:
         """Make the catalog anew from the lakes; a damaged SQLite file is set aside first."""
@@ -435,8 +441,7 @@ class Project:
     def examine(self, *, clean: bool = False) -> DoctorReport:
         """Finish what a crash left half-way and list objects that nothing names; ``clean`` removes them.
 
-        Raises:
-            LeaseHeldError: ``clean`` is asked while something is at work.
+        ``clean`` raises LeaseHeldError while something is at work.
         """
         from penstock.orchestrate import doctor
 
@@ -449,9 +454,7 @@ class Project:
         """Write the small files of a raw table (None: of all) together; goes on beside runs.
 
         Only files of one closed ``window`` (``hour`` or ``day``) come together; ``open_too``: the open one as well.
-
-        Raises:
-            LeaseHeldError: Another compaction or a vacuum is at work.
+        Raises LeaseHeldError while another compaction or a vacuum is at work.
         """
         from penstock.orchestrate import compacting
 
@@ -460,8 +463,7 @@ class Project:
     def vacuum(self, older_than: str | timedelta = "7d", *, dry_run: bool = False) -> VacuumReport:
         """Delete data files that ceased to count so long ago; never one that a kept release, a pin or a run needs.
 
-        Raises:
-            LeaseHeldError: A compaction, another vacuum, a promotion or a rollback is at work.
+        Raises LeaseHeldError while a compaction, another vacuum, a promotion or a rollback is at work.
         """
         from penstock.model.durations import parse_duration
         from penstock.orchestrate import vacuuming

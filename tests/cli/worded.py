@@ -19,6 +19,7 @@ from penstock.model.interval import Interval
 from penstock.model.plan import Action, Cause, Plan, PlannedStep
 from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
+from penstock.model.reports import CheckLine, TableReport
 from penstock.monitor.drift import ColumnDrift, DriftReport
 
 AT = datetime(2026, 11, 21, 2, 30, 54, 123000, tzinfo=UTC)
@@ -321,6 +322,59 @@ VALUES: list[tuple[Any, list[str]]] = [
     (
         DriftReport(table="flights", reference="flights 1", current="flights 2", rows=(10, 20)),
         ["Nothing differs by more than chance and by enough to matter."],
+    ),
+    (
+        DriftReport(
+            table="t", reference="usual", current="t 9", rows=(5, 4), unusual=("delay: mean 9, expected 1 to 2",)
+        ),
+        ["t 9 (4 rows) against usual (5).", "delay: mean 9, expected 1 to 2"],
+    ),
+    (
+        answers.SuggestedChecks(
+            table="t",
+            loads=3,
+            rows=9,
+            checks=(answers.SuggestedCheck(kind="unique", code='checks.unique("id")', reason="no two alike"),),
+            code="CHECKS = {\n}\n",
+        ),
+        ["# 1 check that 3 loads of t passed.", "CHECKS = {\n}"],
+    ),
+    (
+        TableReport(
+            table="t",
+            number=9,
+            label="2013-01-05",
+            at=AT,
+            verdict="rejected",
+            rows=8,
+            quarantined=2,
+            checks=(
+                CheckLine(
+                    check="unique(id)",
+                    result="error",
+                    rows=4,
+                    share=0.5,
+                    trend=(None, 0.0, 0.5),
+                    message="id repeats",
+                    examples=({"id": "7"},),
+                    query="SELECT 1",
+                ),
+                CheckLine(check="not_null(id)", result="passed", trend=(0.0, 0.0, 0.0)),
+            ),
+            before=("7", "8", "9"),
+            profile=ProfileReport(table="t", rows=8, origin="kept", columns=()),
+        ),
+        [
+            "t, load 9 of 2013-01-05: rejected, 8 rows.",
+            "1 of 2 checks failed: unique(id). 2 rows set aside.",
+            "50.0 %  ·▁█",
+            "unique(id): id repeats",
+            "SELECT 1",
+        ],
+    ),
+    (
+        TableReport(table="t", number=2, label="", at=AT, verdict="version", rows=1, quarantined=0),
+        ["t, version 2, 1 row.", "It has no checks."],
     ),
     (CheckReceipt(table="t", report=CheckReport()), ["t: 0 rows looked at.", "It has no checks."]),
     (

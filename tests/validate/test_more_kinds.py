@@ -273,3 +273,29 @@ def test_owner_and_description_stand_in_the_finding(bench: Any) -> None:
     bench.land(pa.table({"x": [None]}))
     failure = bench.failure(checks.not_null("x", owner="data@example.org", description="needed by the model"))
     assert (failure.owner, failure.description) == ("data@example.org", "needed by the model")
+
+
+def test_any_aggregate_in_a_range(bench: Any) -> None:
+    bench.land(pa.table({"g": ["a", "a", "b"], "x": [1.0, 3.0, 10.0]}))
+    held = checks.aggregate("avg(x) FILTER (WHERE g = 'a') - avg(x)", -3, -2)
+    assert bench.check(held).report.failures == ()
+    failed = bench.failure(checks.aggregate("sum(x) / count(DISTINCT g)", max=5))
+    assert failed.message == "the aggregate sum(x) / count(DISTINCT g) is 7, not at most 5"
+    assert "cannot be told" in bench.failure(checks.aggregate("avg(x) FILTER (WHERE g = 'c')", 0, 1)).message
+    with pytest.raises(ConfigurationError, match="one SQL aggregate"):
+        bench.check(checks.aggregate("x + 1", 0, 1))
+    with pytest.raises(ConfigurationError, match="needs min, max or both"):
+        checks.aggregate("sum(x)")
+    with pytest.raises(ConfigurationError, match="FILTER"):
+        checks.aggregate("sum(x)", 0, 1, where="x > 1")
+
+
+def test_a_check_may_name_the_interval_of_its_rows(bench: Any) -> None:
+    bench.land(pa.table({"moment": [datetime(2024, 1, 1, 5), datetime(2024, 1, 2), None]}))
+    inside = checks.expression("moment >= :interval_start AND moment < :interval_end", name="inside")
+    day = Interval(datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 2, tzinfo=UTC))
+    assert bench.check(inside, interval=day).report.failures[0].count == 1
+    first = checks.aggregate("epoch(min(moment)) - epoch(CAST(:interval_start AS TIMESTAMP))", 0, 3600, name="first")
+    assert bench.check(first, interval=day).report.failures[0].check == "first"
+    # Rows of no interval: there is nothing to compare with.
+    assert bench.check(inside).report.skipped == ("inside",)

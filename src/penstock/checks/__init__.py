@@ -22,6 +22,7 @@ from penstock.checks.making import About
 from penstock.checks.python import as_check, function, pandera, validator
 from penstock.checks.together import increasing, no_gaps, no_near_duplicates, unique
 from penstock.checks.whole import (
+    aggregate,
     arrives,
     correlation,
     fresh,
@@ -38,6 +39,7 @@ from penstock.model.specs import CheckSpec
 __all__ = [
     "About",
     "CheckSpec",
+    "aggregate",
     "arrives",
     "as_check",
     "between",

@@ -16,13 +16,13 @@ _LONGEST_NAME = 80
 WHOLE_TABLE = frozenset(
     {
         *("row_count", "volume", "fresh", "arrives", "statistic", "correlation", "schema", "reconciles", "query"),
-        *("no_gaps", "quarantined"),
+        *("no_gaps", "quarantined", "aggregate"),
     }
 )
 """Kinds that are about all rows together: they name no row that could be set aside."""
 _NEED_NO_COLUMN = frozenset(
     {
-        *("row_count", "volume", "arrives", "schema", "reconciles", "query", "quarantined"),
+        *("row_count", "volume", "arrives", "schema", "reconciles", "query", "quarantined", "aggregate"),
         *("expression", "function", "validator"),
     }
 )

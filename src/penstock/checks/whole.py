@@ -137,6 +137,27 @@ def correlation(
     return spec("correlation", (left, right), real_bounds(f"correlation({left!r}, {right!r})", min, max), about)
 
 
+def aggregate(
+    sql: str,
+    min: float | None = None,  # noqa: A002 - the words of the field
+    max: float | None = None,  # noqa: A002
+    **about: Unpack[About],
+) -> CheckSpec:
+    """Expect that an aggregate over all new rows lies in a range.
+
+    Args:
+        sql: One SQL aggregate, as ``sum(amount) / count(DISTINCT customer)``; its own FILTER says which rows count.
+        min: The least value.
+        max: The greatest value.
+        about: Severity (``warn`` or ``error``) and what else ``About`` says.
+    """
+    text(sql, "The aggregate of a check")
+    if "where" in about:
+        raise ConfigurationError("An aggregate check has FILTER (WHERE …)", value=about["where"])
+    shown = " ".join(sql.split())
+    return spec("aggregate", (), {"sql": sql, **real_bounds(f"aggregate({shown!r})", min, max)}, about, shown)
+
+
 def schema(columns: Mapping[str, str] | Sequence[str], *, extra: bool = True, **about: Unpack[About]) -> CheckSpec:
     """Expect columns of these names and types in the table.
 

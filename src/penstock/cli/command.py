@@ -77,11 +77,13 @@ def command(*, example: str, name: str | None = None) -> Callable[[Callable[...,
     return decorate
 
 
-def group(*, entries: tuple[CommandEntry, ...], example: str) -> Callable[[Callable[..., Any]], click.Group]:
-    """Make a function a group of commands with a table."""
+def group(
+    *, entries: tuple[CommandEntry, ...], example: str, default: str | None = None
+) -> Callable[[Callable[..., Any]], click.Group]:
+    """Make a function a group of commands with a table; ``default`` is meant where none of them is named."""
 
     def decorate(function: Callable[..., Any]) -> click.Group:
-        return click.group(cls=LazyGroup, entries=entries, epilog=epilog(example))(function)
+        return click.group(cls=LazyGroup, entries=entries, default=default, epilog=epilog(example))(function)
 
     return decorate
 

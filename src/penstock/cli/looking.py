@@ -1,4 +1,4 @@
-"""Commands that ask: status, runs, versions, check, profile, drift."""
+"""Commands that ask: status, runs, versions, profile, drift."""
 
 from __future__ import annotations
 
@@ -60,20 +60,6 @@ def lineage(session: Session, table: str, column: str | None, as_of: str | None)
         session.output.show(project.lineage(table, column, as_of))
 
 
-@command(example="penstock check departures")
-@click.argument("table")
-@click.option("--pipeline", help="The pipeline, where there are several.")
-def check(session: Session, table: str, pipeline: str | None) -> int:
-    """Run the checks of TABLE over all its rows as they are; nothing is written.
-
-    Ends with 3 if a check with severity error fails.
-    """
-    with session.project() as project:
-        receipt = project.check(table, pipeline)
-    session.output.show(receipt)
-    return DataError.exit_code if receipt.report.rejects else 0
-
-
 @command(example="penstock profile departures")
 @click.argument("table")
 @click.option("--pipeline", help="The pipeline, where there are several.")
@@ -94,7 +80,7 @@ def profile(session: Session, table: str, pipeline: str | None) -> None:
 )
 @click.argument("table")
 @click.option("--pipeline", help="The pipeline, where there are several.")
-@click.option("--against", metavar="WHAT", help="before (default), weekday, release, dataset:NAME, or a number.")
+@click.option("--against", metavar="WHAT", help="before (default), usual, weekday, release, dataset:NAME, or a number.")
 @click.option("--distance", type=click.FloatRange(0, 1), default=0.1, show_default=True, help="Least KS that matters.")
 @click.option("--stability", type=click.FloatRange(0), default=0.1, show_default=True, help="Least PSI that matters.")
 @click.option("--nulls", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Least change of nulls.")

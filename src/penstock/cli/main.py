@@ -30,7 +30,8 @@ COMMANDS = (
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),
     CommandEntry("versions", "penstock.cli.looking:versions", "List the loads or versions of a table.", "Look"),
     CommandEntry("lineage", "penstock.cli.looking:lineage", "Say what made a table, back to what was read.", "Look"),
-    CommandEntry("check", "penstock.cli.looking:check", "Run the checks of a table over all its rows.", "Look"),
+    CommandEntry("check", "penstock.cli.checking:check", "Run the checks of a table, or suggest some.", "Look"),
+    CommandEntry("report", "penstock.cli.checking:report", "Report on the checks of a load, also as HTML.", "Look"),
     CommandEntry("profile", "penstock.cli.looking:profile", "Say what the values of a table look like.", "Look"),
     CommandEntry("drift", "penstock.cli.looking:drift", "Compare a table's newest rows with those before.", "Look"),
     CommandEntry(

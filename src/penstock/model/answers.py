@@ -352,3 +352,37 @@ class ProfileReport:
     rows: int
     origin: str
     columns: tuple[ColumnFigures, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedCheck:
+    """A check that recent loads suggest.
+
+    Attributes:
+        kind: The function of ``penstock.checks``.
+        code: The call, as Python.
+        reason: What the loads show.
+    """
+
+    kind: str
+    code: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SuggestedChecks:
+    """Checks that the recent loads of a table suggest.
+
+    Attributes:
+        table: The table.
+        loads: How many loads or versions were looked at.
+        rows: Their rows.
+        checks: The checks.
+        code: All of them as a Python module.
+    """
+
+    table: str
+    loads: int
+    rows: int
+    checks: tuple[SuggestedCheck, ...]
+    code: str

@@ -91,6 +91,7 @@ class DriftReport:
         volume: A sentence about the number of rows, if it differs too much.
         columns: The columns that both have.
         together: Whether a classifier can tell the rows apart, if it was asked.
+        unusual: Sentences about figures outside of where they lay in the loads before; only against ``usual``.
     """
 
     table: str
@@ -101,12 +102,15 @@ class DriftReport:
     volume: str = ""
     columns: tuple[ColumnDrift, ...] = field(default=())
     together: DomainDrift | None = None
+    unusual: tuple[str, ...] = ()
 
     @property
     def drifted(self) -> bool:
         """Say whether anything differs."""
         together = self.together is not None and self.together.drifted
-        return bool(self.schema or self.volume or together or any(column.drifted for column in self.columns))
+        return bool(
+            self.schema or self.volume or self.unusual or together or any(column.drifted for column in self.columns)
+        )
 
 
 def compare(
@@ -129,13 +133,14 @@ def compare(
         reference=names[0],
         current=names[1],
         rows=(reference.rows, current.rows),
-        schema=tuple(_schema(reference, current)),
+        schema=tuple(schema_changes(reference, current)),
         volume=_volume(reference.rows, current.rows, limits),
         columns=tuple(_column(name, reference.columns[name], current.columns[name], limits, chance) for name in alike),
     )
 
 
-def _schema(reference: TableProfile, current: TableProfile) -> Iterator[str]:
+def schema_changes(reference: TableProfile, current: TableProfile) -> Iterator[str]:
+    """Say which columns are gone, are new, or have another type."""
     for name, column in reference.columns.items():
         if name not in current.columns:
             yield f"{name} is gone"

@@ -32,7 +32,17 @@ from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
 
-WHOLE = ("row_count", "volume", "fresh", "arrives", "statistic", "correlation", "reconciles", "quarantined")
+WHOLE = (
+    "row_count",
+    "volume",
+    "fresh",
+    "arrives",
+    "statistic",
+    "correlation",
+    "aggregate",
+    "reconciles",
+    "quarantined",
+)
 """The kinds of checks that judge an extraction, not its rows."""
 
 

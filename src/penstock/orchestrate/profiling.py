@@ -15,7 +15,8 @@ from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, WriteMode
 from penstock.monitor.classifying import MOST_ROWS, classify
-from penstock.monitor.drift import DriftReport, Limits, compare
+from penstock.monitor.drift import DriftReport, Limits, compare, schema_changes
+from penstock.monitor.usual import unusual
 from penstock.names import unknown
 from penstock.orchestrate import datasets, indexing
 from penstock.orchestrate.downstream import accepted
@@ -24,6 +25,7 @@ from penstock.orchestrate.standing import accepted_rows, known
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
+from penstock.profiles.ranges import FEWEST
 from penstock.queries import relations
 from penstock.queries.text import identifier
 from penstock.validate.measuring import profiled
@@ -32,6 +34,8 @@ from penstock.validate.rows import opened
 if TYPE_CHECKING:
     import pyarrow as pa
 
+MOST_USUAL = 60
+"""So many loads or versions before the newest say what is usual."""
 MOST_BEFORE = 30
 """So many loads or versions before the newest are what it is compared with."""
 _SHARES = (0.05, 0.25, 0.5, 0.75, 0.95)
@@ -78,9 +82,9 @@ def drift(
         workspace: The places.
         spec: The pipeline that makes the table.
         table: The table.
-        against: ``before`` (the default: up to 30 before it), ``weekday`` (those of the same weekday), ``release``
-            (what production holds), ``dataset:NAME`` (what the newest training set of that name was built from), or
-            the number of a load or version.
+        against: ``before`` (the default: up to 30 before it), ``usual`` (each figure's range in up to 60 before it),
+            ``weekday`` (those of the same weekday), ``release`` (what production holds), ``dataset:NAME`` (what the
+            newest training set of that name was built from), or the number of a load or version.
         limits: From when on a difference counts.
         classifier: Whether a classifier is to tell the rows apart as well; it reads some of them.
 
@@ -97,6 +101,8 @@ def drift(
         )
     newest = kept[-1]
     chosen = _chosen(workspace, name, history, against or "before")
+    if against == "usual":
+        return _usual(workspace, name, chosen, newest)
     reference = merged(_read(workspace, one) for one in chosen)
     words = f"{name} {chosen[0]}" if len(chosen) == 1 else f"{len(chosen)} of {name}, {chosen[0]} to {chosen[-1]}"
     report = compare(reference, _read(workspace, newest), limits, table=name, names=(words, f"{name} {newest}"))
@@ -123,6 +129,26 @@ def _sample(
     with workspace.engine.session() as connection:
         query = f"SELECT {listed or '1'} FROM {relations.accepted(sets)} USING SAMPLE reservoir({MOST_ROWS} ROWS)"
         return connection.sql(f"{query} REPEATABLE (1)").to_arrow_table()
+
+
+def _usual(workspace: Workspace, name: str, before: Sequence[_Kept], newest: _Kept) -> DriftReport:
+    """Compare each figure of the newest with its own range in those before."""
+    if len(before) < FEWEST:
+        raise NotFoundError(
+            f"{name} has {len(before)} profiles before the newest: too few to say what is usual",
+            valid=f"{FEWEST} or more",
+            remedy="Compare with --against before",
+        )
+    past, now = [_read(workspace, one) for one in before], _read(workspace, newest)
+    found = unusual(past, now)
+    return DriftReport(
+        table=name,
+        reference=f"what is usual in {len(before)} of {name}, {before[0]} to {before[-1]}",
+        current=f"{name} {newest}",
+        rows=(sum(one.rows for one in past) // len(past), now.rows),
+        schema=tuple(schema_changes(past[-1], now)),
+        unusual=tuple(f"{one.column}: {one.said}" if one.column else one.said for one in found),
+    )
 
 
 def _kept(ledger: Ledger, name: str) -> tuple[list[_Kept], int]:
@@ -180,6 +206,8 @@ def _chosen(workspace: Workspace, name: str, history: Sequence[_Kept], against: 
     match against.partition(":"):
         case "before", "", "":
             chosen = before[-MOST_BEFORE:]
+        case "usual", "", "":
+            chosen = before[-MOST_USUAL:]
         case "weekday", "", "":
             chosen = [one for one in before if _day(one) == _day(newest)][-MOST_BEFORE:]
         case "release", "", "":
@@ -192,7 +220,7 @@ def _chosen(workspace: Workspace, name: str, history: Sequence[_Kept], against: 
             raise ConfigurationError(
                 f"{name} cannot be compared with that",
                 value=against,
-                valid="before, weekday, release, dataset:NAME, or a number",
+                valid="before, usual, weekday, release, dataset:NAME, or a number",
             )
     if not chosen:
         raise NotFoundError(
@@ -234,6 +262,18 @@ def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
         rows = opened(connection, name, relation, columns, (), ())
         personal = [column.name for column in columns if column.personal]
         return profiled(rows, personal)
+
+
+def report_of(workspace: Workspace, name: str, path: str, origin: str) -> ProfileReport:
+    """Return one kept profile for people.
+
+    Args:
+        workspace: The places.
+        name: The table.
+        path: Where it is kept, below the lake root.
+        origin: What it is of, in words.
+    """
+    return _report(name, TableProfile.decode(workspace.lake.objects.get(path), where=path), origin)
 
 
 def _report(name: str, found: TableProfile, origin: str) -> ProfileReport:

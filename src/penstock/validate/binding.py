@@ -45,7 +45,8 @@ def bind(spec: CheckSpec, scope: Scope, *, sets_aside: bool = True) -> Bound:
     given = None if text is None else _condition(text, scope, f"the where of {place}")
     where = None if given is None else given.sql
     reads = names if given is None else (*names, *given.columns) if given.complete else None
-    check = Bound(spec, names, reads, where=where, when=_when(spec, scope, place))
+    when = "false" if needs_interval(spec) and scope.interval is None else _when(spec, scope, place)
+    check = Bound(spec, names, reads, where=where, when=when)
     return _kind(check, columns, scope, place)
 
 
@@ -62,7 +63,7 @@ def _kind(check: Bound, columns: Sequence[Column], scope: Scope, place: str) -> 
             return replace(check, expectation=f"{check.columns[0]} is nearly the same as another one")
         case "increasing" | "no_gaps":
             return _ordered(check, columns[0], scope, place)
-        case "reconciles" | "query":
+        case "reconciles" | "query" | "aggregate":
             return _asked(check, scope, place)
         case "function" | "validator":
             call = spec.function if spec.kind == "function" else spec.function.validate
@@ -91,6 +92,12 @@ def _figure(check: Bound, columns: Sequence[Column], place: str) -> str:
     # Outliers are judged row by row once the others are known; here it is seen to that the column has numbers.
     figures.finite(columns[0], place)
     return ""
+
+
+def needs_interval(spec: CheckSpec) -> bool:
+    """Say whether a check names the interval of the rows, so that it is skipped for rows that are of none."""
+    texts = (spec.parameters.get(name) for name in ("sql", "where", "when", "ours"))
+    return any(isinstance(text, str) and (":interval_start" in text or ":interval_end" in text) for text in texts)
 
 
 def _when(spec: CheckSpec, scope: Scope, place: str) -> str | None:
@@ -140,6 +147,9 @@ def _asked(check: Bound, scope: Scope, place: str) -> Bound:
 
     if check.spec.kind == "query":
         return replace(check, reads=None, query=selection(check.says("sql"), scope, where=place))
+    if check.spec.kind == "aggregate":
+        figure = aggregate(check.says("sql"), scope, scope.rows.bare(), where=place)
+        return replace(check, reads=None, figure=f"TRY_CAST({figure} AS DOUBLE)")
     table = check.says("table")
     relation = next((sql for name, sql in scope.tables.items() if name.lower() == table.lower()), None)
     if relation is None:
@@ -173,5 +183,5 @@ _OF_NO_COLUMN = ("row_count", "volume", "arrives", "schema", "quarantined")
 _KINDS = (
     *("not_null", "between", "in_set", "matches", "length", "parses", "references", "expression", "no_outliers"),
     *("unique", "no_near_duplicates", "increasing", "no_gaps", "fresh", "statistic", "correlation", "reconciles"),
-    *("query", "function", "validator", *_OF_NO_COLUMN),
+    *("aggregate", "query", "function", "validator", *_OF_NO_COLUMN),
 )

@@ -127,7 +127,7 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
 
 def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
     rows = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
-    scope = Scope(rows, spec.tables, spec.now, ports.connection)
+    scope = Scope(rows, spec.tables, spec.now, ports.connection, spec.interval)
     sets_aside = spec.quarantine_path is not None
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
     checks = [settled(check, rows) if check.spec.kind == "no_outliers" else check for check in checks]

@@ -50,7 +50,7 @@ def condition(text: str, scope: Scope, *, where: str) -> Condition:
             raise unknown("table", table, scope.tables, where=where)
     _refuse_volatile(query, text, where)
     columns, complete = _columns(query, scope.rows, where)
-    query = edges.bind(edges.substitute(query, scope.tables, origin=where), {"now": scope.now}, origin=where)
+    query = edges.bind(edges.substitute(query, scope.tables, origin=where), scope.values, origin=where)
     inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
     bound = f"SELECT CAST({inner} AS BOOLEAN) FROM {scope.rows.bare()}"
     _run(bound, text, scope, f"{where} is no condition that DuckDB understands")
@@ -74,7 +74,7 @@ def aggregate(text: str, scope: Scope, source: str, *, where: str) -> str:
     if only is None or only.find(exp.AggFunc) is None:
         raise ConfigurationError(f"{where} must be one SQL aggregate over all rows", value=text, valid="as sum(amount)")
     _refuse_volatile(query, text, where)
-    query = edges.bind(query, {"now": scope.now}, origin=where)
+    query = edges.bind(query, scope.values, origin=where)
     inner = f"({edges.statement(query)[len(_SELECT) :]}\n)"
     _run(f"SELECT {inner} FROM {source} LIMIT 0", text, scope, f"{where} is no aggregate that DuckDB understands")
     return inner
@@ -98,7 +98,7 @@ def selection(text: str, scope: Scope, *, where: str) -> str:
         if table.lower() not in {known.lower() for known in relations}:
             raise unknown("table", table, relations, where=where)
     _refuse_volatile(text, text, where)
-    query = edges.bind(edges.substitute(text, relations, origin=where), {"now": scope.now}, origin=where)
+    query = edges.bind(edges.substitute(text, relations, origin=where), scope.values, origin=where)
     query = edges.statement(query)
     _run(f"DESCRIBE {query}", text, scope, f"{where} is no query that DuckDB understands")
     return query

@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from penstock.errors import BugError, ConfigurationError
 from penstock.model.entries import Column, DataFile, Origin
+from penstock.model.interval import Interval
 from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
@@ -207,12 +208,19 @@ class Rows:
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a condition may name: the rows, other tables, the clock as ``:now``."""
+    """What a condition may name: the rows, other tables, ``:now``, and ``:interval_start`` and ``:interval_end``."""
 
     rows: Rows
     tables: Mapping[str, str]
     now: datetime
     connection: duckdb.DuckDBPyConnection
+    interval: Interval | None = None
+
+    @property
+    def values(self) -> dict[str, datetime]:
+        """Return the moments that a condition may name; where there is no interval, checks that name it are skipped."""
+        start, end = (self.interval.start, self.interval.end) if self.interval else (self.now, self.now)
+        return {"now": self.now, "interval_start": start, "interval_end": end}
 
 
 def described(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:

@@ -29,7 +29,9 @@ _ONE = {
     "ReplayPreview": "tables:preview",
     "RunReceipt": "runs:run",
     "CasesReport": "testing:report",
+    "SuggestedChecks": "tables:suggested",
     "TemplateReceipt": "places:template",
+    "TableReport": "reports:report",
     "VacuumReport": "care:vacuumed",
     "VerifyReceipt": "datasets:verified",
 }

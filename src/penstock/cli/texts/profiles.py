@@ -43,6 +43,7 @@ def drift(report: DriftReport) -> list[Block]:
     head = f"{report.current} ({plural(report.rows[1], 'row')}) against {report.reference} ({count(report.rows[0])})."
     blocks: list[Block] = [Line(head, "strong")]
     blocks += [Line(sentence, "bad") for sentence in (*report.schema, *filter(None, [report.volume]))]
+    blocks += [Line(sentence, "bad") for sentence in report.unusual]
     drifted = [each for each in report.columns if each.drifted]
     blocks += [Line(f"{each.column}: {'; '.join(each.reasons)}", "bad") for each in drifted]
     if report.together is not None:

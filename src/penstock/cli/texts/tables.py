@@ -8,7 +8,7 @@ from typing import Any
 
 from penstock.cli.blocks import Block, Line, shortened, table
 from penstock.cli.figures import count, moment, plural, size
-from penstock.model.answers import ExportReceipt, QuarantineRows, QuarantineSummary, ReplayPreview
+from penstock.model.answers import ExportReceipt, QuarantineRows, QuarantineSummary, ReplayPreview, SuggestedChecks
 from penstock.model.contracts import Contract, SchemaChange
 from penstock.model.entries import CheckFailure, CheckReport, Entry, EntryKind
 from penstock.model.receipts import CheckReceipt
@@ -75,7 +75,7 @@ def check(receipt: CheckReceipt) -> list[Block]:
     report = receipt.report
     blocks: list[Block] = [Line(f"{receipt.table}: {plural(report.rows, 'row')} looked at.", "strong")]
     rows = [("passed", name, *_tolerated(report.tolerated.get(name, 0))) for name in report.passed]
-    rows += [("skipped", name, "", "", "its condition when= does not hold") for name in report.skipped]
+    rows += [("skipped", name, "", "", "it does not apply to these rows") for name in report.skipped]
     rows += [
         (each.severity, each.check, count(each.count), ", ".join(each.columns), each.message)
         for each in report.failures
@@ -87,6 +87,12 @@ def check(receipt: CheckReceipt) -> list[Block]:
     for failure in report.failures:
         blocks += _examples(failure)
     return blocks
+
+
+def suggested(found: SuggestedChecks) -> list[Block]:
+    """Word suggested checks: as the code that they are."""
+    said = f"# {plural(len(found.checks), 'check')} that {plural(found.loads, 'load')} of {found.table} passed."
+    return [Line(said, "faint"), *(Line(line) for line in found.code.rstrip().splitlines())]
 
 
 def _tolerated(rows: int) -> tuple[str, str, str]:

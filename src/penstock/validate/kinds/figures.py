@@ -116,6 +116,8 @@ def aged(check: Bound, newest: int | None, now: datetime, hidden: bool) -> str |
 
 
 def _called(check: Bound) -> str:
+    if check.spec.kind == "aggregate":
+        return f"aggregate {' '.join(check.says('sql').split())}"
     if check.spec.kind == "correlation":
         return f"correlation of {' and '.join(check.columns)}"
     figure = str(check.says("figure")).replace("_", " ")

@@ -1,0 +1,126 @@
+"""The range in which a figure lay, load after load, and how far beyond it the next one may lie."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median
+
+FEWEST = 10
+"""Of fewer loads nothing is concluded."""
+_MARGIN = 0.8
+"""The least margin to each side, in widths of the range: of normal figures of 40 loads, about six deviations."""
+_CAUTION = 2.0
+"""How much more than what the past itself would have needed."""
+_WIDEST = 3.0
+"""A figure that needs more is not steady enough to be judged."""
+_LONGEST = 8.0
+"""So many times the usual margin at most stand at the side of a long tail."""
+_TIED = 0.3
+"""A figure that stands still in so many loads, and moves in others, has no usual range."""
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """From ``low`` to ``high``, both included."""
+
+    low: float
+    high: float
+
+    def __contains__(self, value: float) -> bool:
+        """Say whether a value lies in it."""
+        return self.low <= value <= self.high
+
+    @property
+    def width(self) -> float:
+        """How wide it is."""
+        return self.high - self.low
+
+
+def usual_range(
+    figures: Sequence[float | None],
+    *,
+    least: float = -math.inf,
+    greatest: float = math.inf,
+    step: float = 0.0,
+    varied: bool = False,
+) -> Range | None:
+    """Return where the next figure is expected, or None where the past tells nothing.
+
+    The range of the past is widened at both ends by as much as the past itself needed: each figure alone against all
+    others, and the later ones against the earlier ones. A figure that would have needed much is no steady one.
+
+    Args:
+        figures: One of each load, oldest first; None where a load has none.
+        least: What the figure can never be below, as 0 for a share.
+        greatest: What it can never be above.
+        step: The least margin in the unit of the figure.
+        varied: Whether to conclude nothing from a figure that often stands still.
+    """
+    known = [float(figure) for figure in figures if figure is not None and math.isfinite(figure)]
+    if len(known) < FEWEST or len(known) < 0.9 * len(figures):
+        return None
+    low, high = min(known), max(known)
+    if varied and max(Counter(known).values()) >= _TIED * len(known):
+        return None
+    needed = max(_alone(known), _later(known))
+    margin = max(_MARGIN, _CAUTION * needed)
+    if margin > _WIDEST:
+        return None
+    below, above = _sides(known)
+    least_room = max(step, 1e-9 * max(abs(low), abs(high)))
+    bottom = low - max(margin * (high - low) * below, least_room)
+    top = high + max(margin * (high - low) * above, least_room)
+    return Range(max(bottom, min(least, low)), min(top, max(greatest, high)))
+
+
+def usual_most(shares: Sequence[float | None], *, step: float, limit: float) -> float | None:
+    """Return how large a share may become that is nearly nothing in every load, or None where it is not.
+
+    Args:
+        shares: One of each load; None where a load has none.
+        step: What is allowed though it never was.
+        limit: What would be too much to say anything.
+    """
+    known = [share for share in shares if share is not None]
+    if not known:
+        return None
+    most = 2 * max(known) + step
+    return most if most <= limit else None
+
+
+def _sides(figures: Sequence[float]) -> tuple[float, float]:
+    """Return how much more room there must be below and above: on the side of a long tail, as much as it is longer."""
+    middle = median(figures)
+    below, above = middle - min(figures), max(figures) - middle
+    if not below or not above:
+        return 1.0, 1.0
+    return min(_LONGEST, max(1.0, below / above)), min(_LONGEST, max(1.0, above / below))
+
+
+def _alone(figures: Sequence[float]) -> float:
+    """Return by how many widths of the others' range the least or the greatest lies outside of it."""
+    ordered = sorted(figures)
+    return max(
+        _beyond(ordered[0], ordered[1], ordered[-1]),
+        _beyond(ordered[-1], ordered[0], ordered[-2]),
+    )
+
+
+def _later(figures: Sequence[float]) -> float:
+    """Return by how many widths the later figures lie outside of the range of all before them, from the middle on."""
+    half = len(figures) // 2
+    low, high, most = min(figures[:half]), max(figures[:half]), 0.0
+    for figure in figures[half:]:
+        most = max(most, _beyond(figure, low, high))
+        low, high = min(low, figure), max(high, figure)
+    return most
+
+
+def _beyond(figure: float, low: float, high: float) -> float:
+    distance = max(low - figure, figure - high, 0.0)
+    if distance <= 1e-9 * max(abs(low), abs(high)):
+        return 0.0
+    return distance / (high - low) if high > low else math.inf

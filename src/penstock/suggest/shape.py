@@ -1,0 +1,130 @@
+"""Suggestions about the rows as such: columns, numbers, keys, order."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Iterator
+
+from penstock.profiles.ranges import usual_range
+from penstock.queries.text import identifier, identifiers
+from penstock.schema import MOMENTS
+from penstock.suggest.recent import LOAD, PLACE, Recent
+from penstock.suggest.suggestion import Suggestion, rounded
+
+_BEFORE, _LEAST = 14, 3
+"""As ``volume`` looks at the loads before."""
+_ROOM = 0.2
+"""The least margin where the number of rows varies: holidays are not seen in a month."""
+
+
+def columns(recent: Recent) -> Iterator[Suggestion]:
+    """Suggest the columns and types, and which columns have a value in every row."""
+    yield Suggestion(
+        "schema", (dict(recent.columns),), {"extra": bool(recent.hidden)}, f"the columns of {recent.loads} loads"
+    )
+    full = [name for name in recent.columns if not recent.nulls[name]]
+    measured = [name for name in full if name in recent.numbers]
+    named = [name for name in full if name not in measured]
+    said = f"no gap in {sum(recent.rows):,} rows"
+    if named:
+        yield Suggestion("not_null", tuple(named), {}, said)
+    if measured:
+        yield Suggestion(
+            "not_null", tuple(measured), {"at_most": 0.02}, f"{said}; what is measured may be missing once"
+        )
+
+
+def volume(recent: Recent) -> Iterator[Suggestion]:
+    """Suggest how many rows there are, beside those of the loads before."""
+    yield Suggestion("row_count", (), {"min": 1}, f"none of {recent.loads} loads was empty")
+    shares = []
+    for number, rows in enumerate(recent.rows):
+        before = recent.rows[max(0, number - 7 * _BEFORE) : number]
+        # Loads of days are compared with those of the same weekday, where there are enough.
+        alike = before[::-1][6::7]
+        if recent.interval and len(alike) < _LEAST <= recent.loads // 10:
+            continue
+        chosen = (alike if recent.interval and len(alike) >= _LEAST else before[::-1])[:_BEFORE]
+        if len(chosen) >= _LEAST and statistics.median(chosen):
+            shares.append(rows / statistics.median(chosen))
+    usual = usual_range(shares, least=0, step=_ROOM if len(set(shares)) > 1 else 0.01)
+    if usual is not None:
+        low, high = rounded(usual.low, 3, up=False), rounded(usual.high, 3, up=True)
+        said = f"{min(shares):.0%} to {max(shares):.0%} of the middle of the loads before"
+        yield Suggestion("volume", (), {"low": low, "high": high}, said)
+
+
+def keys(recent: Recent) -> Iterator[Suggestion]:
+    """Suggest which columns tell the rows of a load apart."""
+    found = key(recent)
+    if found:
+        # Where several columns are needed, two rows may come to be alike one day.
+        keywords = {"at_most": 0.002} if len(found) > 1 else {}
+        yield Suggestion("unique", tuple(found), keywords, f"no two rows of a load were alike in {recent.loads} loads")
+
+
+def key(recent: Recent) -> list[str]:
+    """Return the fewest columns, without any that could be left out, that tell the rows of each load apart."""
+    full = [name for name in recent.columns if not recent.nulls[name] and recent.distinct[name] > 1]
+    # What measures is left out first: it tells rows apart by chance.
+    kinds = {
+        name: place for place, kind in enumerate(("real", "whole", "moment", "text")) for name in recent.of_type(kind)
+    }
+    kinds |= dict.fromkeys(recent.serials, len(kinds))
+    left = sorted((name for name in full if name in kinds), key=lambda name: (kinds[name], -full.index(name)))
+    for listed in (left, [name for name in recent.columns if recent.distinct[name] > 1]):
+        if not listed or not _apart(recent, listed):
+            continue
+        kept = list(listed)
+        for name in listed:
+            fewer = [other for other in kept if other != name]
+            if fewer and _apart(recent, fewer):
+                kept = fewer
+        return [name for name in recent.columns if name in kept]
+    return []
+
+
+def _apart(recent: Recent, names: list[str]) -> bool:
+    repeated = f"SELECT 1 FROM {recent.relation} GROUP BY {LOAD}, {identifiers(names)} HAVING count(*) > 1"
+    return not recent.ask(f"SELECT count(*) FROM ({repeated})")[0][0]
+
+
+def order(recent: Recent) -> Iterator[Suggestion]:
+    """Suggest by which columns the rows are ordered, the second within the first."""
+    if not recent.landed:
+        return
+    candidates = [
+        name
+        for name in recent.of_type("moment", "date", "text", "whole")
+        if recent.distinct[name] > 1 and not recent.nulls[name]
+    ]
+    falls = _falls(recent, candidates, ())
+    varied = recent.by_load({name: f"count(DISTINCT {identifier(name)})" for name in candidates})
+    sorted_by = [name for name in candidates if falls[name] == 0 and statistics.median(varied[name]) > 2]
+    for name in sorted_by:
+        yield Suggestion("increasing", (name,), {}, f"the rows came in this order in {recent.loads} loads")
+    if not sorted_by:
+        return
+    first = max(sorted_by, key=lambda name: (recent.columns[name] in MOMENTS, statistics.median(varied[name])))
+    others = [name for name in candidates if name not in sorted_by]
+    within = _falls(recent, others, (first,))
+    steps = recent.by_load({"groups": f"count(DISTINCT {identifier(first)})"})["groups"]
+    repeating = sum(recent.rows) > 1.2 * sum(step or 0 for step in steps)
+    for name in others:
+        if repeating and within[name] == 0 and recent.distinct[name] > 1:
+            yield Suggestion(
+                "increasing", (name,), {"per": first}, f"so were the rows of one {first}, in {recent.loads} loads"
+            )
+
+
+def _falls(recent: Recent, names: list[str], per: tuple[str, ...]) -> dict[str, int]:
+    if not names:
+        return {}
+    series = ", ".join([LOAD, *map(identifier, per)])
+    steps = ", ".join(
+        f"{identifier(name)} < max({identifier(name)}) OVER (PARTITION BY {series} ORDER BY {PLACE} "
+        f"ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING) AS f{place}"
+        for place, name in enumerate(names)
+    )
+    counted = {name: f"count_if(f{place})" for place, name in enumerate(names)}
+    return recent.whole(counted, f"(SELECT {steps} FROM {recent.relation})")
