@@ -8,7 +8,7 @@ from landing_place import batch
 
 from penstock.land.chunks import Chunks
 from penstock.model.specs import WriteMode
-from penstock.stores.long_values import LONG
+from penstock.schema import LONG
 
 TEXT = random.Random(3).randbytes(LONG // 2).hex()
 

@@ -11,6 +11,8 @@ from contextlib import closing
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from benchmarks.data import TABLE, fill_postgres
 
@@ -76,33 +78,37 @@ def test_one_long_value_among_short_ones(tmp_path: Path) -> None:
 
 
 def fill_with_a_long_value(postgres: PostgresServer, type_: str) -> str:
-    """Make a table of short values and one of 200 MiB; return the MD5 of that."""
+    """Make a table of short values and one of 200 MiB, a ``jsonb`` of 200 MB; return the MD5 of that."""
+    texts = 6_250_000 if type_ == "jsonb" else 6_553_600
     value = "string_agg(md5(i::text), '')"
     value = f"convert_to({value}, 'UTF8')" if type_ == "bytea" else value
-    postgres.execute(f"CREATE UNLOGGED TABLE long_notes AS SELECT i AS id, 'note'::{type_} AS note "
+    value = f"jsonb_build_object('note', {value})" if type_ == "jsonb" else value
+    short = """'{"note": 1}'""" if type_ == "jsonb" else "'note'"
+    postgres.execute(f"CREATE UNLOGGED TABLE long_notes AS SELECT i AS id, {short}::{type_} AS note "
                      "FROM generate_series(1, 999) AS g(i)")  # fmt: skip
-    postgres.execute(f"INSERT INTO long_notes SELECT 1000, {value} FROM generate_series(1, 6553600) AS g(i)")
-    ((size, digest),) = postgres.execute("SELECT octet_length(note), md5(note) FROM long_notes WHERE id = 1000")
-    assert size == 200 * MIB
+    postgres.execute(f"INSERT INTO long_notes SELECT 1000, {value} FROM generate_series(1, {texts}) AS g(i)")
+    text = "note::text" if type_ == "jsonb" else "note"
+    ((size, digest),) = postgres.execute(f"SELECT octet_length({text}), md5({text}) FROM long_notes WHERE id = 1000")
+    assert size >= 32 * texts
     return str(digest)
 
 
-def digests(folder: Path) -> list[str]:
+def digests(folder: Path, row: int = 1000) -> list[str]:
     """Return the MD5 of the long value as it stands in the warehouse and in the lake."""
     (warehouse,) = folder.glob("*/t.duckdb")
     lake = f"{warehouse.with_suffix('.lake')}/raw_t/**/*.parquet"
     with duckdb.connect(config={"threads": 1}) as looked:
         looked.execute(f"ATTACH '{warehouse}' AS w (READ_ONLY)")
         found = [
-            looked.execute(f"SELECT md5(note) FROM {relation} WHERE id = 1000").fetchall()
+            looked.execute(f"SELECT md5(note) FROM {relation} WHERE id = {row}").fetchall()
             for relation in ("w.t", f"read_parquet('{lake}', hive_partitioning = false)")
         ]
     return [digest for ((digest,),) in found]
 
 
 @pytest.mark.postgres
-@pytest.mark.parametrize("type_", ["text", pytest.param("bytea", marks=pytest.mark.slow)])
-def test_one_value_of_200_mebibytes(postgres: PostgresServer, tmp_path: Path, type_: str) -> None:
+@pytest.mark.parametrize("type_", ["text", "jsonb", pytest.param("bytea", marks=pytest.mark.slow)])
+def test_one_very_long_value(postgres: PostgresServer, tmp_path: Path, type_: str) -> None:
     digest = fill_with_a_long_value(postgres, type_)
     try:
         rows, peak = ingested(f"{postgres.url()}?table=long_notes", tmp_path)
@@ -111,6 +117,21 @@ def test_one_value_of_200_mebibytes(postgres: PostgresServer, tmp_path: Path, ty
     assert rows == 1000
     assert peak < CAP
     assert digests(tmp_path) == [digest, digest]
+
+
+@pytest.mark.parametrize("type_", ["text", "binary"])
+def test_one_value_of_200_megabytes_in_a_parquet_file(tmp_path: Path, type_: str) -> None:
+    long = "penstock" * (200_000_000 // 8)
+    place = tmp_path / "notes.parquet"
+    kind = pa.string() if type_ == "text" else pa.binary()
+    notes = pa.array([long if i == 500 else f"note {i}" for i in range(1000)], pa.string()).cast(kind)
+    pq.write_table(pa.table({"id": pa.array(range(1000), pa.int64()), "note": notes}), place)
+    digest = hashlib.md5(long.encode()).hexdigest()
+    del long, notes
+    rows, peak = ingested(str(place), tmp_path)
+    assert rows == 1000
+    assert peak < CAP
+    assert digests(tmp_path, 500) == [digest, digest]
 
 
 @pytest.mark.slow

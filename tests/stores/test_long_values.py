@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from penstock.schema import LONG
 from penstock.stores import thrift
-from penstock.stores.long_values import LONG, long_rows, write_row
+from penstock.stores.long_values import long_rows, write_row
 
 TEXT = random.Random(7).randbytes(LONG // 2 + 3).hex() + "ü😀"
 

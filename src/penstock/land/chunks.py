@@ -15,7 +15,8 @@ from typing import Any
 import pyarrow as pa
 
 from penstock.extract.port import byte_size
-from penstock.stores.long_values import LONG, long_rows
+from penstock.schema import LONG
+from penstock.stores.long_values import long_rows
 from penstock.stores.parquet import ROW_GROUP
 
 OriginRows = tuple[str, Mapping[str, Any], int]

@@ -401,9 +401,11 @@ def listed(names: Iterable[str], what: str = "column") -> str:
 
 def _unchanged(came: Incoming | None, column: Column) -> str | None:
     # What is personal never passes by its expression.
-    if came is None or came.personal is not None or came.type != column.type or column.stored is not None:
+    if came is None or came.personal is not None or came.type != column.type:
         return None
-    return came.name
+    # JSON is stored as the text that it comes as.
+    as_text = column.type == "JSON" and column.source_type != MIXED
+    return came.name if column.stored is None or as_text else None
 
 
 def _met(column: Column, came: str) -> Column | None:

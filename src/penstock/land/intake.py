@@ -24,8 +24,9 @@ from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
+from penstock.schema import LONG
 from penstock.stores.freeing import give_back
-from penstock.stores.long_values import LONG, long_columns
+from penstock.stores.long_values import long_columns, texts_of_json
 from penstock.stores.parquet import discard, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -252,14 +253,14 @@ class Intake:
         kept = [plain is not None and arrow.lasting(table.schema.field(plain).type) for plain in plan.plain]
         number = _repeated(self._number, table.num_rows)
         if all(kept):
-            columns = [table.column(name) for name in plan.plain]
+            columns = [texts_of_json(table.column(name)) for name in plan.plain]
         else:
             query = plan.query("penstock_chunk", [not keep for keep in kept])
             name = self._folder.table.name
             with self._registered(_placed(table)), sentences(name, plan.columns), refusals(name):
                 made = self._connection.sql(query).to_arrow_table()
             columns = [
-                table.column(name) if keep else made.column(column.name)
+                texts_of_json(table.column(name)) if keep else made.column(column.name)
                 for name, column, keep in zip(plan.plain, plan.columns, kept, strict=True)
             ]
         return pa.table([*columns, number], names=[*(column.name for column in plan.columns), LOAD])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from threading import Event
 
 from penstock.load.spec import Loading
@@ -26,7 +26,12 @@ def streaming(spec: Loading, workspace: Workspace) -> Iterator[None]:
     files = [file for load in spec.loads for file in load.entry.files]
     table = workspace.lake.table(spec.loads[0].entry.table) if spec.loads else None
     long = table is not None and heavy(zip(table.places(files), (file.bytes for file in files), strict=True))
-    with workspace.engine.alone(long), _kept(spec, workspace, () if long else files):
+    with ExitStack() as held:
+        held.enter_context(workspace.engine.alone(long))
+        if long and table is not None and any(column.type == "JSON" for column in table.columns()):
+            # On its way to be JSON, a long text is Arrow's as well, of which DuckDB knows nothing.
+            held.enter_context(workspace.engine.lent(largest_group(table.places(files)) // 2))
+        held.enter_context(_kept(spec, workspace, () if long else files))
         yield
 
 

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import os
 import tempfile
+import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import duckdb
 
 from penstock.catalog.holders import this_process
+from penstock.schema import TRUSTED_JSON
+from penstock.stores.trusting import trusted_json
 
 SPILL = "penstock-"
 """How the names of folders begin, in the system's temporary one, into which DuckDB spills."""
@@ -98,6 +102,8 @@ class LocalEngine:
             if self._database is not None:
                 with self._database.cursor() as connection:
                     connection.execute(f"SET threads = {self._workers()}")
+                    # A column chunk that is fetched ahead lies in memory beside what is made of it.
+                    connection.execute(f"SET disable_parquet_prefetching = {bool(self._alone)}")
 
     def _workers(self) -> int:
         return 1 if self._alone else self.threads
@@ -144,4 +150,8 @@ class LocalEngine:
                         },
                     },
                 )
+                # What knows a function of Python is to be closed before Python ends.
+                weakref.finalize(self, self._database.close)
+                as_json: Any = self._database.create_function
+                as_json(TRUSTED_JSON, trusted_json, ["VARCHAR"], "JSON", type="arrow")
             return self._database

@@ -17,10 +17,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from penstock.errors import DataError
+from penstock.schema import LONG
 from penstock.stores import thrift
-
-LONG = 16 * 2**20
-"""Bytes from which on a value is long."""
 
 _MAGIC = b"PAR1"
 _LONGEST = 2**31 - 64
@@ -38,14 +36,15 @@ _NULLS = 3
 
 
 def long_columns(row: pa.Table | pa.RecordBatch) -> list[str]:
-    """Return the columns that hold a long value; only texts and bytes do, not what is nested."""
+    """Return the columns that hold a long value; only texts (of JSON, too) and bytes do, not what is nested."""
     import pyarrow.compute as pc
 
-    return [
-        field.name
+    lengths = {
+        field.name: pc.max(pc.binary_length(texts_of_json(row.column(field.name)))).as_py() or 0
         for field in row.schema
-        if _bytes_like(field.type) and (pc.max(pc.binary_length(row.column(field.name))).as_py() or 0) >= LONG
-    ]
+        if _bytes_like(field.type)
+    }
+    return [name for name, length in lengths.items() if length >= LONG]
 
 
 def long_rows(batch: pa.RecordBatch) -> list[int]:
@@ -54,9 +53,19 @@ def long_rows(batch: pa.RecordBatch) -> list[int]:
 
     found: set[int] = set()
     for name in long_columns(batch):
-        is_long = pc.fill_null(pc.greater_equal(pc.binary_length(batch.column(name)), LONG), False)
+        lengths = pc.binary_length(texts_of_json(batch.column(name)))
+        is_long = pc.fill_null(pc.greater_equal(lengths, LONG), False)
         found.update(pc.indices_nonzero(is_long).to_pylist())
     return sorted(found)
+
+
+def texts_of_json(column: Any) -> Any:
+    """Return a column of Arrow, of JSON as the texts that it is; nothing is copied."""
+    if not isinstance(column.type, pa.JsonType):
+        return column
+    if isinstance(column, pa.ChunkedArray):
+        return pa.chunked_array([part.storage for part in column.chunks], column.type.storage_type)
+    return column.storage
 
 
 def write_row(row: pa.Table, place: str) -> None:
@@ -95,7 +104,8 @@ def write_row(row: pa.Table, place: str) -> None:
 
 
 def _bytes_like(type_: pa.DataType) -> bool:
-    return type_ in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+    held = type_.storage_type if isinstance(type_, pa.JsonType) else type_
+    return held in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
 def _value(column: pa.ChunkedArray) -> pa.Buffer:

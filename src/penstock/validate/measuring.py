@@ -90,14 +90,15 @@ def measure(
         sketched: Whether to take its sketches as well.
     """
     asked = [one for index, check in enumerate(checks) for one in _of_check(index, check)]
-    if profiled:
-        shape = figures(rows.columns, personal, rows.unbounded, sketched=sketched)
-        asked += [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
+    shape = figures(rows.columns, personal, rows.unbounded, sketched=sketched) if profiled else ()
+    wanted = [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
-    for cost in (COUNT, EXTREME, SCAN):
-        part = [one for one in asked if one.cost == cost]
-        if part or cost == COUNT:
-            total = _measure(rows, part, found, errors)
+    texts = rows.long_json_as_text()
+    for source, several in ((rows, asked + wanted),) if texts is rows else ((texts, wanted), (rows, asked)):
+        for cost in (COUNT, EXTREME, SCAN):
+            part = [one for one in several if one.cost == cost]
+            if part or cost == COUNT:
+                total = _measure(source, part, found, errors)
     shown = profile(rows.columns, _figured(found)) if profiled else {}
     sketches = sketch(rows, personal, total, shown) if profiled and sketched else None
     return Measured(

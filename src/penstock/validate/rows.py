@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
 
@@ -136,6 +136,16 @@ class Rows:
             for name, (low, high, nulls) in file.statistics.items()
             if low is None and high is None and nulls < file.rows
         )
+
+    def long_json_as_text(self) -> Rows:
+        """Return the rows with columns of long JSON texts as the texts that they are, for what needs no more.
+
+        The profile of both is the same, and the text is not held once more to become JSON.
+        """
+        long = {column.name for column in self.columns if column.type == "JSON" and column.name in self.unbounded}
+        if not long:
+            return self
+        return replace(self, columns=tuple(replace(c, type="VARCHAR") if c.name in long else c for c in self.columns))
 
     @cached_property
     def places(self) -> tuple[Place, ...]:

@@ -46,6 +46,7 @@ def sketch(rows: Rows, personal: Sequence[str], total: int, figures: Mapping[str
     """
     hidden = {name.lower() for name in personal}
     profiles = {column.name: _plain(column, total, figures[column.name], hidden) for column in rows.columns}
+    rows = rows.long_json_as_text()
     shown = [column for column in rows.columns if family(column.type) in _COUNTED and profiles[column.name].values]
     for name, sketches in _sketches(rows, [column for column in shown if column.name.lower() not in hidden], total):
         profiles[name] = replace(profiles[name], **sketches)

@@ -1,4 +1,4 @@
-"""Parquet files that DuckDB would read inexactly: their decimals of over 38 digits would become doubles."""
+"""Parquet files that Arrow reads: DuckDB makes doubles of decimals of over 38 digits, and holds long values thrice."""
 
 from __future__ import annotations
 
@@ -12,6 +12,11 @@ import pyarrow.parquet as pq
 from penstock.errors import DataError, TransientError
 from penstock.extract.files.listing import File
 from penstock.extract.port import ArrowBatch
+
+_MUCH = 64 * 2**20
+"""Bytes of a column chunk from which on it may hold a value that is very long."""
+_WIDE = 4096
+"""Bytes of a value of it, on average, from which on it is likely to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,12 +50,28 @@ class ArrowFiles:
 
 
 def needs_arrow(file: File) -> bool:
-    """Say whether a file has decimals that only Arrow reads; a file that cannot be opened is left to DuckDB's word."""
+    """Say whether Arrow is to read a file; one that cannot be opened is left to DuckDB's word."""
     try:
-        schema = pq.read_schema(file.path)
+        with pq.ParquetFile(file.path) as opened:
+            return any(_wide(field.type) for field in opened.schema_arrow) or _long(opened.metadata)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
         return False
-    return any(_wide(field.type) for field in schema)
+
+
+def _long(footer: pq.FileMetaData) -> bool:
+    """Say whether there are texts or bytes that may be very long; what is smaller DuckDB reads faster."""
+    for place in range(footer.num_row_groups):
+        group = footer.row_group(place)
+        if group.total_byte_size < _MUCH:
+            continue
+        chunks = (group.column(index) for index in range(group.num_columns))
+        if any(
+            chunk.physical_type == "BYTE_ARRAY"
+            and chunk.total_uncompressed_size >= max(_MUCH, _WIDE * chunk.num_values)
+            for chunk in chunks
+        ):
+            return True
+    return False
 
 
 def _wide(type_: pa.DataType) -> bool:
