@@ -32,6 +32,7 @@ PAGES = [
     "how-to/plans-and-late-data.md",
     "how-to/quarantine.md",
     "how-to/rebuild.md",
+    "how-to/releases.md",
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",
     "how-to/files-from-anywhere.md",

@@ -1,7 +1,8 @@
 """A reader with nothing but DuckDB: reads production until a file tells it to stop.
 
 As a script: ``release_reader.py open WAREHOUSE LAKE STOP`` opens the file anew each time, ``release_reader.py hold
-WAREHOUSE STOP`` holds the one it opened first. Prints how many reads it made and the releases it saw, as JSON.
+WAREHOUSE STOP`` holds the one it opened first, ``stay`` holds each for half a second. Prints how many reads it made and
+the releases it saw, as JSON.
 """
 
 from __future__ import annotations
@@ -50,6 +51,27 @@ def main(warehouse: Path, lake: Path, stop: Path) -> None:
     print(json.dumps({"reads": reads, "seen": sorted(seen)}), flush=True)
 
 
+def stay(warehouse: Path, stop: Path) -> None:
+    """Open production, stay with that release for half a second of reading, then open it anew."""
+    query = "SELECT d.release, p.release, count(*), sum(hash(d)) FROM delays d, planes p GROUP BY ALL"
+    seen, reads = [], 0
+    print("reading", flush=True)
+    while not stop.exists() or reads < 3:
+        with duckdb.connect(str(warehouse), read_only=True) as connection:
+            before = connection.execute(query).fetchall()
+            until = time.monotonic() + 0.5
+            while time.monotonic() < until:
+                if connection.execute(query).fetchall() != before:
+                    raise SystemExit("the release that was held has changed")
+                reads += 1
+                time.sleep(0.05)
+        if len(before) != 1 or before[0][0] != before[0][1]:
+            raise SystemExit(f"a mixture: {before}")
+        if before[0][0] not in seen:
+            seen.append(before[0][0])
+    print(json.dumps({"reads": reads, "seen": sorted(seen)}), flush=True)
+
+
 def hold(warehouse: Path, stop: Path) -> None:
     """Go on reading the file that was opened first."""
     query = "SELECT d.release, p.release, count(*), sum(hash(d)) FROM delays d, planes p GROUP BY ALL"
@@ -69,5 +91,7 @@ if __name__ == "__main__":
     places = [Path(place) for place in sys.argv[2:]]
     if sys.argv[1] == "hold":
         hold(*places)
+    elif sys.argv[1] == "stay":
+        stay(*places)
     else:
         main(*places)

@@ -17,13 +17,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
+from penstock.config.releases import Announce, Automatic, refuse_written_token
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
 from penstock.model.lineage import EventsSpec
 from penstock.model.sizes import parse_size
-from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
 
@@ -53,6 +54,8 @@ class ProjectConfig:
         copies_limit: Bytes that they may take.
         keys: The privacy keys; None where there is no section ``[privacy]``.
         events: Where lineage events are sent; None where there is no section ``[lineage]``.
+        automatic: Inside which limits a candidate may be approved by nobody.
+        announce: Who is told of a release.
     """
 
     name: str
@@ -69,6 +72,8 @@ class ProjectConfig:
     copies_limit: int = COPIES
     keys: Keys | None = field(default=None, repr=False)
     events: EventsSpec | None = None
+    automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
+    announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
 
 
 class _Section(BaseModel):
@@ -143,6 +148,8 @@ class _File(_Section):
     connections: dict[str, _Connection] = Field(default_factory=dict)
     privacy: _Privacy | None = None
     lineage: _Lineage | None = None
+    automatic: Automatic = Field(default_factory=Automatic)
+    announce: Announce = Field(default_factory=Announce)
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -182,6 +189,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     variables = dict(os.environ if environment is None else environment)
     content = read_toml(file)
     _refuse_written_keys(content.get("privacy"), file)
+    refuse_written_token(content.get("announce"), file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
     try:
@@ -213,6 +221,8 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         copies_limit=parse_size(given.copies.limit, f"copies.limit in {file}", LEAST_COPIES),
         keys=_keys(given.privacy, file),
         events=_events(given.lineage, root, given.project.name, file),
+        automatic=given.automatic.spec(),
+        announce=given.announce.spec(root, file),
     )
 
 

@@ -105,8 +105,6 @@ def lasting(type_: pa.DataType) -> bool:
         if not (pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_struct(type_)):
             return False
         return all(lasting(type_.field(place).type) for place in range(type_.num_fields))
-    if isinstance(type_, pa.JsonType):
-        return type_.storage_type in _LASTING
     return type_ in _LASTING or (pa.types.is_decimal128(type_)) or (pa.types.is_timestamp(type_) and type_.unit == "us")
 
 

@@ -26,7 +26,7 @@ from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
 from penstock.schema import LONG
 from penstock.stores.freeing import give_back
-from penstock.stores.long_values import long_columns, texts_of_json
+from penstock.stores.long_values import long_columns, text_type, texts_of_json
 from penstock.stores.parquet import discard, first_line, refusals, write
 
 Explain = Callable[[Exception], PenstockError]
@@ -250,7 +250,7 @@ class Intake:
 
     def _stored(self, table: pa.Table, plan: Plan) -> pa.Table:
         """Convert a chunk to stored types; columns that are stored as they come are not touched."""
-        kept = [plain is not None and arrow.lasting(table.schema.field(plain).type) for plain in plan.plain]
+        kept = [plain is not None and arrow.lasting(text_type(table.schema.field(plain).type)) for plain in plan.plain]
         number = _repeated(self._number, table.num_rows)
         if all(kept):
             columns = [texts_of_json(table.column(name)) for name in plan.plain]

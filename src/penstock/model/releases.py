@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from penstock.model.entries import Column, DataFile
+from penstock.model.entries import Column, DataFile, InputVersion
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,10 +46,18 @@ class TableChange:
         after: The candidate's; 0 where production would lose the table.
         rows_before: Rows in production.
         rows_after: Rows in the candidate.
-        added: Rows in the candidate that production has not (whole rows compared).
-        removed: Rows in production that the candidate has not.
+        added: Rows in the candidate that production has not: of a table with a key, those whose key is new.
+        removed: Rows in production that the candidate has not: of a table with a key, those whose key is gone.
+        changed: Rows whose key both have, with other values; None where no key is known and whole rows are compared.
+        key: The columns of the key.
         columns: Sentences about columns that appear, vanish or change type.
         figures: Column to (before, after) of a key figure (mean of numbers, distinct of texts).
+        passed: How many checks passed in the version, or in the versions whose rows it holds.
+        warned: What those said that warned.
+        drift: Sentences about columns that drifted from production's version, where profiles are kept.
+        bytes: Bytes of data files that promotion would bring to production.
+        seconds: How long the versions took to make, where runs are known.
+        inputs: The newest of the versions and loads that it was made from, one of each table.
     """
 
     table: str
@@ -59,8 +67,16 @@ class TableChange:
     rows_after: int
     added: int
     removed: int
+    changed: int | None = None
+    key: tuple[str, ...] = ()
     columns: tuple[str, ...] = ()
     figures: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    passed: int = 0
+    warned: tuple[str, ...] = ()
+    drift: tuple[str, ...] = ()
+    bytes: int = 0
+    seconds: float | None = None
+    inputs: tuple[InputVersion, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -402,6 +402,50 @@ class CompactionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AutomaticSpec:
+    """Inside which limits a candidate may be approved by nobody; each is of a single table.
+
+    Attributes:
+        added: The greatest share of production's rows that may be added; None: any.
+        removed: The same of rows removed.
+        changed: The same of rows changed; needs a key.
+        figures: The greatest relative change of a key figure; None: any.
+        columns: Whether columns may appear, vanish or change their type, and tables come and go.
+        warnings: Whether checks may have warned.
+        drift: Whether columns may have drifted.
+    """
+
+    added: float | None = None
+    removed: float | None = None
+    changed: float | None = None
+    figures: float | None = None
+    columns: bool = True
+    warnings: bool = True
+    drift: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnouncementSpec:
+    """To whom releases are announced.
+
+    Attributes:
+        folder: A file is created here for each release; empty: none.
+        webhook: A URL that each release is posted to; empty: none. Its query may hold a secret, so it is not shown.
+        token: Sent with it as a bearer token; empty: none.
+        timeout: Seconds after which nobody waits any longer for an answer.
+    """
+
+    folder: str = ""
+    webhook: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    timeout: float = 5.0
+
+    def __bool__(self) -> bool:
+        """Say whether there is anybody to tell."""
+        return bool(self.folder or self.webhook)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class EnvironmentSpec:
     """The two roots of staging or production.
 

@@ -20,7 +20,7 @@ from penstock.stores.port import CONDITION, Objects
 from penstock.stores.releases import ReleaseFolder
 from penstock.stores.remaking import ENDING
 
-_RECORD = re.compile(r"_(decisions|runs|candidates)/[^/.][^/]*\.json|_code/[0-9a-f]+\.txt")
+_RECORD = re.compile(r"_(decisions|runs|candidates|announced)/[^/.][^/]*\.json|_code/[0-9a-f]+\.txt")
 _LOG = re.compile(
     r"[^/]+/_delta_log/(\d{20}\.(json|crc|checkpoint\..+|\d{20}\.compacted\.json)|_last_checkpoint|_.+/.+)"
 )

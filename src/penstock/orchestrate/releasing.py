@@ -9,7 +9,8 @@ from penstock.errors import AlreadyExistsError, ConfigurationError, ConflictErro
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import EnvironmentSpec, PipelineSpec
 from penstock.names import moment, unknown
-from penstock.orchestrate import indexing
+from penstock.orchestrate import indexing, observing
+from penstock.orchestrate.announcing import announce
 from penstock.orchestrate.context import PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.promote import approval, finishing, promoting, proposing, rolling_back
@@ -28,6 +29,7 @@ def finish(workspace: Workspace) -> tuple[str, ...]:
     serving = current(workspace)
     if serving is not None:
         _record(workspace, serving)
+    announce(workspace)
     return (f"release {done.number} was brought to its end",) if done is not None else ()
 
 
@@ -71,9 +73,14 @@ def diff(workspace: Workspace, spec: PipelineSpec) -> Candidate:
         )
     indexing.follow(workspace, indexing.tables_of(spec))
     finish(workspace)
-    found = proposing.candidate(
-        proposing.Proposing(pipeline=spec.name, tables=spec.promote, created_at=now()), _ports(workspace)
+    asked = proposing.Proposing(
+        pipeline=spec.name,
+        tables=spec.promote,
+        created_at=now(),
+        keys=observing.keys(spec),
+        observe=lambda version: observing.observed(workspace, version),
     )
+    found = proposing.candidate(asked, _ports(workspace))
     workspace.catalog.put_candidate(found)
     return found
 
@@ -142,13 +149,13 @@ def promote(
         return serving
     if force and not reason.strip():
         raise ConfigurationError("Forcing a promotion needs a reason", remedy='Add --reason "…"')
-    _approve_by_rule(workspace, specs, found)
+    beyond = _approve_by_rule(workspace, specs, found)
     with leased(workspace, PRODUCTION, committed=serving.fence if serving else 0) as lease:
         decisions = workspace.catalog.decisions(found.id)
         obstacles = approval.may_promote(found, decisions, serving, force=force)
         if obstacles:
             raise ConflictError(
-                f"Candidate {found.id} cannot be promoted: {obstacles[0]}",
+                f"Candidate {found.id} cannot be promoted: {obstacles[0]}" + (f"; {beyond[0]}" if beyond else ""),
                 remedy=None if "penstock" in obstacles[0] else "penstock diff shows it",
             )
         release = promoting.promote(
@@ -164,6 +171,7 @@ def promote(
         )
         workspace.catalog.put_release(release)
         _record(workspace, release)
+    announce(workspace)
     return release
 
 
@@ -183,15 +191,23 @@ def rollback(workspace: Workspace, to: int | None, *, reason: str, by: str | Non
         )
         workspace.catalog.put_release(release)
         _record(workspace, release)
+    announce(workspace)
     return release
 
 
-def _approve_by_rule(workspace: Workspace, specs: Mapping[str, PipelineSpec], candidate: Candidate) -> None:
+def _approve_by_rule(workspace: Workspace, specs: Mapping[str, PipelineSpec], candidate: Candidate) -> tuple[str, ...]:
+    """Approve a candidate that may be approved by nobody; return why that may not be."""
     spec = specs.get(candidate.pipeline)
     if spec is None or spec.approve != "automatic" or candidate.gate:
-        return
-    if not any(decision.kind in ("approve", "reject") for decision in workspace.catalog.decisions(candidate.id)):
-        _decide(workspace, "approve", candidate, "every check passed", "automatic")
+        return ()
+    if any(decision.kind in ("approve", "reject") for decision in workspace.catalog.decisions(candidate.id)):
+        return ()
+    found = approval.beyond(candidate, workspace.automatic)
+    if not found:
+        _decide(
+            workspace, "approve", candidate, "every check passed, and the changes are inside the limits", "automatic"
+        )
+    return found
 
 
 def _record(workspace: Workspace, release: Release) -> None:

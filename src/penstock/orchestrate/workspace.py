@@ -14,7 +14,7 @@ from penstock.catalog.port import Catalog
 from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.lineage import EventsSpec
-from penstock.model.specs import CompactionSpec, ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import moment, raw
 from penstock.privacy.keys import Keys
 from penstock.stores.copies import LIMIT, Copies
@@ -53,6 +53,8 @@ class Workspace:
         copies_limit: Bytes that they may take.
         keys: The privacy keys, where there are any.
         events: Where lineage events of runs are sent; None: nowhere.
+        automatic: Inside which limits a candidate may be approved by nobody.
+        announce: Who is told of a release.
     """
 
     name: str
@@ -72,6 +74,8 @@ class Workspace:
     copies_limit: int = LIMIT
     keys: Keys | None = field(default=None, repr=False)
     events: EventsSpec | None = None
+    automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
+    announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self.memory)
@@ -136,6 +140,8 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         copies_limit=config.copies_limit,
         keys=config.keys,
         events=config.events,
+        automatic=config.automatic,
+        announce=config.announce,
     )
 
 

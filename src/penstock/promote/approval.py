@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from operator import attrgetter
+from typing import Any
 
 from penstock.model.codec import encode
-from penstock.model.releases import Candidate, Decision, Release, TableVersion
+from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
+from penstock.model.specs import AutomaticSpec
 from penstock.stores.port import Objects
 
 APPROVE = "approve"
@@ -52,6 +55,45 @@ def returning(tables: Sequence[TableVersion], current: Release | None) -> tuple[
         for table in tables
         if (table.table, table.number) in withdrawn
     )
+
+
+def beyond(candidate: Candidate, limits: AutomaticSpec) -> tuple[str, ...]:
+    """Return why a candidate is not approved by itself, as sentences; empty where it is inside the limits."""
+    found: list[str] = []
+    for change in candidate.changes:
+        found += _beyond(change, limits)
+    return tuple(found)
+
+
+def _beyond(change: TableChange, limits: AutomaticSpec) -> Iterator[str]:
+    name = change.table
+    if change.columns and not limits.columns:
+        yield f"{change.columns[0]} ({name}), and columns = false"
+    if change.warned and not limits.warnings:
+        yield f"{change.warned[0]}, and warnings = false"
+    if change.drift and not limits.drift:
+        yield f"{name}: {change.drift[0]}, and drift = false"
+    if change.before is None:
+        # There is nothing in production that shares could be of.
+        return
+    if limits.changed is not None and change.changed is None and (change.added or change.removed):
+        yield f"{name} has no key (a check unique), so that it is not known how many rows changed"
+    counted = (("added", change.added, limits.added), ("removed", change.removed, limits.removed))
+    for what, rows, limit in (*counted, ("changed", change.changed or 0, limits.changed)):
+        if limit is not None and rows > limit * change.rows_before:
+            yield f"{rows} of {change.rows_before} rows of {name} would be {what}, and the limit is {limit:.1%}"
+    for column, (before, after) in change.figures.items():
+        if limits.figures is not None and _share(before, after) > limits.figures:
+            yield f"{column} of {name} goes from {before} to {after}, and the limit is {limits.figures:.1%}"
+
+
+def _share(before: Any, after: Any) -> float:
+    """Return how far a figure moves, relative to what it was; endless where that cannot be said."""
+    if before == after:
+        return 0.0
+    if not isinstance(before, int | float) or not isinstance(after, int | float) or not before:
+        return math.inf
+    return abs(after - before) / abs(before)
 
 
 def decide(decision: Decision, objects: Objects) -> None:

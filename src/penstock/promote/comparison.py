@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
@@ -35,12 +35,14 @@ class Sides:
         before: Table and files of it in production to what DuckDB reads as these.
         after: The same in staging.
         known: (Table, version) to figures that an earlier report measured, so that old data is not read again.
+        keys: Table to the columns of its key, where one is known.
     """
 
     engine: Engine
     before: Callable[[str, Sequence[DataFile]], Sequence[str]]
     after: Callable[[str, Sequence[DataFile]], Sequence[str]]
     known: Mapping[tuple[str, int], Mapping[str, Any]] = field(default_factory=dict)
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 def same_file(one: DataFile, other: DataFile) -> bool:
@@ -63,10 +65,14 @@ def compare(before: TableVersion | None, after: TableVersion, sides: Sides) -> T
     """Return what a table would change.
 
     Rows are compared whole, over the columns that both sides have with the same type, as multisets of 64-bit hashes
-    (two rows in 10^9 may be taken for equal with a probability of about 3 %). DuckDB groups them within the engine's
-    memory, and spills.
+    (two rows in 10^9 may be taken for equal with a probability of about 3 %); where a key is known, those that differ
+    are told apart by it. DuckDB groups them within the engine's memory, and spills.
     """
     common = _common(before, after)
+    there = {column.name.lower(): column.name for column in common}
+    wanted = sides.keys.get(after.table, ())
+    key = tuple(there[name.lower()] for name in wanted if name.lower() in there)
+    key = key if len(key) == len(wanted) else ()
     change = TableChange(
         table=after.table,
         before=before.number if before else None,
@@ -75,18 +81,21 @@ def compare(before: TableVersion | None, after: TableVersion, sides: Sides) -> T
         rows_after=after.rows,
         added=after.rows,
         removed=before.rows if before else 0,
+        changed=0 if key else None,
+        key=key,
         columns=_sentences(before, after),
+        bytes=sum(file.bytes for file in (differing(after, before) if before else after.files)),
     )
     if before is not None and same_rows(before, after):
-        return _with(change, 0, 0, {})
+        return replace(change, added=0, removed=0)
     with _readable(after.table):
-        figures = _figures(before, after, sides)
+        change = replace(change, figures=_figures(before, after, sides))
         if before is None or not common:
-            return _with(change, change.added, change.removed, figures)
+            return change
         if before.schema == after.schema and before.content and before.content == after.content:
-            return _with(change, 0, 0, figures)
-        added, removed = _differences(before, after, common, sides)
-    return _with(change, added, removed, figures)
+            return replace(change, added=0, removed=0)
+        added, removed, changed = _differences(before, after, common, key, sides)
+    return replace(change, added=added, removed=removed, changed=changed if key else None)
 
 
 def gone(before: TableVersion, reason: str) -> TableChange:
@@ -100,20 +109,6 @@ def gone(before: TableVersion, reason: str) -> TableChange:
         added=0,
         removed=before.rows,
         columns=(f"the table {before.table} leaves production: {reason}",),
-    )
-
-
-def _with(change: TableChange, added: int, removed: int, figures: dict[str, tuple[Any, Any]]) -> TableChange:
-    return TableChange(
-        table=change.table,
-        before=change.before,
-        after=change.after,
-        rows_before=change.rows_before,
-        rows_after=change.rows_after,
-        added=added,
-        removed=removed,
-        columns=change.columns,
-        figures=figures,
     )
 
 
@@ -143,22 +138,32 @@ def _sentences(before: TableVersion | None, after: TableVersion) -> tuple[str, .
     return tuple(found)
 
 
-def _differences(before: TableVersion, after: TableVersion, common: Sequence[Column], sides: Sides) -> tuple[int, int]:
+def _differences(
+    before: TableVersion, after: TableVersion, common: Sequence[Column], key: Sequence[str], sides: Sides
+) -> tuple[int, int, int]:
+    """Return how many rows are added, removed and, where there is a key, changed."""
     new, old = differing(after, before), differing(before, after)
     listed = ", ".join(identifier(column.name) for column in common)
+    # Without a key no row is taken for another one: each hash is a key of its own kind of row.
+    keyed = ", ".join(identifier(name) for name in key) if key else "NULL"
     sources = [
-        f"SELECT hash({listed}) AS h, {weight} AS w FROM ({_select(after.table, common, files, locate)})"
+        f"SELECT hash({listed}) AS h, hash({keyed}) AS k, {weight} AS w "
+        f"FROM ({_select(after.table, common, files, locate)})"
         for files, locate, weight in ((new, sides.after, 1), (old, sides.before, -1))
         if files
     ]
     if not sources:
-        return 0, 0
+        return 0, 0, 0
+    counted = f"SELECT k, sum(w) AS n FROM ({' UNION ALL '.join(sources)}) GROUP BY h, k HAVING n <> 0"
+    sums = "sum(greatest(n, 0))::BIGINT AS more, sum(greatest(-n, 0))::BIGINT AS less"
+    by_key = f"SELECT more, less, least(more, less) AS alike FROM (SELECT {sums} FROM ({counted}) GROUP BY k)"
+    alike = "alike" if key else "0"
     with sides.engine.session() as connection:
         row = connection.execute(
-            "SELECT coalesce(sum(greatest(n, 0)), 0)::BIGINT, coalesce(sum(greatest(-n, 0)), 0)::BIGINT "
-            f"FROM (SELECT sum(w) AS n FROM ({' UNION ALL '.join(sources)}) GROUP BY h)"
+            f"SELECT coalesce(sum(more - {alike}), 0)::BIGINT, coalesce(sum(less - {alike}), 0)::BIGINT, "
+            f"coalesce(sum({alike}), 0)::BIGINT FROM ({by_key})"
         ).fetchall()[0]
-    return int(row[0]), int(row[1])
+    return int(row[0]), int(row[1]), int(row[2])
 
 
 def _select(

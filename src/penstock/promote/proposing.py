@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,19 @@ FOLDER = "_candidates"
 _DIGITS = 10
 
 
+@dataclass(frozen=True, slots=True)
+class Observed:
+    """What is known of a version beside its rows.
+
+    Attributes:
+        drift: Sentences about columns that drifted from what production holds.
+        seconds: How long it took to make; None where nobody knows.
+    """
+
+    drift: tuple[str, ...] = ()
+    seconds: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proposing:
     """What to propose.
@@ -29,12 +42,16 @@ class Proposing:
         tables: The tables that its releases hold.
         created_at: The moment, UTC.
         run: The run whose versions they are.
+        keys: Table to the columns of its key, where one is known.
+        observe: Asked about each version of a new candidate.
     """
 
     pipeline: str
     tables: tuple[str, ...]
     created_at: datetime
     run: str | None = None
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    observe: Callable[[Frozen], Observed] | None = None
 
 
 def candidate(spec: Proposing, ports: PromotePorts) -> Candidate:
@@ -59,7 +76,7 @@ def candidate(spec: Proposing, ports: PromotePorts) -> Candidate:
         created_at=spec.created_at,
         against=current.number if current else 0,
         tables=_slim(tables, current),
-        changes=_changes(spec, tables, current, ports),
+        changes=_changes(spec, frozen, current, ports),
         gate=_gate(spec.pipeline, frozen, current),
         run=spec.run,
     )
@@ -103,7 +120,7 @@ def _read(objects: Objects, id_: str) -> Candidate | None:
 
 
 def _changes(
-    spec: Proposing, tables: tuple[TableVersion, ...], current: Release | None, ports: PromotePorts
+    spec: Proposing, frozen: Mapping[str, Frozen | None], current: Release | None, ports: PromotePorts
 ) -> tuple[TableChange, ...]:
     serving = {table.table: table for table in current.tables} if current else {}
     sides = Sides(
@@ -111,15 +128,30 @@ def _changes(
         before=lambda table, files: ports.production.table(table).places(files),
         after=lambda table, files: ports.staging.table(table).places(files),
         known=_known(current, ports.staging.objects),
+        keys=spec.keys,
     )
-    found = [compare(serving.get(table.table), table, sides) for table in tables]
-    held = {table.table for table in tables}
+    found = [
+        _change(spec, serving.get(item.version.table), item, sides) for item in frozen.values() if item is not None
+    ]
+    held = {change.table for change in found}
     found += [
         gone(table, "staging has no version of it" if table.table in spec.tables else "it is no longer promoted")
         for table in serving.values()
         if current is not None and table.table not in held and owner(table, current) == spec.pipeline
     ]
     return tuple(found)
+
+
+def _change(spec: Proposing, before: TableVersion | None, after: Frozen, sides: Sides) -> TableChange:
+    observed = spec.observe(after) if spec.observe is not None else Observed()
+    return replace(
+        compare(before, after.version, sides),
+        passed=after.passed,
+        warned=after.warned,
+        drift=observed.drift,
+        seconds=observed.seconds,
+        inputs=after.inputs,
+    )
 
 
 def _known(current: Release | None, objects: Objects) -> dict[tuple[str, int], dict[str, Any]]:

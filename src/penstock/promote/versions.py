@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from penstock.errors import BugError
-from penstock.model.entries import DataFile, Entry, EntryKind
+from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion
 from penstock.model.releases import TableVersion
 from penstock.stores.port import LakeTable
 
@@ -20,14 +20,22 @@ class Frozen:
     Attributes:
         version: The version.
         errors: Sentences about failed ``error`` checks whose rows are still in it; bounded.
+        warned: The same of checks that warned.
+        passed: How many checks passed.
+        inputs: The newest loads and versions that it was made from, one of each table.
+        entries: The entries that it stands on.
     """
 
     version: TableVersion
     errors: tuple[str, ...]
+    warned: tuple[str, ...] = ()
+    passed: int = 0
+    inputs: tuple[InputVersion, ...] = ()
+    entries: tuple[Entry, ...] = ()
 
 
-def freeze(table: LakeTable) -> Frozen | None:
-    """Return the newest version of a staging table, or None if it has none yet.
+def freeze(table: LakeTable, until: int | None = None) -> Frozen | None:
+    """Return the newest version of a staging table (None: of all; up to a number), or None if it has none yet.
 
     Live files are folded from the entries (added minus removed), so that what staging does meanwhile changes nothing.
     """
@@ -35,7 +43,7 @@ def freeze(table: LakeTable) -> Frozen | None:
     files: dict[str, tuple[DataFile, Entry]] = {}
     emptied: dict[str, Entry] = {}
     for entry in table.entries():
-        if entry.kind is not EntryKind.VERSION:
+        if entry.kind is not EntryKind.VERSION or (until is not None and entry.number > until):
             continue
         newest = entry
         for path in entry.removed:
@@ -59,7 +67,19 @@ def freeze(table: LakeTable) -> Frozen | None:
         content=newest.content if whole else "",
         failures=_failures(reports, "warn"),
     )
-    return Frozen(version, _errors(table.name, reports))
+    inputs: dict[str, InputVersion] = {}
+    for made in (one for entry in reports for one in entry.inputs):
+        if made.table not in inputs or made.number > inputs[made.table].number:
+            inputs[made.table] = made
+    passed = {name for entry in reports if entry.report is not None for name in entry.report.passed}
+    return Frozen(
+        version,
+        _told(table.name, reports, "error"),
+        _told(table.name, reports, "warn"),
+        len(passed - set(version.failures)),
+        tuple(inputs[name] for name in sorted(inputs)),
+        tuple(reports),
+    )
 
 
 def _note_emptied(emptied: dict[str, Entry], entry: Entry) -> None:
@@ -83,13 +103,14 @@ def _failures(entries: Iterable[Entry], severity: str) -> tuple[str, ...]:
     return tuple(sorted(found))
 
 
-def _errors(table: str, entries: Iterable[Entry]) -> tuple[str, ...]:
+def _told(table: str, entries: Iterable[Entry], severity: str) -> tuple[str, ...]:
+    verb = "failed" if severity == "error" else "warned"
     sentences = [
-        f"Check {failure.check!r} failed in version {entry.number} of {table}: {failure.message}"
+        f"Check {failure.check!r} {verb} in version {entry.number} of {table}: {failure.message}"
         for entry in entries
         if entry.report is not None
         for failure in entry.report.failures
-        if failure.severity == "error"
+        if failure.severity == severity
     ]
     more = len(sentences) - _MOST_SENTENCES
-    return (*sentences[:_MOST_SENTENCES], *([f"{more} more checks failed in {table}"] if more > 0 else []))
+    return (*sentences[:_MOST_SENTENCES], *([f"{more} more checks {verb} in {table}"] if more > 0 else []))

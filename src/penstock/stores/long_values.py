@@ -59,6 +59,11 @@ def long_rows(batch: pa.RecordBatch) -> list[int]:
     return sorted(found)
 
 
+def text_type(type_: pa.DataType) -> pa.DataType:
+    """Return a type of Arrow, of JSON the one of its texts."""
+    return type_.storage_type if isinstance(type_, pa.JsonType) else type_
+
+
 def texts_of_json(column: Any) -> Any:
     """Return a column of Arrow, of JSON as the texts that it is; nothing is copied."""
     if not isinstance(column.type, pa.JsonType):
@@ -104,8 +109,7 @@ def write_row(row: pa.Table, place: str) -> None:
 
 
 def _bytes_like(type_: pa.DataType) -> bool:
-    held = type_.storage_type if isinstance(type_, pa.JsonType) else type_
-    return held in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+    return text_type(type_) in (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
 
 
 def _value(column: pa.ChunkedArray) -> pa.Buffer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from penstock.cli.blocks import Block, Line, table
-from penstock.cli.figures import count, moment
+from penstock.cli.figures import count, moment, size
 from penstock.model.releases import Candidate, Decision, Release, TableChange
 
 _VERBS = {"approve": "approved", "reject": "rejected", "accept": "accepted", "discard": "discarded"}
@@ -22,11 +22,16 @@ def candidate(frozen: Candidate) -> list[Block]:
     figures = _figures(frozen.changes)
     if figures:
         blocks.append(figures)
+    told = {change.table for change in frozen.changes if change.warned}
     blocks += [
         Line(f"{version.table}: warned: {', '.join(version.failures)}", "warn")
         for version in frozen.tables
-        if version.failures
+        if version.failures and version.table not in told
     ]
+    for change in frozen.changes:
+        blocks += [Line(sentence, "warn") for sentence in change.warned]
+        blocks += [Line(f"{change.table}: {sentence}", "warn") for sentence in change.drift]
+    blocks += [Line(f"{change.table}: {_made(change)}") for change in frozen.changes if change.after]
     if frozen.gate:
         blocks.append(Line("It may not be promoted:", "bad"))
         blocks += [Line(f"  {sentence}", "bad") for sentence in frozen.gate]
@@ -61,6 +66,17 @@ def release(made: Release) -> list[Block]:
     ]
 
 
+def _made(change: TableChange) -> str:
+    """Word checks, cost and lineage in a line."""
+    checks = f"{change.passed} check{'' if change.passed == 1 else 's'} passed" if change.passed else "no check passed"
+    compared = f"compared by {', '.join(change.key)}" if change.key else "compared as whole rows, by no key"
+    cost = [f"{size(change.bytes)} to bring over"]
+    if change.seconds is not None:
+        cost.append(f"made in {change.seconds:.1f} s")
+    inputs = ", ".join(f"{made.table} {made.number}" for made in change.inputs)
+    return "; ".join([checks, compared, *cost, *([f"made from {inputs}"] if inputs else [])])
+
+
 def _changes(changes: tuple[TableChange, ...]) -> Block:
     rows = [
         (
@@ -69,11 +85,12 @@ def _changes(changes: tuple[TableChange, ...]) -> Block:
             count(change.rows_before),
             count(change.rows_after),
             f"+{count(change.added)}" if change.added else "0",
+            "–" if change.changed is None else f"~{count(change.changed)}" if change.changed else "0",
             f"−{count(change.removed)}" if change.removed else "0",
         )
         for change in changes
     ]
-    return table(("table", "version", ">rows before", ">rows after", ">added", ">removed"), rows)
+    return table(("table", "version", ">rows before", ">rows after", ">added", ">changed", ">removed"), rows)
 
 
 def _figures(changes: tuple[TableChange, ...]) -> Block | None:
@@ -100,4 +117,4 @@ def _shift(before: Any, after: Any) -> str:
 
 
 def _moves(change: TableChange) -> bool:
-    return bool(change.added or change.removed or change.columns or change.before is None)
+    return bool(change.added or change.removed or change.changed or change.columns or change.before is None)
