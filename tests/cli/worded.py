@@ -14,7 +14,7 @@ from penstock.extract.port import TableDescription
 from penstock.model import answers
 from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
-from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Verdict, Work
+from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, InputVersion, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Cause, Plan, PlannedStep
 from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt, State, StepReceipt
@@ -78,6 +78,23 @@ CHANGE = TableChange(
     removed=100,
     columns=("a column gate appeared",),
     figures={"delay": (10.5, 21.0), "carrier": (16, 16), "new": (None, "x")},
+)
+KEYED = TableChange(
+    table="delays",
+    before=3,
+    after=4,
+    rows_before=1000,
+    rows_after=1900,
+    added=1000,
+    removed=100,
+    changed=7,
+    key=("origin", "hour"),
+    passed=2,
+    warned=("Check 'fresh' warned in version 4 of delays: two days old",),
+    drift=("delay drifted: its mean moved",),
+    bytes=2048,
+    seconds=1.25,
+    inputs=(InputVersion(table="raw_flights", number=9),),
 )
 CANDIDATE = Candidate(id="c0ffee", pipeline="flights", created_at=AT, against=2, tables=(VERSION,), changes=(CHANGE,))
 RELEASE = Release(
@@ -389,6 +406,15 @@ VALUES: list[tuple[Any, list[str]]] = [
             "   between(month)\n   in_set(x)",
             "id=1, n=null",
             "5 more",
+        ],
+    ),
+    (
+        replace(CANDIDATE, changes=(KEYED,)),
+        [
+            "~7",
+            "Check 'fresh' warned in version 4 of delays: two days old",
+            "delays: delay drifted: its mean moved",
+            "2 checks passed; compared by origin, hour; 2.0 kB to bring over; made in 1.2 s; made from raw_flights 9",
         ],
     ),
     (
