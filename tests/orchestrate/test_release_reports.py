@@ -209,3 +209,18 @@ def test_what_is_no_announcement_is_told(shop: Path, section: str, said: str, mo
     assert said in str(refused.value)
     assert "open-sesame" not in str(refused.value)
     assert ":pw@" not in str(refused.value)
+
+
+def test_an_approval_stages_the_candidate_and_a_rejection_takes_it_away(shop: Path) -> None:
+    (shop / "pipeline.py").write_text(PIPELINE.replace('approve="automatic", ', ""))
+    releases = shop / "data/production/warehouse.releases"
+    with run(shop, many()) as project:
+        found = project.diff()
+        project.approve(found.id)
+        assert [path.name for path in releases.iterdir()] == [f"staged-{found.id}.duckdb"]
+        assert not (shop / "data/production/warehouse.duckdb").exists()
+        project.reject(found.id, "not yet")
+        assert not list(releases.iterdir())
+        project.approve(found.id)
+        assert project.promote(found.id).number == 1
+        assert [path.name for path in releases.iterdir()] == ["1.duckdb"]

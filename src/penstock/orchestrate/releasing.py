@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from contextlib import suppress
 
-from penstock.errors import AlreadyExistsError, ConfigurationError, ConflictError, LeaseHeldError, NotFoundError
+from penstock.errors import (
+    AlreadyExistsError,
+    ConfigurationError,
+    ConflictError,
+    LeaseHeldError,
+    NotFoundError,
+    PenstockError,
+)
+from penstock.model.events import Waiting
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import EnvironmentSpec, PipelineSpec
 from penstock.names import moment, unknown
@@ -123,12 +131,26 @@ def approve(workspace: Workspace, candidate: str | None, *, reason: str, by: str
             f"Candidate {found.id} was compared with release {found.against}, but production has moved",
             remedy="Make the report again: penstock diff",
         )
-    return _decide(workspace, "approve", found, reason, who)
+    made = _decide(workspace, "approve", found, reason, who)
+    _stage(workspace, found)
+    return made
+
+
+def _stage(workspace: Workspace, candidate: Candidate) -> None:
+    """Bring the candidate's files to production ahead of the promotion, which else does it, and takes longer."""
+    try:
+        promoting.stage(candidate, _ports(workspace))
+    except PenstockError as error:
+        workspace.observer(Waiting(sentence=f"Candidate {candidate.id} is approved, but not staged yet: {error}"))
 
 
 def reject(workspace: Workspace, candidate: str | None, *, reason: str, by: str | None) -> Decision:
     """Reject a candidate."""
-    return _decide(workspace, "reject", find(workspace, candidate), reason, by or user())
+    found = find(workspace, candidate)
+    made = _decide(workspace, "reject", found, reason, by or user())
+    if workspace.production is not None and workspace.exists(workspace.production.lake):
+        _ports(workspace).releases.remove(promoting.staged_name(found))
+    return made
 
 
 def promote(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 from penstock.errors import BugError, ConflictError, DataError, StaleWriterError, TransientError
 from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion
@@ -15,6 +16,8 @@ from penstock.stores.port import LakeTable
 from penstock.stores.release_tables import Amendment, ServedTable
 from penstock.stores.releases import number_of
 
+HANDS = 8
+"""Files and tables that are staged, committed or asked for at once."""
 _SMALLER_PART = 0.5
 _MOST_GROUPS = 100
 """Beyond so many partitions that changed, a table is rather written anew."""
@@ -83,18 +86,13 @@ def complete(ports: PromotePorts, release: Release) -> None:
     ports.releases.refuse_log()
     _commit_tables(ports, release, previous)
     if not ports.releases.exists(release.warehouse):
-        serve(ports, release.number, release.tables, previous)
+        serve(ports, release.warehouse, release.tables, previous)
     ports.releases.swap(release.warehouse)
     ports.production.objects.replace(CURRENT, json.dumps({"release": release.number}).encode())
 
 
-def serve(ports: PromotePorts, number: int, tables: Sequence[TableVersion], previous: Release | None) -> str:
-    """Build a release's DuckDB file from the former one, writing anew only what differs.
-
-    Returns:
-        The name of the file.
-    """
-    name = file_name(number)
+def serve(ports: PromotePorts, name: str, tables: Sequence[TableVersion], previous: Release | None) -> None:
+    """Build a release's DuckDB file of a name from the former one, writing anew only what differs."""
     base = previous.warehouse if previous and ports.releases.exists(previous.warehouse) else None
     former = {table.table: table for table in previous.tables} if previous and base else {}
     kept = {table.table for table in tables if table.table in former and same_rows(former[table.table], table)}
@@ -106,9 +104,8 @@ def serve(ports: PromotePorts, number: int, tables: Sequence[TableVersion], prev
             # The former file may be damaged; the lake's files are what counts.
             pass
         else:
-            return name
+            return
     ports.releases.build(name, [_served(ports, table, None, read=True) for table in tables], None, ())
-    return name
 
 
 def expected(tables: Sequence[TableVersion]) -> tuple[ServedTable, ...]:
@@ -151,20 +148,31 @@ def file_name(number: int) -> str:
 
 
 def retire(ports: PromotePorts, newest: int, keep: int) -> None:
-    """Remove the DuckDB files of all but the last ``keep`` releases; data files are never removed here."""
+    """Remove the DuckDB files of all but the last ``keep`` releases, and what was staged upon a former one.
+
+    Data files are never removed here.
+    """
+    for name in ports.releases.staged():
+        ports.releases.remove(name)
     for name in ports.releases.names():
         if number_of(name) <= newest - max(keep, 1):
             ports.releases.remove(name)
 
 
 def _commit_tables(ports: PromotePorts, release: Release, previous: Release | None) -> None:
+    """Commit the tables that differ, several at once: each is a log of its own, and mostly waits for the disk."""
     former = {table.table: table for table in previous.tables} if previous else {}
+    moved = []
     for version in release.tables:
         old = former.pop(version.table, None)
         if old is None or not same_rows(old, version):
-            _commit_table(ports, release, version)
-    for version in former.values():
-        _commit_table(ports, release, _emptied(version))
+            moved.append(version)
+    moved += [_emptied(version) for version in former.values()]
+    with ThreadPoolExecutor(HANDS) as hands:
+        # All are waited for, also where one fails: nobody may still write once the lock is given back.
+        done = [hands.submit(_commit_table, ports, release, version) for version in moved]
+    for each in done:
+        each.result()
 
 
 def _emptied(version: TableVersion) -> TableVersion:

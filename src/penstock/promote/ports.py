@@ -43,6 +43,10 @@ class ReleaseFiles(Protocol):
         """Return the names of the finished files, oldest release first."""
         ...
 
+    def staged(self) -> tuple[str, ...]:
+        """Return the names of the files that were built for candidates before their promotion."""
+        ...
+
     def exists(self, name: str) -> bool:
         """Say whether a release's file is kept."""
         ...

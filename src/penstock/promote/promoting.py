@@ -10,17 +10,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from penstock.errors import AlreadyExistsError, ConfigurationError, ConflictError, NotFoundError, StaleWriterError
+from penstock.errors import (
+    AlreadyExistsError,
+    BugError,
+    ConfigurationError,
+    ConflictError,
+    DataError,
+    NotFoundError,
+    StaleWriterError,
+)
 from penstock.model.codec import encode
 from penstock.model.entries import DataFile
 from penstock.model.releases import Candidate, Release, TableVersion, Withdrawal
 from penstock.promote.comparison import same_file
-from penstock.promote.finishing import bring_forward, complete, file_name, retire, serve
+from penstock.promote.finishing import HANDS, bring_forward, complete, expected, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, path_of
 from penstock.promote.proposing import owner
-
-HANDS = 8
-"""Files that are staged, or asked for, at once."""
+from penstock.stores.releases import STAGED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +55,8 @@ def promote(spec: Promoting, ports: PromotePorts) -> Release:
 
     1. Bring unfinished work of a former command forward; refuse if production has moved since the report.
     2. Stage the data files: linked, or copied by the store, under the production root.
-    3. Build the release's DuckDB file: whole, closed, reopened read-only and counted.
+    3. Build the release's DuckDB file: whole, closed, reopened read-only and counted. Where ``stage`` did both after
+       the approval, the files are there, and the promotion takes no longer for large tables.
     4. Commit: create ``releases/{n}.json``. Before it, production is as it was; after it, all else follows.
     5. Finish forward: Delta commits, the warehouse's rename, ``releases/current``.
     6. Retire the DuckDB files of releases older than the last ``keep``.
@@ -68,10 +75,10 @@ def promote(spec: Promoting, ports: PromotePorts) -> Release:
         _refuse(spec, current, ports)
         number = (current.number if current else 0) + 1
         # Step 2: data files.
-        tables = (*_staged(spec.candidate, current, number, ports), *_carried(spec.candidate.pipeline, current))
-        tables = tuple(sorted(tables, key=lambda table: table.table))
+        tables = _tables(spec.candidate, current, number, ports)
         # Step 3: the DuckDB file.
-        serve(ports, number, tables, current)
+        if not _linked(spec.candidate, number, tables, ports):
+            serve(ports, file_name(number), tables, current)
         release = Release(
             number=number,
             previous=current.number if current else 0,
@@ -92,6 +99,52 @@ def promote(spec: Promoting, ports: PromotePorts) -> Release:
         # Step 6: retention.
         retire(ports, number, spec.keep)
         return release
+
+
+def stage(candidate: Candidate, ports: PromotePorts) -> bool:
+    """Do steps 2 and 3 of a promotion ahead of it; no reader sees anything of that.
+
+    A crash leaves files that the promotion, or the next one, takes or removes.
+
+    Returns:
+        Whether the candidate is staged; it is not where production has moved since its report.
+
+    Raises:
+        PenstockError: As ``promote``, which will try again by itself.
+    """
+    with ports.releases.holding():
+        current = bring_forward(ports)
+        number = current.number if current else 0
+        if candidate.against != number or not candidate.tables:
+            return False
+        if not ports.releases.exists(staged_name(candidate)):
+            serve(ports, staged_name(candidate), _tables(candidate, current, number + 1, ports), current)
+        return True
+
+
+def staged_name(candidate: Candidate) -> str:
+    """Return the name of the DuckDB file that waits for a candidate's promotion."""
+    return f"{STAGED}{candidate.id}.duckdb"
+
+
+def _tables(
+    candidate: Candidate, current: Release | None, number: int, ports: PromotePorts
+) -> tuple[TableVersion, ...]:
+    tables = (*_staged(candidate, current, number, ports), *_carried(candidate.pipeline, current))
+    return tuple(sorted(tables, key=lambda table: table.table))
+
+
+def _linked(candidate: Candidate, number: int, tables: tuple[TableVersion, ...], ports: PromotePorts) -> bool:
+    """Give the staged file the name of the release; False where there is none that holds just these tables."""
+    name = staged_name(candidate)
+    if not ports.releases.exists(name):
+        return False
+    try:
+        ports.releases.verify(name, expected(tables))
+    except (BugError, DataError):
+        return False
+    ports.releases.link(file_name(number), name)
+    return True
 
 
 def commit(release: Release, ports: PromotePorts) -> None:

@@ -9,9 +9,9 @@ from datetime import datetime
 from penstock.errors import BugError, ConfigurationError, DataError, NotFoundError
 from penstock.model.releases import Release, Withdrawal
 from penstock.promote.comparison import same_rows
-from penstock.promote.finishing import bring_forward, complete, expected, file_name, retire, serve
+from penstock.promote.finishing import HANDS, bring_forward, complete, expected, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, read_release
-from penstock.promote.promoting import HANDS, commit, refuse_stale
+from penstock.promote.promoting import commit, refuse_stale
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +135,7 @@ def _serve_again(number: int, target: Release, current: Release, ports: PromoteP
         else:
             ports.releases.link(file_name(number), target.warehouse)
             return
-    serve(ports, number, target.tables, current)
+    serve(ports, file_name(number), target.tables, current)
 
 
 def _withdrawn(number: int, target: Release, current: Release, ports: PromotePorts) -> tuple[Withdrawal, ...]:

@@ -29,6 +29,8 @@ from penstock.stores.warehouse import STORAGE, explained
 
 PATIENCE = 60.0
 """Seconds to wait for another process that promotes or rolls back."""
+STAGED = "staged-"
+"""How the names of files begin that wait for the promotion of a candidate."""
 _NAME = re.compile(r"(\d+)\.duckdb")
 _REFLINK = 0x40049409
 
@@ -75,6 +77,12 @@ class ReleaseFolder:
             return ()
         found = [name for name in os.listdir(self.folder) if _NAME.fullmatch(name)]
         return tuple(sorted(found, key=number_of))
+
+    def staged(self) -> tuple[str, ...]:
+        """Return the names of the files that were built for candidates before their promotion."""
+        if not self.folder.is_dir():
+            return ()
+        return tuple(sorted(name for name in os.listdir(self.folder) if name.startswith(STAGED)))
 
     def leftovers(self, newest: int) -> tuple[Path, ...]:
         """Return what attempts that never committed left behind: temporary files, and files of later releases."""
