@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 import duckdb
 
-from benchmarks import data, drifting
+from benchmarks import data, drifting, promoting
 from benchmarks.measuring import Contestant, Line, compete, once
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +38,7 @@ class Sizes:
     checked: int = 20_000_000
     drifting: tuple[int, int] = (5_000_000, 1_000_000)
     tables: tuple[int, int] = (20, 1000)
+    promoted: tuple[int, tuple[int, int]] = (100, (1_000, 100_000))
 
 
 SMALL = Sizes(
@@ -48,6 +49,7 @@ SMALL = Sizes(
     merge=(2000,),
     changed=200,
     tables=(4, 8),
+    promoted=(3, (10, 1_000)),
     checked=100_000,
     drifting=(20_000, 10_000),
 )
@@ -157,6 +159,34 @@ def nested(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     lines = compete(contestants, rounds)
     path.unlink()
     yield Table(f"Nested JSON lines of {size:,.0f} MB to lake, parent and two child tables", sizes.nested, lines)
+
+
+def promotion(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """A staged release in which every table is another one, of two sizes."""
+    tables, several = sizes.promoted
+    moves: dict[str, list[float]] = {}
+
+    def contestant(name: str, work: str, base: Path) -> Contestant:
+        def answer(out: Path) -> Any:
+            moves.setdefault(name, []).append(float((out / "seconds").read_text()))
+            return promoting.seen(out)
+
+        return Contestant(name, [sys.executable, "-m", "benchmarks.promoting", work, "{out}"], answer, base)
+
+    contestants = []
+    for rows in several:
+        base = folder / f"promoted{rows}"
+        base.mkdir()
+        command = [sys.executable, "-m", "benchmarks.promoting", "make", str(base), str(tables), str(rows)]
+        subprocess.run(command, check=True, cwd=ROOT)
+        contestants += [
+            contestant(f"by hand, {rows:,} rows a table", "by_hand", base),
+            contestant(f"Penstock, {rows:,} rows a table", "penstock", base),
+        ]
+    lines = compete(contestants, rounds)
+    told = "; ".join(f"{name}: {sorted(found)[len(found) // 2]:.2f} s" for name, found in moves.items())
+    note = f"The move itself, without the start of Python, in the median: {told}."
+    yield Table(f"Promotion of {tables} staged tables", tables, lines, note)
 
 
 def merge(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
@@ -291,6 +321,7 @@ CASES = {
     "memory": memory,
     "checks": checks,
     "drift": drift,
+    "promotion": promotion,
 }
 
 

@@ -13,7 +13,19 @@ from benchmarks.results import FOLDER, markdown
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "benchmarks.md"
 PLOTS = PAGE.parent / "benchmarks"
 BEGIN, END = "<!-- results: written by python -m benchmarks.page -->", "<!-- end of results -->"
-ORDER = ("postgres", "csv", "nested", "merge", "small", "memory", "checks", "drift", "transforms", "planning")
+ORDER = (
+    "postgres",
+    "csv",
+    "nested",
+    "merge",
+    "small",
+    "memory",
+    "checks",
+    "drift",
+    "transforms",
+    "planning",
+    "promotion",
+)
 _BAR, _ROW, _LEFT, _WIDTH = 16, 26, 270, 760
 _COLOURS = {"by hand": "#9aa5b1", "Penstock": "#0b7285"}
 

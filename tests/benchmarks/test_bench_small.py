@@ -22,7 +22,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PENSTOCK_BENCH_DLT_PYTHON", raising=False)
 
 
-@pytest.mark.parametrize("name", ["csv", "small", "nested", "merge", "transforms", "planning"])
+@pytest.mark.parametrize("name", ["csv", "small", "nested", "merge", "transforms", "planning", "promotion"])
 def test_contestants_agree_on_tiny_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([name, "--rounds", "1", "--small"]) == 0
     assert "| Penstock" in capsys.readouterr().out
