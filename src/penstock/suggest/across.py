@@ -51,7 +51,10 @@ def ordered(recent: Recent) -> Iterator[Suggestion]:
         if (alike[low, high] or 0.0) < (_ALIKE if max(shares) == 0 else _MUCH_ALIKE):
             continue
         if max(shares) == 0:
-            keywords = {} if _touched(recent, low, high) else {"at_most": _UNTOUCHED}
+            touched = _touched(recent, low, high)
+            if not touched and not _apart(recent, low, high):
+                continue
+            keywords = {} if touched else {"at_most": _UNTOUCHED}
             yield Suggestion("expression", (condition,), keywords, f"in every row of {recent.loads} loads")
             continue
         most = usual_most(found[low, high], step=0.005, limit=_OFTEN)
@@ -66,6 +69,14 @@ def _touched(recent: Recent, low: str, high: str) -> bool:
     found = recent.by_load({"least": f"min({_number(recent, high)} - {_number(recent, low)})"})["least"]
     known = [value for value in found if value is not None]
     return bool(sum(value == 0 for value in known) >= _TOUCHED * len(known))
+
+
+def _apart(recent: Recent, low: str, high: str) -> bool:
+    """Say whether two columns stay so far apart that hardly more rows than may would break their order one day."""
+    apart = f"{_number(recent, high)} - {_number(recent, low)}"
+    found = recent.by_load({"near": f"quantile_cont(CAST({apart} AS DOUBLE), {_UNTOUCHED})"})["near"]
+    usual = usual_range(found)
+    return usual is not None and usual.low >= 0
 
 
 def _alike(recent: Recent, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, str], float | None]:
