@@ -220,19 +220,28 @@ def _stage(table: TableVersion, file: DataFile, number: int, ports: PromotePorts
     objects = ports.production.objects
     there = objects.info(name)
     if there is not None:
-        if _same(ports, name, there.bytes, file.bytes):
+        if there.bytes == file.bytes and _same(ports, name):
             return file
         folder, _, last = file.path.rpartition("/")
         file = replace(file, path=f"{folder}/r{number}-{last}" if folder else f"r{number}-{last}")
+    taken = f"{table.table}/{file.path}"
     with _there(table):
-        objects.take(ports.staging.objects, name, f"{table.table}/{file.path}")
+        objects.take(ports.staging.objects, name, taken)
+    found = objects.info(taken)
+    if found is None or found.bytes != file.bytes:
+        # What was staged ahead is not read again, so a file that was cut since must be found out by its size.
+        raise DataError(
+            f"A data file of version {table.number} of {table.table} was changed in the staging lake",
+            value=f"{name}: {found.bytes if found else 0} bytes, its manifest says {file.bytes}",
+            remedy="Make the version again: penstock run, then penstock diff",
+        )
     return file
 
 
-def _same(ports: PromotePorts, name: str, found: int, size: int) -> bool:
-    """Say whether the object of a name is the same in both lakes; where staging's is gone, its size has to tell."""
+def _same(ports: PromotePorts, name: str) -> bool:
+    """Say whether the object of a name is the same in both lakes; where staging's is gone, its size had to tell."""
     if not ports.staging.objects.exists(name):
-        return found == size
+        return True
     ((source,), (target,)) = ports.staging.objects.reading([name]), ports.production.objects.reading([name])
     return os.path.samefile(source, target) or filecmp.cmp(source, target, shallow=False)
 
