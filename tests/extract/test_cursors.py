@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -103,6 +103,13 @@ def test_a_lag_on_what_is_no_time_is_refused() -> None:
 )
 def test_moments_ahead_of_the_clock_are_told(value: str, expected: bool) -> None:
     assert Clock(_NOW, timedelta(hours=12)).ahead(value) is expected
+
+
+@pytest.mark.parametrize(("hours", "today"), [(-5, "2026-11-20"), (0, "2026-11-21"), (12, "2026-11-21")])
+def test_a_day_is_ahead_until_it_has_come_everywhere(hours: int, today: str) -> None:
+    clock = Clock(datetime(2026, 11, 21, 0, 45, tzinfo=UTC), timedelta(hours=hours))
+    assert not clock.ahead(today)
+    assert clock.ahead((date.fromisoformat(today) + timedelta(days=1)).isoformat())
 
 
 def followed(*columns: Any, now: datetime = _NOW, zones: bool = False) -> Progress:

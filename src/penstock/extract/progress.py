@@ -20,6 +20,7 @@ from penstock.model.specs import OnNullCursor, SourceSpec
 
 _ZONE = r"(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _SINCE_2000 = 946_684_800
+_DAY = len("2000-01-01")
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,16 +35,24 @@ class Clock:
     now: datetime
     offset: timedelta = timedelta(0)
 
-    def limit(self, *, zoned: bool) -> datetime:
-        """Return the greatest moment that is not ahead, with or without a zone as the values have one."""
+    def limit(self, *, zoned: bool, dated: bool = False) -> datetime:
+        """Return the greatest moment that is not ahead, with or without a zone as the values have one.
+
+        Args:
+            zoned: Whether they have a zone.
+            dated: Whether they are days: the earlier one, here or in UTC, then. It costs little, the rows of a day that
+                are read again until it is over in both.
+        """
         if zoned:
             return self.now.astimezone(UTC)
-        return self.now.astimezone(UTC).replace(tzinfo=None) + max(self.offset, timedelta(0))
+        chosen = min if dated else max
+        return self.now.astimezone(UTC).replace(tzinfo=None) + chosen(self.offset, timedelta(0))
 
     def ahead(self, value: Any, by: timedelta = timedelta(0)) -> bool:
         """Say whether an ISO text is a moment ahead of the clock, by more than a time."""
         at = cursors.moment(value)
-        return at is not None and at > self.limit(zoned=at.tzinfo is not None) + by
+        dated = isinstance(value, str) and len(value) == _DAY
+        return at is not None and at > self.limit(zoned=at.tzinfo is not None, dated=dated) + by
 
 
 def local_clock(now: datetime | None = None) -> Clock:
@@ -131,7 +140,8 @@ class Progress:
         """Return the greatest value that may move the position, and the one past which a row is told of."""
         type_ = column.type
         if pa.types.is_timestamp(type_) or pa.types.is_date(type_):
-            at = self._clock.limit(zoned=getattr(type_, "tz", None) is not None)
+            zoned = getattr(type_, "tz", None) is not None
+            at = self._clock.limit(zoned=zoned, dated=pa.types.is_date(type_))
             limit, far = (cursor_values.decode(each.isoformat(), type_) for each in (at, at + cursors.AHEAD))
             return limit, far
         if not pa.types.is_integer(type_):
