@@ -90,8 +90,8 @@ def other_parcels(project, shop):
 
 def mended_parcels(project, shop):
     """Rows that were set aside come in again as a load of their own, with their children."""
-    if any(each.open for each in project.quarantine("parcels") if "weight" in "".join(each.reasons)):
-        return project.replay_quarantine("parcels", sets=["weight = 9.5"])
+    if any(each.open for each in project.quarantine.summaries("parcels") if "weight" in "".join(each.reasons)):
+        return project.quarantine.replay("parcels", sets=["weight = 9.5"])
     return project.run("yard")
 
 

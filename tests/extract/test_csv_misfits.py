@@ -159,11 +159,11 @@ def test_a_run_keeps_misfits_in_the_quarantine_and_counts_them(tmp_path: Path, f
         receipt = project.run("shop")
         step = next(step for step in receipt.steps if step.step.endswith("orders"))
         assert (step.rows, step.quarantined) == (21 * files, 6 * files)
-        listed = project.quarantine("orders")
+        listed = project.quarantine.summaries("orders")
         assert [(item.rows, dict(item.reasons)) for item in listed if "too_few_fields" in item.reasons] == [
             (files, {"too_few_fields": files})
         ]
-        shown = project.quarantine_rows("orders")
+        shown = project.quarantine.rows("orders")
         assert (shown.total, len(shown.rows)) == (6 * files, 6 * files)
         path = next(item.path for item in listed if "too_few_fields" in item.reasons)
         kept = pq.read_table(path.removeprefix("file://")).to_pylist()
@@ -171,7 +171,7 @@ def test_a_run_keeps_misfits_in_the_quarantine_and_counts_them(tmp_path: Path, f
             (f"in/{number}.csv", (22, ["too_few_fields"], f"99,x{number}")) for number in range(files)
         ]
         assert project.run("shop").state.value in ("succeeded", "unchanged")
-        assert len(project.quarantine("orders")) == 2
+        assert len(project.quarantine.summaries("orders")) == 2
 
 
 def test_a_whole_table_whose_misfits_alone_changed_is_a_new_load(tmp_path: Path) -> None:
@@ -182,7 +182,7 @@ def test_a_whole_table_whose_misfits_alone_changed_is_a_new_load(tmp_path: Path)
         (tmp_path / "in" / "t.csv").write_text(HEADER + BODY + line + "\n")
         with Project(tmp_path) as project:
             project.run("shop")
-            found = [item for item in project.quarantine("orders") if "too_few_fields" in item.reasons]
+            found = [item for item in project.quarantine.summaries("orders") if "too_few_fields" in item.reasons]
     assert [item.rows for item in found] == [1, 1]
 
 

@@ -213,7 +213,7 @@ def test_rows_set_aside_come_in_again_with_their_children(shop: Path) -> None:
         assert served(shop, "SELECT _key_id FROM raw_orders__items") == [(2,)]
         write(shop / "orders2.jsonl", [{"id": 2, "score": 2, "items": [{"sku": "b", "qty": 2}]}])
         project.run()
-        project.replay_quarantine("orders", sets=["score = 9"])
+        project.quarantine.replay("orders", sets=["score = 9"])
         assert served(shop, "SELECT _row, id, score FROM raw_orders ORDER BY id") == [("1-0", 1, 9), ("3-0", 2, 2)]
         query = "SELECT _parent, _key_id, sku, qty FROM raw_orders__items ORDER BY 1"
         assert served(shop, query) == [("1-0", 1, "a", 1), ("3-0", 2, "b", 2)]

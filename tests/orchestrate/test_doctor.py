@@ -118,7 +118,7 @@ def answers(project: Project) -> str:
         "decisions": catalog.decisions(),
         "candidates": catalog.candidates(),
         "releases": project.releases(),
-        "quarantine": project.quarantine(),
+        "quarantine": project.quarantine.summaries(),
         "datasets": project.datasets(),
     }
     return json.dumps(plain(found), indent=1, sort_keys=True, default=str)

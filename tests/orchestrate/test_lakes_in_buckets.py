@@ -99,8 +99,8 @@ def test_from_sources_to_training_sets(
         receipt = opened.run("goods")
         assert receipt.state is State.UNCHANGED
         assert bucket.paths() == before
-        assert [(item.table, item.rows) for item in opened.quarantine("prices")] == [("raw_prices", 1)]
-        opened.replay_quarantine("prices", sets=["price = 8"])
+        assert [(item.table, item.rows) for item in opened.quarantine.summaries("prices")] == [("raw_prices", 1)]
+        opened.quarantine.replay("prices", sets=["price = 8"])
         opened.run("goods")
         release(opened)
         assert served(tmp_path) == [(1, "apple", 2.0), (2, "bread", 7.5), (3, "cheese", 8.0)]

@@ -45,7 +45,9 @@ def served(folder: Path, query: str, environment: str = "staging") -> list[tuple
 
 def test_nothing_is_read_again_and_everything_is_known(project: Project, folder: Path) -> None:
     assert project.run().state is State.UNCHANGED
-    assert [(item.rows, item.reasons) for item in project.quarantine("orders")] == [(1, {"between(amount)": 1})]
+    assert [(item.rows, item.reasons) for item in project.quarantine.summaries("orders")] == [
+        (1, {"between(amount)": 1})
+    ]
     assert [release.number for release in project.releases()] == [1]
     assert len(project.runs()) == 1
     assert project.examine().orphans == ()

@@ -69,7 +69,7 @@ def shop(tmp_path: Path, ran: Path) -> Path:
 
 
 def standing(project: Project, table: str) -> list[tuple[int, int, int, int]]:
-    found = [(item.rows, item.open, item.replayed, item.discarded) for item in project.quarantine(table)]
+    found = [(item.rows, item.open, item.replayed, item.discarded) for item in project.quarantine.summaries(table)]
     for rows, left, replayed, discarded in found:
         assert rows == left + replayed + discarded
     return found
@@ -78,12 +78,12 @@ def standing(project: Project, table: str) -> list[tuple[int, int, int, int]]:
 def test_rows_are_edited_and_come_in_once(shop: Path) -> None:
     with Project(shop) as project:
         assert standing(project, "events") == [(4, 4, 0, 0)]
-        run = project.replay_quarantine("events", sets=["value = value - 5"], where="value < 9")
+        run = project.quarantine.replay("events", sets=["value = value - 5"], where="value < 9")
         assert (run.state, run.command) == (State.DONE, "replay")
         assert served(shop, "SELECT seen, value FROM raw_events WHERE seen > 5 ORDER BY 1") == [(6, 1), (7, 2), (8, 3)]
         assert standing(project, "events") == [(4, 1, 3, 0)]
         with pytest.raises(NotFoundError, match="1 rows of its quarantine are open"):
-            project.replay_quarantine("events", sets=["value = value - 5"], where="value < 9")
+            project.quarantine.replay("events", sets=["value = value - 5"], where="value < 9")
         # The rows of the source are extracted no more than before: the position is untouched.
         assert project.run().state is State.UNCHANGED
         assert served(shop, "SELECT count(*) FROM raw_events") == [(9,)]
@@ -93,15 +93,15 @@ def test_rows_are_edited_and_come_in_once(shop: Path) -> None:
 
 def test_a_row_that_fails_again_is_counted_once_and_keeps_its_origin(shop: Path) -> None:
     with Project(shop) as project:
-        before = {row["_origin_detail"] for row in project.quarantine_rows("events").rows}
-        project.replay_quarantine("events", sets=["value = value - 3"])
+        before = {row["_origin_detail"] for row in project.quarantine.rows("events").rows}
+        project.quarantine.replay("events", sets=["value = value - 3"])
         # 6, 7, 8 became 3, 4, 5; 9 became 6 and fails again.
         assert standing(project, "events") == [(1, 1, 0, 0), (4, 0, 4, 0)]
-        (row,) = project.quarantine_rows("events").rows
+        (row,) = project.quarantine.rows("events").rows
         assert row["value"] == 6
         assert row["_origin_detail"] in before
-        project.replay_quarantine("events", sets=["value = 0"])
-        assert sum(item.open for item in project.quarantine("events")) == 0
+        project.quarantine.replay("events", sets=["value = 0"])
+        assert sum(item.open for item in project.quarantine.summaries("events")) == 0
         assert served(shop, "SELECT count(*), sum(value) FROM raw_events") == [(10, 27)]
 
 
@@ -111,8 +111,8 @@ def test_an_old_row_does_not_overwrite_a_newer_one_of_its_key(shop: Path) -> Non
     ops.close()
     with Project(shop) as project:
         assert served(shop, "SELECT amount, _order.load FROM raw_orders WHERE id = 3")[0][0] == 30
-        (load,) = {item.number for item in project.quarantine("orders")}
-        project.replay_quarantine("orders", sets=["amount = amount / 10"])
+        (load,) = {item.number for item in project.quarantine.summaries("orders")}
+        project.quarantine.replay("orders", sets=["amount = amount / 10"])
         # Load 3 of the same key came from a later day, so it stands; 90 has nobody to compete with.
         assert served(shop, "SELECT amount FROM raw_orders WHERE id = 3") == [(30.0,)]
         assert served(shop, "SELECT amount, _order.load, _load > _order.load FROM raw_orders WHERE id = 90") == [
@@ -126,14 +126,14 @@ def test_an_old_row_does_not_overwrite_a_newer_one_of_its_key(shop: Path) -> Non
 
 def test_an_interval_read_again_takes_the_replayed_rows_along(shop: Path) -> None:
     with Project(shop) as project:
-        project.replay_quarantine("orders", sets=["amount = amount / 10"])
+        project.quarantine.replay("orders", sets=["amount = amount / 10"])
         with sqlite3.connect(shop / "ops.db") as ops:
             ops.execute("DELETE FROM orders WHERE id = 90")
             ops.execute("UPDATE orders SET amount = 1 WHERE id = 4")
         ops.close()
         project.backfill(None, Interval.parse("2024-01-01"), again=True)
         assert served(shop, "SELECT count(*) FROM raw_orders WHERE id = 90") == [(0,)]
-        assert [item.open for item in project.quarantine("orders")] == [1, 0]
+        assert [item.open for item in project.quarantine.summaries("orders")] == [1, 0]
         after = contents(shop)
         project.rebuild()
         assert contents(shop) == after
@@ -141,8 +141,8 @@ def test_an_interval_read_again_takes_the_replayed_rows_along(shop: Path) -> Non
 
 def test_a_replaced_table_gains_its_rows_until_it_is_replaced(shop: Path) -> None:
     with Project(shop) as project:
-        project.replay_quarantine("goods", sets=["price = price / 10"], where="id = 3")
-        project.replay_quarantine("goods", sets=["price = price / 10"], where="id = 4")
+        project.quarantine.replay("goods", sets=["price = price / 10"], where="id = 3")
+        project.quarantine.replay("goods", sets=["price = price / 10"], where="id = 4")
         assert served(shop, "SELECT id, price FROM raw_goods ORDER BY 1") == [(1, 1), (2, 2), (3, 3), (4, 4)]
         after = contents(shop)
         assert project.run().state is State.UNCHANGED
@@ -153,16 +153,16 @@ def test_a_replaced_table_gains_its_rows_until_it_is_replaced(shop: Path) -> Non
         ops.close()
         project.run()
         assert served(shop, "SELECT id FROM raw_goods ORDER BY 1") == [(1,), (2,), (5,)]
-        assert [item.open for item in project.quarantine("goods")] == [2, 0]
+        assert [item.open for item in project.quarantine.summaries("goods")] == [2, 0]
 
 
 def test_discarded_rows_stay_ended_after_rebuilds_of_warehouse_and_catalog(shop: Path) -> None:
     with Project(shop) as project:
         with pytest.raises(ConfigurationError, match="needs a reason"):
-            project.discard_quarantine("events", " ")
-        (entry,) = project.discard_quarantine("events", "a broken counter", where="value >= 8")
+            project.quarantine.discard("events", " ")
+        (entry,) = project.quarantine.discard("events", "a broken counter", where="value >= 8")
         assert (entry.kind, entry.reason) == ("discard", "a broken counter")
-        project.replay_quarantine("events", sets=["value = 5"], where="value = 6")
+        project.quarantine.replay("events", sets=["value = 5"], where="value = 6")
         assert standing(project, "events") == [(4, 1, 1, 2)]
         after = contents(shop)
     for leftover in (shop / ".penstock").glob("catalog.db*"):
@@ -180,9 +180,9 @@ def test_discarded_rows_stay_ended_after_rebuilds_of_warehouse_and_catalog(shop:
 def test_an_exported_file_comes_back_as_it_was_edited(shop: Path, ending: str, tmp_path: Path) -> None:
     file, edited = tmp_path / f"orders.{ending}", tmp_path / f"edited.{ending}"
     with Project(shop) as project:
-        assert project.export_quarantine("orders", str(file)).rows == 2
+        assert project.quarantine.export("orders", str(file)).rows == 2
         with pytest.raises(ConfigurationError, match="there already"):
-            project.export_quarantine("orders", str(file))
+            project.quarantine.export("orders", str(file))
         text = {
             "csv": f"read_csv('{file}', all_varchar=true, nullstr='', allow_quoted_nulls=false)",
             "jsonl": f"read_json('{file}')",
@@ -193,25 +193,25 @@ def test_an_exported_file_comes_back_as_it_was_edited(shop: Path, ending: str, t
             f"COPY (SELECT * REPLACE (CASE WHEN id = 90 THEN 9.5 ELSE 950 END AS amount) FROM {text}) "
             f"TO '{edited}' ({options})"
         )
-        seen = project.preview_replay("orders", file=str(edited))
+        seen = project.quarantine.preview("orders", file=str(edited))
         assert (seen.rows, [failure.count for failure in seen.failures]) == (2, [1])
         assert standing(project, "orders") == [(2, 2, 0, 0)]
-        project.replay_quarantine("orders", file=str(edited))
+        project.quarantine.replay("orders", file=str(edited))
         assert served(shop, "SELECT amount, note FROM raw_orders WHERE id = 90") == [(9.5, 'a "b", c')]
-        (row,) = project.quarantine_rows("orders").rows
+        (row,) = project.quarantine.rows("orders").rows
         assert (row["amount"], row["note"]) == (950, "")
         with pytest.raises(NotFoundError, match="1 rows of its quarantine are open"):
-            project.replay_quarantine("orders", file=str(edited))
+            project.quarantine.replay("orders", file=str(edited))
 
 
 def test_a_load_that_checks_reject_stays_in_the_quarantine(shop: Path) -> None:
     with Project(shop) as project:
-        run = project.replay_quarantine("events", sets=["seen = NULL", "value = 1"])
+        run = project.quarantine.replay("events", sets=["seen = NULL", "value = 1"])
         assert run.state is State.REJECTED
         assert standing(project, "events") == [(4, 4, 0, 0)]
         assert project.status().pipelines[0].tables[1].rejected == ()
         assert project.run().state is State.UNCHANGED
-        project.replay_quarantine("events", sets=["value = 1"])
+        project.quarantine.replay("events", sets=["value = 1"])
         assert served(shop, "SELECT count(*), count(seen) FROM raw_events") == [(10, 10)]
 
 
@@ -222,7 +222,7 @@ def test_rows_that_a_waiting_load_would_replace_wait_as_well(shop: Path) -> None
     with Project(shop) as project:
         assert project.backfill(None, Interval.parse("2024-01-01"), again=True).state is State.REJECTED
         with pytest.raises(ConflictError, match="penstock retry --table orders"):
-            project.replay_quarantine("orders", sets=["amount = 1"])
+            project.quarantine.replay("orders", sets=["amount = 1"])
 
 
 @pytest.mark.parametrize(
@@ -249,7 +249,7 @@ def test_bad_input_gets_a_sentence_and_changes_nothing(shop: Path, asked: dict[s
     with Project(shop) as project:
         before = project.versions("events")
         with pytest.raises(PenstockError, match=sentence):
-            project.replay_quarantine(asked.pop("table", "events"), **asked)
+            project.quarantine.replay(asked.pop("table", "events"), **asked)
         assert project.versions("events") == before
 
 
@@ -271,11 +271,11 @@ def test_a_file_that_cannot_be_gets_a_sentence(
 ) -> None:
     file, edited = tmp_path / "events.csv", tmp_path / "edited.csv"
     with Project(shop) as project:
-        project.export_quarantine("events", str(file))
+        project.quarantine.export("events", str(file))
         source = f"read_csv('{file}', all_varchar=true)"
         duckdb.sql(f"COPY (WITH f AS (FROM {source}) {change}) TO '{edited}' (HEADER)")
         with pytest.raises(error, match=sentence) as caught:
-            project.replay_quarantine("events", file=str(edited))
+            project.quarantine.replay("events", file=str(edited))
         assert "many" not in str(caught.value)
         assert standing(project, "events") == [(4, 4, 0, 0)]
 
@@ -288,7 +288,7 @@ for name in ("create", "adopt"):
 around(delta.DeltaLog, "append")
 around(parquet, "seal")
 with Project(sys.argv[1]) as project:
-    project.replay_quarantine("orders", sets=["amount = amount / 10"])
+    project.quarantine.replay("orders", sets=["amount = amount / 10"])
 print(passed)
 """
 
@@ -310,9 +310,9 @@ def test_a_kill_during_a_replay_loses_and_doubles_nothing(shop: Path, tmp_path: 
         assert driven(folder, at).returncode == -signal.SIGKILL
         with Project(folder) as project:
             project.run()
-            if sum(item.open for item in project.quarantine("orders")):
-                project.replay_quarantine("orders", sets=["amount = amount / 10"])
-            assert sum(item.open for item in project.quarantine("orders")) == 0
+            if sum(item.open for item in project.quarantine.summaries("orders")):
+                project.quarantine.replay("orders", sets=["amount = amount / 10"])
+            assert sum(item.open for item in project.quarantine.summaries("orders")) == 0
             assert served(folder, "SELECT n FROM total") == [(9,)]
             assert served(folder, "SELECT count(*), sum(amount) FROM raw_orders") == [(9, 370.0)]
             after = contents(folder)

@@ -79,7 +79,7 @@ def test_rows_reach_the_warehouse_and_bad_ones_the_quarantine(
     assert (run.state, run.error) == (State.DONE, "")
     assert served(tmp_path, "SELECT count(*), sum(amount) FROM raw_orders") == [(11, 550.0)]
     assert served(tmp_path, "SELECT orders, amount FROM total") == [(11, 550.0)]
-    assert [(item.rows, item.reasons) for item in project.quarantine()] == [(1, {"between(amount)": 1})]
+    assert [(item.rows, item.reasons) for item in project.quarantine.summaries()] == [(1, {"between(amount)": 1})]
 
 
 def test_a_second_run_changes_no_file(make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path) -> None:

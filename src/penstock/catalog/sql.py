@@ -281,7 +281,7 @@ class SqlCatalog:
 
 
 def _entry_row(entry: Entry) -> tuple[Any, ...]:
-    interval = entry.work.interval if entry.work is not None else entry.interval
+    interval = entry.span
     return (
         entry.table,
         entry.number,

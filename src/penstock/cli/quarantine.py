@@ -34,7 +34,7 @@ def quarantine() -> None:
 def quarantine_list(session: Session, table: str | None, limit: int) -> None:
     """List the loads and versions that set rows aside, of TABLE or of all tables."""
     with session.project() as project:
-        found = project.quarantine(table)
+        found = project.quarantine.summaries(table)
     session.output.show(found[:limit], empty="Nothing was set aside.")
     if len(found) > limit:
         session.output.say(f"{len(found) - limit} more; --limit {len(found)} shows them all.")
@@ -47,7 +47,7 @@ def quarantine_list(session: Session, table: str | None, limit: int) -> None:
 def quarantine_show(session: Session, table: str, load: int | None, limit: int) -> None:
     """Show rows of TABLE that were set aside, each with all its reasons and where it came from."""
     with session.project() as project:
-        session.output.show(project.quarantine_rows(table, load, limit))
+        session.output.show(project.quarantine.rows(table, load, limit))
 
 
 where_option = click.option("--where", metavar="SQL", help="Only the rows for which this is true; default: all.")
@@ -62,7 +62,7 @@ def quarantine_export(session: Session, table: str, file: str | None) -> None:
     _load and _position say which row it is: leave them as they are. Rows that you take out stay open.
     """
     with session.project() as project:
-        session.output.show(project.export_quarantine(table, os.path.abspath(file or f"{table}-quarantine.csv")))
+        session.output.show(project.quarantine.export(table, os.path.abspath(file or f"{table}-quarantine.csv")))
 
 
 @command(
@@ -88,10 +88,10 @@ def quarantine_replay(
     """
     if dry_run:
         with session.project() as project:
-            session.output.show(project.preview_replay(table, sets=sets, where=where, file=file))
+            session.output.show(project.quarantine.preview(table, sets=sets, where=where, file=file))
         return 0
     with session.project(progress=True) as project:
-        receipt = project.replay_quarantine(table, sets=sets, where=where, file=file)
+        receipt = project.quarantine.replay(table, sets=sets, where=where, file=file)
     return end_of_run(receipt, session.output)
 
 
@@ -103,4 +103,4 @@ def quarantine_replay(
 def quarantine_discard(session: Session, table: str, where: str | None, reason: str, by: str | None) -> None:
     """End open rows of TABLE: they are kept, and wait for nobody any more."""
     with session.project() as project:
-        session.output.show(project.discard_quarantine(table, reason, where=where, by=by))
+        session.output.show(project.quarantine.discard(table, reason, where=where, by=by))

@@ -10,7 +10,6 @@ import duckdb
 
 from penstock.errors import DataError
 from penstock.land.chunks import OriginRows
-from penstock.land.columns import source_name
 from penstock.land.parts import Folder, Part, rewrite
 from penstock.model.entries import Column, DataFile, Entry
 from penstock.names import LOAD
@@ -58,7 +57,7 @@ def without_known(
     Returns:
         The parts without those rows; parts in which none was found are as they were.
     """
-    columns = {source_name(column): column for column in boundary.columns}
+    columns = {column.at_source: column for column in boundary.columns}
     if boundary.cursor not in columns:
         raise DataError(
             f"The cursor column {boundary.cursor!r} is not among the columns that came", valid=list(columns)
@@ -89,7 +88,7 @@ def without_known(
 def _alike(near: Sequence[_Landed], boundary: Boundary) -> list[tuple[str, frozenset[str] | None]]:
     """Return relations over the files, in groups with the columns that they share with those that came."""
     given = boundary.given
-    came = {column.name.lower() for column in boundary.columns if given is None or source_name(column) in given}
+    came = {column.name.lower() for column in boundary.columns if given is None or column.at_source in given}
     groups: dict[frozenset[str] | None, list[DataFile]] = {}
     for load, file in near:
         had = None if given is None else came & {column.name.lower() for column in load.schema}
@@ -165,7 +164,7 @@ class _Comparing:
 
     @property
     def _key(self) -> list[str]:
-        return [identifier(column.name) for column in self.columns if source_name(column) in self.boundary.key]
+        return [identifier(column.name) for column in self.columns if column.at_source in self.boundary.key]
 
     def _gather(self, old: str, new: Sequence[str], cursor: str) -> bool:
         """Make the table of rows landed before that may have come again, with how often each; False for none."""

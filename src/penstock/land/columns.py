@@ -83,7 +83,7 @@ class Columns:
     ) -> None:
         self._table = table
         self._contract = contract or Contract()
-        self._before = {source_name(column): column for column in prior if column.name != DISCARDED}
+        self._before = {column.at_source: column for column in prior if column.name != DISCARDED}
         self._prior = dict(self._before)
         self._new: dict[str, Column] = {}
         self._met: dict[str, int] = {}
@@ -260,7 +260,7 @@ class Columns:
         """Return a column of a file as the whole load has it now."""
         if column.name == DISCARDED:
             return self._keeping or column
-        name = source_name(column)
+        name = column.at_source
         return self._prior[name] if name in self._prior else self._new[name]
 
     def _vanished(self) -> tuple[str, ...]:
@@ -384,11 +384,6 @@ def incoming(name: str, type_: str, expression: str, source_type: str | None = N
     # The labels of an enumeration are data, and may be personal.
     told = "ENUM" if "ENUM(" in type_ else type_
     return Incoming(name, kept, f"CAST({expression} AS {kept})", source_type or told)
-
-
-def source_name(column: Column) -> str:
-    """Return a column's name at its source."""
-    return column.name if column.source_name is None else column.source_name
 
 
 def listed(names: Iterable[str], what: str = "column") -> str:

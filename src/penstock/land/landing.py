@@ -293,7 +293,7 @@ class _Attempt:
         if self._spec.source.by_snapshot and not (current.work and current.work.snapshot):
             return False
         # Two empty intervals are equal in content, and yet two pieces of work.
-        before = current.work.interval if current.work else None
+        before = current.span
         return before == self._spec.work.interval
 
     def _commit(self, draft: Entry, parts: list[Part]) -> tuple[Entry, list[Part]]:

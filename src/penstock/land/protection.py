@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from penstock.errors import ConfigurationError
-from penstock.land.columns import Incoming, source_name
+from penstock.land.columns import Incoming
 from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import raw, unknown
@@ -29,7 +29,7 @@ class Personal:
     def __init__(self, source: SourceSpec, shield: Shield, prior: Sequence[Column], *, landed: bool = False) -> None:
         self._source = source
         self._shield = shield
-        self._known = {source_name(column).lower(): column for column in prior}
+        self._known = {column.at_source.lower(): column for column in prior}
         self._landed = landed
         for column in prior if not landed else ():
             self._verify_mark(column)
@@ -66,7 +66,7 @@ class Personal:
                 raise unknown("column", column, names, where=f"personal of source {self._source.table!r}")
 
     def _verify_mark(self, column: Column) -> None:
-        mark = self._shield.mark(source_name(column))
+        mark = self._shield.mark(column.at_source)
         if mark == column.personal:
             return
         table = raw(self._source.table)

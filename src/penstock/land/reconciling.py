@@ -8,7 +8,6 @@ from dataclasses import dataclass, replace
 import duckdb
 
 from penstock.extract.port import Extraction, Figured, SourceFigures
-from penstock.land.columns import source_name
 from penstock.land.parts import Part
 from penstock.model.entries import Column
 from penstock.model.figures import Figures, Reconciliation, compare
@@ -45,7 +44,7 @@ class Landed:
         counted = replace(counted, families={name: kinds[name] for name in counted.columns})
         there = {name for part in parts for name in (column.name for column in part.columns)}
         ends = {name.lower() for name in self.source.ends}
-        ordered = {column.name for column in columns if source_name(column).lower() in ends}
+        ordered = {column.name for column in columns if column.at_source.lower() in ends}
         asked = aggregates(
             [
                 Measured(column.name, column.type, restore(identifier(column.name), column.type))
@@ -62,7 +61,7 @@ class Landed:
 
     def _personal(self, column: Column) -> bool:
         """Say whether nothing may be told of a column; its values may have been changed on the way, too."""
-        return column.personal is not None or self.source.is_personal(source_name(column))
+        return column.personal is not None or self.source.is_personal(column.at_source)
 
 
 def reconcile(landed: Landed, parts: Sequence[Part], extraction: Extraction, read: int) -> Reconciliation:
@@ -79,7 +78,7 @@ def reconcile(landed: Landed, parts: Sequence[Part], extraction: Extraction, rea
     # Whatever the source can say: rows that were handed over must lie in the files.
     handed = SourceFigures(Figures(rows=read), snapshot=True)
     expected = handed if said is None else said
-    names = {source_name(column): column.name for column in landed.columns}
+    names = {column.at_source: column.name for column in landed.columns}
     compared, differences = compare(expected.figures.renamed(names), found)
     lost = compare(handed.figures, found)[1]
     if lost and not expected.snapshot:

@@ -82,7 +82,7 @@ def touched(asked: Touching, connection: duckdb.DuckDBPyConnection) -> tuple[Int
 def _stored(name: str, asked: Touching) -> Column | None:
     """Return the column that the source calls so."""
     for column in asked.columns:
-        if (column.source_name or column.name).lower() == name.lower():
+        if column.at_source.lower() == name.lower():
             return column
     return None
 

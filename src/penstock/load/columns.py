@@ -58,7 +58,7 @@ def served_names(columns: Sequence[Column], reserved: Sequence[str]) -> dict[str
     own = {name.lower() for name in reserved}
     found = {}
     for column in columns:
-        wanted = column.name if column.source_name is None else column.source_name
+        wanted = column.at_source
         if column.source_name is None and wanted.lower() in own:
             found[column.name] = clear_of(wanted, taken)
             taken.add(found[column.name].lower())
@@ -87,7 +87,7 @@ def served(schema: Sequence[Column], reserved: Iterable[str]) -> tuple[ServedCol
             served_type(column.type),
             # A column without a type held nothing but nulls, and is in no file.
             "NULL" if column.type == UNKNOWN else restore(f"r.{identifier(column.name)}", column.type),
-            column.name if column.source_name is None else column.source_name,
+            column.at_source,
         )
         for column in columns
     )

@@ -143,7 +143,7 @@ def _names(load: AcceptedLoad, change: Change) -> dict[str, str]:
     columns = [column for column in load.entry.schema if column.name.lower() not in names.RESERVED]
     personal = change.spec.source.is_personal
     shown = {
-        column.name for column in columns if column.personal is None and not personal(column.source_name or column.name)
+        column.name for column in columns if column.personal is None and not personal(column.at_source)
     }
     return {
         stored: name.lower()

@@ -105,7 +105,7 @@ def _present(
 ) -> tuple[ServedColumn, ...]:
     """Return the columns; one that no file has yet (all are older than it) is null."""
     stored = {str(row[0]).lower() for row in ports.transaction.execute(f"DESCRIBE SELECT * FROM {relation}")}
-    names = {column.source_name or column.name: column.name for column in spec.entry.schema}
+    names = {column.at_source: column.name for column in spec.entry.schema}
     return tuple(
         column if names.get(column.source_name, column.name).lower() in stored else replace(column, expression="NULL")
         for column in columns

@@ -60,6 +60,11 @@ class Column:
     personal: str | None = None
     source_type: str | None = None
 
+    @property
+    def at_source(self) -> str:
+        """Its name in the source."""
+        return self.name if self.source_name is None else self.source_name
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DataFile:
@@ -299,3 +304,8 @@ class Entry:
     touched: tuple[Interval, ...] | None = None
     reconciliation: Reconciliation | None = None
     misfits: Misfits | None = None
+
+    @property
+    def span(self) -> Interval | None:
+        """The interval that a load read or a version rebuilt; None: there is no such."""
+        return self.interval if self.work is None else self.work.interval

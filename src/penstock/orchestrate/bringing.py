@@ -202,7 +202,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 replayed=workspace.lake.objects.reading([load.taken.path])[0] if load.taken else None,
                 files=load.files,
                 history=_history(load, source, context),
-                interval=load.work.interval if load.work else None,
+                interval=load.span,
                 sketch_path=(
                     f"_profiles/{load.table}/{load.number}.json.gz" if source.table in context.spec.profiled else None
                 ),
@@ -229,7 +229,7 @@ def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[Past
     accepted = [record.entry for record in records if record.verdict is Verdict.ACCEPTED]
     gone = {number for entry in (*accepted, load) for number in entry.supersedes}
     return tuple(
-        PastLoad(entry.created_at, entry.rows, entry.work.interval if entry.work else None)
+        PastLoad(entry.created_at, entry.rows, entry.span)
         for entry in reversed(accepted)
         if entry.number < load.number and entry.number not in gone and not entry.taken
     )
@@ -292,7 +292,7 @@ def judged(step: str, load: Entry, verdict: Entry, seconds: float) -> StepReceip
         step=step,
         table=load.table,
         state=State.REJECTED if rejected else State.DONE,
-        interval=load.work.interval if load.work else None,
+        interval=load.span,
         rows=load.rows + misfits,
         bytes=sum(file.bytes for file in load.files),
         quarantined=(report.quarantined if report else 0) + misfits,

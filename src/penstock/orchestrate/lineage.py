@@ -166,7 +166,7 @@ class Walk:
             kind="load",
             created_at=entry.created_at,
             run=entry.run,
-            interval=entry.work.interval if entry.work else None,
+            interval=entry.span,
             rows=entry.rows,
             read=tuple(dict.fromkeys(origin.uri for origin in entry.origins)),
             passed=report.passed if report else (),
@@ -175,7 +175,7 @@ class Walk:
             verdict=record.verdict.value if record and record.verdict else "",
             accepted_by=f"{accepted.by}: {accepted.reason}" if accepted else "",
             columns={
-                column.name: (column.source_name or column.name,)
+                column.name: (column.at_source,)
                 for column in entry.schema
                 if not is_internal(column.name) and (asked is None or column.name in asked)
             },
@@ -206,7 +206,7 @@ class Walk:
     def _names(self, version: InputVersion) -> tuple[str, ...]:
         entry = self.entries(version.table).get(version.number)
         columns: Sequence[Column] = entry.schema if entry is not None else ()
-        return tuple(column.source_name or column.name for column in columns if not is_internal(column.name))
+        return tuple(column.at_source for column in columns if not is_internal(column.name))
 
 
 def _origins(

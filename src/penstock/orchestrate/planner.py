@@ -142,7 +142,7 @@ def _extractions(
             action=Action.CHECK,
             table=known.table,
             load=record.entry.number,
-            interval=record.entry.work.interval if record.entry.work else None,
+            interval=record.entry.span,
             why="it landed, but a run ended before its checks",
             cause=Cause.UNCHECKED,
         )

@@ -176,7 +176,7 @@ def _history(workspace: Workspace, ledger: Ledger, name: str) -> list[_Kept]:
 
 def _of_load(record: LoadRecord, *, whole: bool) -> _Kept | None:
     entry, holder = record.entry, record.verdict_entry or record.entry
-    interval = entry.work.interval if entry.work else None
+    interval = entry.span
     if holder.sketches is None:
         return None
     return _Kept(entry.number, entry.created_at, interval, holder.sketches, None if whole else entry.number)

@@ -254,7 +254,7 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
     receipt = land(
         Landing(
             source=source,
-            work=Work(interval=record.entry.work.interval if record.entry.work else None),
+            work=Work(interval=record.entry.span),
             run=context.run,
             fence=context.fence,
             created_at=now(),

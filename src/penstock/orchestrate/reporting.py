@@ -97,7 +97,7 @@ def _reported(ledger: Ledger, name: str) -> list[_Reported]:
         for record in ledger.sources[name].records:
             holder = record.verdict_entry
             if holder is not None and holder.report is not None and record.verdict is not None:
-                interval = record.entry.work.interval if record.entry.work else None
+                interval = record.entry.span
                 found.append(_Reported(record.entry, holder, holder.report, record.verdict.value, interval))
         return found
     newest = sorted(ledger.versions[name].newest.items(), key=lambda item: item[1].number)

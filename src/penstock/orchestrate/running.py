@@ -336,7 +336,7 @@ def _retries(tables: frozenset[str], prepared: Prepared) -> _Waves:
         if tables and source.table not in tables:
             continue
         for record in prepared.ledger.sources[source.table].rejected:
-            interval = record.entry.work.interval if record.entry.work else None
+            interval = record.entry.span
             replaced = (*record.entry.supersedes, record.entry.number)
             replays = prepared.ledger.sources[source.table].replays(replaced)
             task = _Task(source, interval, tuple(dict.fromkeys((*replaced, *replays))))

@@ -92,7 +92,7 @@ def _parts(workspace: Workspace, ledger: Ledger, name: str) -> tuple[list[_Part]
         for record in _newest(records):
             load, lake_table = accepted(record, workspace.lake), workspace.lake.table(record.entry.table)
             relation = relations.accepted([lake_table.reading(load.entry.files, load.quarantine)], located=True)
-            interval = load.entry.work.interval if load.entry.work else None
+            interval = load.entry.span
             parts.append(_Part(relation, sum(file.rows for file in load.entry.files), interval))
             columns = columns or present(load.entry.schema, lake_table.columns())
     else:

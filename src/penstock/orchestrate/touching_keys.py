@@ -132,6 +132,6 @@ def _stored(names: Sequence[str], records: Sequence[LoadRecord]) -> list[str] | 
 
 def _column(name: str, schema: Sequence[Column]) -> str | None:
     for column in schema:
-        if (column.source_name or column.name).lower() == name.lower():
+        if column.at_source.lower() == name.lower():
             return column.name if column.stored in (None, column.type) else None
     return None

@@ -1,8 +1,8 @@
-"""The facade: open a project, then ask, plan, run, promote. Every face (command line, web, Python) goes through it."""
+"""The opened project."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from threading import RLock
 from types import TracebackType
@@ -18,14 +18,10 @@ if TYPE_CHECKING:
     from penstock.model.answers import (
         CompactionReport,
         DoctorReport,
-        ExportReceipt,
         IntervalLedger,
         ProfileReport,
         ProjectStatus,
-        QuarantineRows,
-        QuarantineSummary,
         RebuildReceipt,
-        ReplayPreview,
         SuggestedChecks,
         VacuumReport,
     )
@@ -33,13 +29,14 @@ if TYPE_CHECKING:
     from penstock.model.interval import Interval
     from penstock.model.lineage import LineageReport
     from penstock.model.plan import Plan
-    from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt
+    from penstock.model.receipts import CheckReceipt, RunReceipt
     from penstock.model.releases import Candidate, Decision, Release
     from penstock.model.reports import TableReport
     from penstock.model.specs import PipelineSpec
     from penstock.model.testing import CasesReport
     from penstock.monitor.drift import DriftReport
     from penstock.orchestrate.workspace import Workspace
+    from penstock.project.quarantine import Quarantine
 
 
 class Project:
@@ -283,57 +280,12 @@ class Project:
             pipeline, lambda spec: table in {*(s.table for s in spec.sources), *(t.table for t in spec.transforms)}
         )
 
-    def quarantine(self, table: str | None = None) -> tuple[QuarantineSummary, ...]:
-        """Return what was set aside, newest first."""
-        from penstock.orchestrate import asking
+    @property
+    def quarantine(self) -> Quarantine:
+        """The rows that checks set aside: list, show, export, replay, discard."""
+        from penstock.project.quarantine import Quarantine
 
-        return asking.quarantine(self._workspace, table)
-
-    def quarantine_rows(self, table: str, number: int | None = None, limit: int = 20) -> QuarantineRows:
-        """Return rows that were set aside by a load or version (None: the newest that has any), with all reasons."""
-        from penstock.orchestrate import asking
-
-        return asking.quarantine_rows(self._workspace, table, number, limit)
-
-    def export_quarantine(self, table: str, file: str) -> ExportReceipt:
-        """Write the open rows of a source's quarantine to a CSV, JSON lines or Parquet file, to be edited."""
-        from penstock.model.answers import ExportReceipt
-        from penstock.orchestrate import replaying
-
-        rows = replaying.export(self._workspace, self.pipelines(), table, file)
-        return ExportReceipt(table=table, file=file, rows=rows)
-
-    def replay_quarantine(
-        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
-    ) -> RunReceipt:
-        """Bring open rows of a source's quarantine in again, through the checks as they are now, and go on below.
-
-        ``sets`` are changes, ``column = SQL expression``; ``where`` chooses rows by a SQL condition; ``file`` is an
-        export that was edited, with rows as they should be.
-        """
-        from penstock.orchestrate import replaying
-        from penstock.validate.editing import Edit
-
-        edit = Edit(sets=tuple(sets), where=where, file=file)
-        return replaying.replay(self._workspace, self.pipelines(), table, edit)
-
-    def preview_replay(
-        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
-    ) -> ReplayPreview:
-        """Say what a replay would bring in and what the checks would find; nothing is written."""
-        from penstock.orchestrate import replaying
-        from penstock.validate.editing import Edit
-
-        edit = Edit(sets=tuple(sets), where=where, file=file)
-        return replaying.preview(self._workspace, self.pipelines(), table, edit)
-
-    def discard_quarantine(
-        self, table: str, reason: str, *, where: str | None = None, by: str | None = None
-    ) -> tuple[Entry, ...]:
-        """End open rows of a source's quarantine (None: all): they are kept, and wait for nobody any more."""
-        from penstock.orchestrate import replaying
-
-        return replaying.discard(self._workspace, self.pipelines(), table, where, reason=reason, by=by)
+        return Quarantine(self._workspace, self.pipelines)
 
     # Releases ----------------------------------------------------------------------------------------------------
 
@@ -469,32 +421,3 @@ class Project:
         from penstock.orchestrate import vacuuming
 
         return vacuuming.vacuum(self._workspace, parse_duration(older_than), dry_run=dry_run)
-
-
-def ingest(
-    data: Any,
-    *,
-    to: str,
-    table: str | None = None,
-    raw: bool = True,
-    memory: int | str | None = None,
-    observer: Observer = ignore,
-    **reading: Any,
-) -> IngestReceipt:
-    """Bring one URI, file, DataFrame, Arrow table or iterable into one table of a DuckDB file; no project needed.
-
-    Args:
-        data: ``sqlite:///ops.db?table=flights``, ``postgresql://…?table=…``, ``mysql://…?table=…``, a file's
-            path or glob, or an object.
-        to: The DuckDB file, made if need be.
-        table: The table; the default is the name in the URI.
-        raw: Keep the raw zone beside the target, in ``{to without .duckdb}.lake/``.
-        memory: What the whole process may hold, as ``2GiB`` or a number of bytes; the default is 1 GiB.
-        observer: Gets the events, for progress displays.
-        **reading: ``write``, ``key``, ``cursor``, ``lag``, ``horizon`` … as in ``penstock.sources``; the key of
-            ``personal`` columns is taken from the variable ``PENSTOCK_PRIVACY_KEY``.
-    """
-    from penstock.model.budget import cap
-    from penstock.orchestrate import ingesting
-
-    return ingesting.ingest(data, to=to, table=table, raw=raw, memory=cap(memory), observer=observer, reading=reading)

@@ -155,5 +155,5 @@ def _try(
                     f"The column {old.name!r} of {table.name} would become {new.type}, and it holds values, "
                     f"as {old.type}, that no {new.type} is",
                     remedy="Mend the source, or give the column a type for all: "
-                    f"contract={{'each': {{{old.source_name or old.name!r}: 'VARCHAR'}}}}",
+                    f"contract={{'each': {{{old.at_source!r}: 'VARCHAR'}}}}",
                 )

@@ -144,7 +144,7 @@ def landed(shelf: Shelf, query: str, connection: duckdb.DuckDBPyConnection) -> s
     empty = {name for name, values in found.items() if not values}
     listed = ", ".join(
         f"{'NULL' if column.name in empty else _mended(column, shelf)} "
-        f"AS {identifier(column.name if column.source_name is None else column.source_name)}"
+        f"AS {identifier(column.at_source)}"
         for column in shelf.columns
     )
     return f"SELECT {listed} FROM ({query}) ORDER BY _position"
@@ -237,7 +237,7 @@ def _mended(column: Column, shelf: Shelf) -> str:
     value = identifier(renamed(column.name))
     if column.name != DISCARDED:
         return value
-    names = {json.dumps(c.name if c.source_name is None else c.source_name): c.name for c in shelf.columns}
+    names = {json.dumps(c.at_source): c.name for c in shelf.columns}
     mended = ", ".join(
         f"CASE WHEN {identifier(renamed(stored))} IS NOT NULL THEN {literal(f'{name}:null')} END"
         for name, stored in names.items()

@@ -51,13 +51,13 @@ def test_a_run_keeps_them_and_counts_them(tmp_path: Path, table: str, reason: st
         receipt = project.run("shop")
         step = next(step for step in receipt.steps if step.step.endswith(table))
         assert (step.rows, step.quarantined) == (20, 1)
-        found = project.quarantine(table)
+        found = project.quarantine.summaries(table)
         assert [(item.rows, dict(item.reasons)) for item in found] == [(1, {reason: 1})]
         kept = pq.read_table(found[0].path.removeprefix("file://")).to_pylist()
         assert [(row["_line"], row["_origin"]) for row in kept] == [(text, f"in/t.{_ENDINGS[table]}")]
         assert json.loads(kept[0]["_origin_detail"])["line"] == line
         assert project.run("shop").state.value in ("succeeded", "unchanged")
-        assert len(project.quarantine(table)) == 1
+        assert len(project.quarantine.summaries(table)) == 1
 
 
 _ENDINGS = {"fixed": "fwf", "log": "log", "sheet": "xlsx"}

@@ -31,7 +31,7 @@ def entries(listed: Sequence[Entry]) -> list[Block]:
     """Word the loads and verdicts, or the versions, of a table."""
     rows = []
     for each in listed:
-        interval = each.work.interval if each.work else each.interval
+        interval = each.span
         rows.append(
             (
                 str(each.number),
