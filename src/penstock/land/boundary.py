@@ -14,7 +14,7 @@ from penstock.land.parts import Folder, Part, rewrite
 from penstock.model.entries import Column, DataFile, Entry
 from penstock.names import LOAD
 from penstock.queries.relations import FILE, ROW, FileSet, accepted, parquet
-from penstock.queries.text import identifier
+from penstock.queries.text import alike, identifier
 from penstock.schema import restore
 from penstock.stores.parquet import discard
 
@@ -145,7 +145,7 @@ class _Comparing:
         if not self._gather(old, new, cursor):
             return
         names = [identifier(column.name) for column in self.columns]
-        same = " AND ".join(f"n.{name} IS NOT DISTINCT FROM k.{name}" for name in names)
+        same = alike([column.name for column in self.columns], "n", "k")
         partition = ", ".join(f"n.{name}" for name in names)
         came = _relation(self.connection, parquet(new, located=True), self.columns, [FILE, ROW])
         alone, again = "true", "rank <= known"

@@ -9,9 +9,9 @@ from datetime import UTC, datetime, timedelta
 import duckdb
 
 from penstock.errors import ConfigurationError
-from penstock.model.entries import Column
+from penstock.model.entries import Column, column_called
 from penstock.model.interval import Interval
-from penstock.queries.text import identifier
+from penstock.queries.text import alike, identifier
 
 MOST = 1000
 """Spans of time that are kept of one load; beyond them those with the least gaps between are taken as one."""
@@ -52,7 +52,8 @@ def touched(asked: Touching, connection: duckdb.DuckDBPyConnection) -> tuple[Int
     Raises:
         ConfigurationError: The column holds no moments.
     """
-    column, keys = _stored(asked.column, asked), [_stored(name, asked) for name in asked.key]
+    column = column_called(asked.column, asked.columns)
+    keys = [column_called(name, asked.columns) for name in asked.key]
     if column is None or None in keys:
         return None
     if not column.type.startswith(("TIMESTAMP", "DATE")):
@@ -64,9 +65,7 @@ def touched(asked: Touching, connection: duckdb.DuckDBPyConnection) -> tuple[Int
     name = identifier(column.name) + ("::TIMESTAMP" if column.type == "DATE" else "")
     selects = [f"SELECT {_micros(name)} AS d FROM {asked.rows}"]
     if asked.before is not None and keys:
-        same = " AND ".join(
-            f"b.{key} IS NOT DISTINCT FROM n.{key}" for key in (identifier(key.name) for key in keys if key)
-        )
+        same = alike([key.name for key in keys if key], "b", "n")
         selects.append(f"SELECT {_micros(f'b.{name}')} AS d FROM {asked.before} b SEMI JOIN {asked.rows} n ON {same}")
     try:
         spans = connection.execute(_query(" UNION ALL ".join(selects), asked)).fetchall()
@@ -77,14 +76,6 @@ def touched(asked: Touching, connection: duckdb.DuckDBPyConnection) -> tuple[Int
         Interval(asked.origin + first * asked.step, asked.origin + (last + 1) * asked.step)
         for first, last in _fewer(spans)
     )
-
-
-def _stored(name: str, asked: Touching) -> Column | None:
-    """Return the column that the source calls so."""
-    for column in asked.columns:
-        if column.at_source.lower() == name.lower():
-            return column
-    return None
 
 
 def _micros(moment: str) -> str:

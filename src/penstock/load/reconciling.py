@@ -142,9 +142,7 @@ def _names(load: AcceptedLoad, change: Change) -> dict[str, str]:
     """Return stored name to warehouse name in lower case, of the columns of which figures may be told."""
     columns = [column for column in load.entry.schema if column.name.lower() not in names.RESERVED]
     personal = change.spec.source.is_personal
-    shown = {
-        column.name for column in columns if column.personal is None and not personal(column.at_source)
-    }
+    shown = {column.name for column in columns if column.personal is None and not personal(column.at_source)}
     return {
         stored: name.lower()
         for stored, name in served_names(columns, reserved(change.spec.source)).items()

@@ -7,7 +7,7 @@ rows of a quarantine. An entry is immutable; it counts once its number is in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -64,6 +64,11 @@ class Column:
     def at_source(self) -> str:
         """Its name in the source."""
         return self.name if self.source_name is None else self.source_name
+
+
+def column_called(name: str, columns: Iterable[Column]) -> Column | None:
+    """Return the column that the source calls so, whatever the case; None: there is none."""
+    return next((column for column in columns if column.at_source.lower() == name.lower()), None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -21,6 +21,7 @@ from penstock.model.specs import CheckSpec, Severity, SourceSpec
 from penstock.orchestrate import touching
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
+from penstock.orchestrate.sketches import sketch_path
 from penstock.orchestrate.workspace import now
 from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
@@ -203,9 +204,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 files=load.files,
                 history=_history(load, source, context),
                 interval=load.span,
-                sketch_path=(
-                    f"_profiles/{load.table}/{load.number}.json.gz" if source.table in context.spec.profiled else None
-                ),
+                sketch_path=sketch_path(source.table, load.number, context),
             ),
             CheckPorts(
                 connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")

@@ -13,11 +13,10 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock import names
-from penstock.catalog.port import LoadRecord
 from penstock.errors import DataError, PenstockError, StaleWriterError
 from penstock.load.ledger import held, landed
 from penstock.load.loading import apply_loads
-from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, VersionLoading
+from penstock.load.spec import Loading, LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
 from penstock.model.entries import Column, DataFile, Entry, InputVersion
 from penstock.model.graph import parent
@@ -27,14 +26,16 @@ from penstock.model.specs import SourceSpec, TransformSpec
 from penstock.orchestrate import code
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.due import Due, due
-from penstock.orchestrate.ledger import Ledger, SourceLedger
+from penstock.orchestrate.ledger import SourceLedger
 from penstock.orchestrate.lending import streaming
+from penstock.orchestrate.sketches import sketch_path
+from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.touching_keys import touched_keys
 from penstock.orchestrate.workspace import now
 from penstock.privacy.inheritance import inherited
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
-from penstock.stores.port import Lake, WarehouseTransaction
+from penstock.stores.port import WarehouseTransaction
 from penstock.transform.fingerprints import code_text
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
@@ -186,14 +187,14 @@ def _apply_source(
     spec = Loading(
         source=source,
         table=context.workspace.warehouse_table(source.table),
-        loads=tuple(accepted(record, lake) for record in live if record.entry.number not in present),
+        loads=tuple(accepted_load(record, lake) for record in live if record.entry.number not in present),
         superseded=frozenset(present - numbers),
         settled=not (known.pending or known.rejected),
     )
     ports = LoadPorts(
         transaction=transaction,
         lake_table=lake.table(known.table),
-        live=lambda: [accepted(record, lake) for record in live],
+        live=lambda: [accepted_load(record, lake) for record in live],
         advance=context.advance(step),
     )
     with streaming(spec, context.workspace):
@@ -213,17 +214,6 @@ def _apply_source(
                 reconciled=receipt.reconciled,
             )
         )
-
-
-def accepted(record: LoadRecord, lake: Lake) -> AcceptedLoad:
-    """Return an accepted load with its quarantine, as loading takes it."""
-    path = record.verdict_entry.quarantine if record.verdict_entry else None
-    taken = record.entry.taken
-    return AcceptedLoad(
-        record.entry,
-        lake.objects.reading([path])[0] if path else None,
-        lake.objects.reading([taken.path])[0] if taken else None,
-    )
 
 
 def _catch_up(transform: TransformSpec, transaction: WarehouseTransaction, context: RunContext) -> None:
@@ -360,7 +350,7 @@ def _check(making: _Making, computed: Computed, transaction: WarehouseTransactio
             files=(DataFile(path=table, rows=computed.rows, bytes=0),),
             history=_history(making, context),
             interval=making.interval,
-            sketch_path=f"_profiles/{table}/{number}.json.gz" if table in context.spec.profiled else None,
+            sketch_path=sketch_path(table, number, context),
         ),
         CheckPorts(
             connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)
@@ -408,7 +398,7 @@ def _publish(
 
 def _inputs(making: _Making, context: RunContext) -> tuple[InputVersion, ...]:
     return tuple(
-        InputVersion(table=_lake_table(name, context), number=number)
+        InputVersion(table=context.ledger.lake_table(name), number=number)
         for name, numbers in making.due.inputs.items()
         for number in numbers
     )
@@ -426,24 +416,3 @@ def _input_table(name: str, context: RunContext) -> str:
     if source is None:
         return name
     return context.workspace.warehouse_table(source.table) + name[len(source.table) :]
-
-
-def _lake_table(name: str, context: RunContext) -> str:
-    return names.raw(name) if _is_source(name, context) else name
-
-
-def relation_of(name: str, ledger: Ledger, lake: Lake) -> str | None:
-    """Return a lake table as a relation over its files, for checks of raw rows; None where it has no rows yet."""
-    if name in ledger.sources:
-        table = lake.table(names.raw(name))
-        sets = [
-            table.reading(load.entry.files, load.quarantine)
-            for load in (accepted(record, lake) for record in ledger.sources[name].live())
-            if load.entry.files
-        ]
-        return relations.accepted(sets) if sets else None
-    if name in ledger.versions and ledger.versions[name].head is not None:
-        table = lake.table(name)
-        files = table.live()
-        return relations.parquet(table.places(files)) if files else None
-    return None

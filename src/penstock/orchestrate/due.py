@@ -75,17 +75,13 @@ def _changed(
     read: dict[str, set[int]] = {}
     for version in known.inputs(interval):
         read.setdefault(version.table, set()).add(version.number)
-    changed = [name for name, found in inputs.items() if read.get(_lake_table(name, ledger), set()) != set(found)]
+    changed = [name for name, found in inputs.items() if read.get(ledger.lake_table(name), set()) != set(found)]
     changed = changed or list(inputs)
     fresh = [name for name in changed if name in ledger.sources]
     remade = [name for name in changed if name not in ledger.sources]
     why = [f"new data in {', '.join(fresh)}"] if fresh else []
     why += [f"upstream changed: {', '.join(remade)}"] if remade else []
     return "; ".join(why), Cause.NEW_DATA if fresh else Cause.UPSTREAM
-
-
-def _lake_table(name: str, ledger: Ledger) -> str:
-    return ledger.sources[name].table if name in ledger.sources else name
 
 
 def _input(name: str, interval: Interval | None, ledger: Ledger) -> list[int] | str:

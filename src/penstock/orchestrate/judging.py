@@ -17,9 +17,8 @@ from penstock.model.specs import PipelineSpec
 from penstock.orchestrate import indexing
 from penstock.orchestrate.bringing import judge
 from penstock.orchestrate.context import RunContext, leased
-from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.ledger import collect
-from penstock.orchestrate.standing import accepted_rows, known, made_by
+from penstock.orchestrate.standing import accepted_rows, known, others, relations_of
 from penstock.orchestrate.touching import touched_by
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.validate.checking import Checking, CheckPorts
@@ -96,8 +95,7 @@ def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
     name, ledger = known(workspace, spec, table)
     relation, columns = accepted_rows(workspace, ledger, name)
     # A table is not its own reference here: its rows are the ones that are checked.
-    others = [other for other in made_by(spec) if other != name]
-    tables = {other: rows for other in others if (rows := relation_of(other, ledger, workspace.lake))}
+    tables = relations_of(others(spec, name), ledger, workspace.lake)
     listed = spec.checks.get(name, ())
     # All loads together have no order of landing; their rows were checked in it when they came.
     unordered = tuple(each for each in listed if each.kind == "increasing" and not each.parameters.get("order_by"))

@@ -262,6 +262,10 @@ class Ledger:
     sources: dict[str, SourceLedger] = field(default_factory=dict)
     versions: dict[str, VersionLedger] = field(default_factory=dict)
 
+    def lake_table(self, name: str) -> str:
+        """Return the lake table of a source or a transform."""
+        return self.sources[name].table if name in self.sources else name
+
     def settled(self) -> Ledger:
         """Return the same, as it is now, for many questions about single intervals."""
         return Ledger({name: known.settled() for name, known in self.sources.items()}, self.versions)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from penstock.errors import NotFoundError
 from penstock.model.specs import PipelineSpec
 from penstock.monitor.drift import DriftReport, Limits, compare
+from penstock.orchestrate.sketches import read_sketch, released
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.profile import TableProfile, merged
 from penstock.promote.proposing import Observed
@@ -33,15 +34,14 @@ def observed(workspace: Workspace, version: Frozen) -> Observed:
 def _drift(workspace: Workspace, version: Frozen) -> tuple[str, ...]:
     """Return what drifted from production's version; nothing where not all of both kept a profile."""
     table = version.version.table
-    releases = workspace.catalog.releases()
-    held = [item.number for item in releases[0].tables if item.table == table] if releases else []
-    if not held or held[0] == version.version.number:
+    held = released(workspace.catalog, table)
+    if held is None or held == version.version.number:
         return ()
-    before = freeze(workspace.lake.table(table), held[0])
+    before = freeze(workspace.lake.table(table), held)
     reference, current = (_profile(workspace, side) for side in (before, version))
     if reference is None or current is None:
         return ()
-    names = (f"{table} {held[0]}", f"{table} {version.version.number}")
+    names = (f"{table} {held}", f"{table} {version.version.number}")
     return _sentences(compare(reference, current, Limits(), table=table, names=names))
 
 
@@ -50,7 +50,7 @@ def _profile(workspace: Workspace, version: Frozen | None) -> TableProfile | Non
     kept = [path for path in paths if path is not None and workspace.lake.objects.exists(path)]
     if not kept or len(kept) < len(paths):
         return None
-    return merged(TableProfile.decode(workspace.lake.objects.get(path), where=path) for path in kept)
+    return merged(read_sketch(workspace.lake.objects, path) for path in kept)
 
 
 def _sentences(report: DriftReport) -> tuple[str, ...]:

@@ -19,9 +19,9 @@ from penstock.monitor.drift import DriftReport, Limits, compare, schema_changes
 from penstock.monitor.usual import unusual
 from penstock.names import unknown
 from penstock.orchestrate import datasets, indexing
-from penstock.orchestrate.downstream import accepted
 from penstock.orchestrate.ledger import Ledger
-from penstock.orchestrate.standing import accepted_rows, known
+from penstock.orchestrate.sketches import read_sketch, released
+from penstock.orchestrate.standing import accepted_rows, known, rows_of
 from penstock.orchestrate.workspace import Workspace
 from penstock.profiles.kinds import kind
 from penstock.profiles.profile import ColumnProfile, TableProfile, merged
@@ -123,8 +123,7 @@ def _sample(
         entries = [entry for entry in workspace.catalog.entries(name, EntryKind.VERSION) if entry.number in wanted]
         sets = [table.reading(entry.files) for entry in entries]
     else:
-        loads = [accepted(record, lake) for record in source.records if record.entry.number in wanted]
-        sets = [table.reading(load.entry.files, load.quarantine) for load in loads]
+        sets = rows_of((record for record in source.records if record.entry.number in wanted), lake)
     listed = ", ".join(identifier(column) for column in columns)
     with workspace.engine.session() as connection:
         query = f"SELECT {listed or '1'} FROM {relations.accepted(sets)} USING SAMPLE reservoir({MOST_ROWS} ROWS)"
@@ -232,9 +231,8 @@ def _chosen(workspace: Workspace, name: str, history: Sequence[_Kept], against: 
 
 def _released(workspace: Workspace, name: str, history: Sequence[_Kept]) -> list[_Kept]:
     indexing.follow_releases(workspace)
-    releases = workspace.catalog.releases()
-    held = [table.number for table in releases[0].tables if table.table == name] if releases else []
-    return _standing(history, held[0]) if held else []
+    held = released(workspace.catalog, name)
+    return [] if held is None else _standing(history, held)
 
 
 def _pinned(workspace: Workspace, name: str, dataset: str) -> int:
@@ -253,7 +251,7 @@ def _day(one: _Kept) -> int:
 
 
 def _read(workspace: Workspace, one: _Kept) -> TableProfile:
-    return TableProfile.decode(workspace.lake.objects.get(one.path), where=one.path)
+    return read_sketch(workspace.lake.objects, one.path)
 
 
 def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
@@ -273,7 +271,7 @@ def report_of(workspace: Workspace, name: str, path: str, origin: str) -> Profil
         path: Where it is kept, below the lake root.
         origin: What it is of, in words.
     """
-    return _report(name, TableProfile.decode(workspace.lake.objects.get(path), where=path), origin)
+    return _report(name, read_sketch(workspace.lake.objects, path), origin)
 
 
 def _report(name: str, found: TableProfile, origin: str) -> ProfileReport:

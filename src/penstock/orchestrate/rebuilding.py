@@ -30,8 +30,8 @@ from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
 from penstock.orchestrate import indexing, running
 from penstock.orchestrate.context import LEASE_SECONDS, RunContext, leased
-from penstock.orchestrate.downstream import accepted
 from penstock.orchestrate.scopes import intervals, scope_of
+from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.remaking import Remaking
 
@@ -199,12 +199,12 @@ def _restore(source: SourceSpec, context: RunContext) -> None:
                 Loading(
                     source=source,
                     table=table,
-                    loads=tuple(accepted(record, workspace.lake) for record in chunk),
+                    loads=tuple(accepted_load(record, workspace.lake) for record in chunk),
                 ),
                 LoadPorts(
                     transaction=transaction,
                     lake_table=workspace.lake.table(known.table),
-                    live=lambda: [accepted(record, workspace.lake) for record in live],
+                    live=lambda: [accepted_load(record, workspace.lake) for record in live],
                     advance=context.advance(step),
                 ),
             )

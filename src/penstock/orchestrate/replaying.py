@@ -27,9 +27,9 @@ from penstock.model.specs import CheckSpec, PipelineSpec, Severity, SourceSpec
 from penstock.orchestrate import indexing, running
 from penstock.orchestrate.bringing import WHOLE, check_load, judged
 from penstock.orchestrate.context import RunContext, leased
-from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
+from penstock.orchestrate.standing import made_by, relations_of
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.stores.contending import committed
 from penstock.stores.parquet import write
@@ -333,5 +333,4 @@ def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, c
 
 
 def _tables(spec: PipelineSpec, ledger: Ledger, workspace: Workspace) -> dict[str, str]:
-    made = [*(source.table for source in spec.sources), *(transform.table for transform in spec.transforms)]
-    return {name: found for name in made if (found := relation_of(name, ledger, workspace.lake))}
+    return relations_of(made_by(spec), ledger, workspace.lake)

@@ -14,10 +14,9 @@ from penstock.model.entries import CheckReport, Column, Entry
 from penstock.model.interval import Interval
 from penstock.model.reports import CheckLine, TableReport
 from penstock.model.specs import CheckSpec, PipelineSpec, Severity
-from penstock.orchestrate.downstream import relation_of
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.profiling import report_of
-from penstock.orchestrate.standing import known, made_by
+from penstock.orchestrate.standing import known, others, relations_of
 from penstock.orchestrate.workspace import Workspace
 from penstock.queries import relations
 from penstock.validate.binding import bind
@@ -149,8 +148,7 @@ def _queries(workspace: Workspace, spec: PipelineSpec, ledger: Ledger, name: str
     if not entry.files:
         return {}
     relation = relations.accepted([lake_table.reading(entry.files)])
-    others = [other for other in made_by(spec) if other != name]
-    tables = {other: sql for other in others if (sql := relation_of(other, ledger, workspace.lake))}
+    tables = relations_of(others(spec, name), ledger, workspace.lake)
     found: dict[str, str] = {}
     with workspace.engine.session() as connection:
         rows = opened(connection, entry.table, relation, _columns(entry), entry.files, ())

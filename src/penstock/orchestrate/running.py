@@ -27,11 +27,12 @@ from penstock.names import unknown
 from penstock.orchestrate import compacting, indexing, planner, telling
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
-from penstock.orchestrate.downstream import Wave, flow, relation_of
+from penstock.orchestrate.downstream import Wave, flow
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import SourceLedger
 from penstock.orchestrate.preparing import Prepared, prepare, wanted
 from penstock.orchestrate.scopes import beyond, intervals, reached_from, scope_of
+from penstock.orchestrate.standing import relations_of
 from penstock.orchestrate.workspace import Workspace, new_id, now
 
 
@@ -437,11 +438,7 @@ def _flow(
 
 
 def _tables(prepared: Prepared, context: RunContext) -> dict[str, str]:
-    return {
-        name: relation
-        for name in prepared.referred
-        if (relation := relation_of(name, context.ledger, context.workspace.lake))
-    }
+    return relations_of(prepared.referred, context.ledger, context.workspace.lake)
 
 
 def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) -> RunReceipt:

@@ -14,9 +14,8 @@ from penstock.model.answers import SuggestedCheck, SuggestedChecks
 from penstock.model.entries import Column
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec
-from penstock.orchestrate.downstream import accepted, relation_of
 from penstock.orchestrate.ledger import Ledger
-from penstock.orchestrate.standing import known, made_by
+from penstock.orchestrate.standing import known, others, relations_of, rows_of
 from penstock.orchestrate.workspace import Workspace
 from penstock.queries import relations
 from penstock.queries.relations import FILE, ROW
@@ -51,9 +50,6 @@ def suggest(workspace: Workspace, spec: PipelineSpec, table: str) -> SuggestedCh
     parts, columns = _parts(workspace, ledger, name)
     if not parts:
         raise NotFoundError(f"{name} has no accepted rows yet", remedy="penstock run")
-    others = {
-        other: rows for other in made_by(spec) if other != name and (rows := relation_of(other, ledger, workspace.lake))
-    }
     with workspace.engine.session() as connection:
         seen = _gathered(connection, name, parts, columns)
         recent = Recent(
@@ -64,7 +60,7 @@ def suggest(workspace: Workspace, spec: PipelineSpec, table: str) -> SuggestedCh
             loads=len(parts),
             hidden=tuple(column.name for column, _ in seen if column.personal is not None),
             interval=parts[-1].interval,
-            related=others,
+            related=relations_of(others(spec, name), ledger, workspace.lake),
             landed=name in ledger.sources,
         )
         found = propose(recent)
@@ -90,11 +86,10 @@ def _parts(workspace: Workspace, ledger: Ledger, name: str) -> tuple[list[_Part]
             record for record in ledger.sources[name].live() if record.entry.files and record.entry.taken is None
         ]
         for record in _newest(records):
-            load, lake_table = accepted(record, workspace.lake), workspace.lake.table(record.entry.table)
-            relation = relations.accepted([lake_table.reading(load.entry.files, load.quarantine)], located=True)
-            interval = load.entry.span
-            parts.append(_Part(relation, sum(file.rows for file in load.entry.files), interval))
-            columns = columns or present(load.entry.schema, lake_table.columns())
+            entry = record.entry
+            relation = relations.accepted(rows_of([record], workspace.lake), located=True)
+            parts.append(_Part(relation, sum(file.rows for file in entry.files), entry.span))
+            columns = columns or present(entry.schema, workspace.lake.table(entry.table).columns())
     else:
         newest = ledger.versions[name].newest
         ordered = sorted(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import duckdb
 
-from penstock.catalog.port import LoadRecord
 from penstock.land.touching import Touching, touched
 from penstock.load.columns import present
 from penstock.model.entries import Entry
 from penstock.model.interval import SCHEDULES, Interval
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.orchestrate.context import RunContext
+from penstock.orchestrate.standing import rows_of
 from penstock.queries import relations
-from penstock.queries.relations import FileSet
 
 
 def touched_by(
@@ -39,14 +38,15 @@ def touched_by(
     gone = [each for each in known.records if each.entry.number in load.supersedes]
     if not load.files and not gone:
         return ()
-    table = context.workspace.lake.table(load.table)
+    lake = context.workspace.lake
+    table = lake.table(load.table)
     columns = present(load.schema, table.columns())
-    aside = context.workspace.lake.objects.reading([quarantine])[0] if quarantine else None
+    aside = lake.objects.reading([quarantine])[0] if quarantine else None
     now = [table.reading(load.files, aside)] if load.files else []
     # Rows that leave with it change their time as well; of those that stay, it replaces those with a key of its own.
-    now += [each for record in gone if (each := reading(record, context))]
+    now += rows_of(gone, lake)
     merged = source.write in (WriteMode.MERGE, WriteMode.SCD2)
-    before = [each for record in former if (each := reading(record, context))] if merged else []
+    before = rows_of(former, lake) if merged else []
     if not now:
         return ()
     return touched(
@@ -62,13 +62,3 @@ def touched_by(
         ),
         connection,
     )
-
-
-def reading(record: LoadRecord, context: RunContext) -> FileSet | None:
-    """Return the rows of a load that its checks let pass."""
-    if not record.entry.files:
-        return None
-    quarantine = record.verdict_entry.quarantine if record.verdict_entry else None
-    objects = context.workspace.lake.objects
-    path = objects.reading([quarantine])[0] if quarantine else None
-    return context.workspace.lake.table(record.entry.table).reading(record.entry.files, path)

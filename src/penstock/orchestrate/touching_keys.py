@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import LoadRecord
-from penstock.model.entries import Column
+from penstock.model.entries import Column, column_called
 from penstock.model.specs import Nested, SourceSpec, TransformSpec, WriteMode
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.due import Due
-from penstock.orchestrate.touching import reading
+from penstock.orchestrate.standing import rows_of
 from penstock.queries import relations
-from penstock.queries.text import identifier, identifiers
+from penstock.queries.text import alike, identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def touched_keys(
     having = frozenset(name for name, table in names.items() if _has(transform.key, table, transaction))
     selects: list[str] = []
     for name, numbers in due.inputs.items():
-        read = {each.number for each in known.inputs(None) if each.table == _lake_table(name, context)}
+        read = {each.number for each in known.inputs(None) if each.table == context.ledger.lake_table(name)}
         if read == set(numbers):
             continue
         found = _changed(name, transform.key, read ^ set(numbers), context) if name in having else None
@@ -65,10 +65,6 @@ def _has(key: Sequence[str], table: str, transaction: WarehouseTransaction) -> b
     return {name.lower() for name in key} <= present
 
 
-def _lake_table(name: str, context: RunContext) -> str:
-    return context.ledger.sources[name].table if name in context.ledger.sources else name
-
-
 def _changed(name: str, key: Sequence[str], loads: set[int], context: RunContext) -> list[str] | None:
     """Return queries for the keys in loads that came or went, and in the rows that they replaced."""
     source = next((each for each in context.spec.sources if each.table == name), None)
@@ -78,7 +74,7 @@ def _changed(name: str, key: Sequence[str], loads: set[int], context: RunContext
     moved = [record for record in known.records if record.entry.number in loads]
     if len(moved) < len(loads) or not _there(moved, context):
         return None
-    now = [each for record in moved if (each := reading(record, context))]
+    now = rows_of(moved, context.workspace.lake)
     if not now:
         return []
     columns = _stored(key, moved)
@@ -96,14 +92,14 @@ def _replaced(
 ) -> list[str] | None:
     """Return a query for the keys of rows in other loads that have the primary key of a row that came or went."""
     others = [record for record in context.ledger.sources[source.table].live() if record not in moved]
-    before = [each for record in others if (each := reading(record, context))]
+    before = rows_of(others, context.workspace.lake)
     own = _stored(source.key, [*moved, *others])
     if own is None or _stored(columns, others) is None:
         return None
-    now = [each for record in moved if (each := reading(record, context))]
+    now = rows_of(moved, context.workspace.lake)
     if not before:
         return []
-    same = " AND ".join(f"b.{name} IS NOT DISTINCT FROM n.{name}" for name in map(identifier, own))
+    same = alike(own, "b", "n")
     return [
         f"SELECT {', '.join(f'b.{identifier(name)}' for name in columns)} FROM {relations.accepted(before)} b "
         f"SEMI JOIN {relations.accepted(now)} n ON {same}"
@@ -131,7 +127,5 @@ def _stored(names: Sequence[str], records: Sequence[LoadRecord]) -> list[str] | 
 
 
 def _column(name: str, schema: Sequence[Column]) -> str | None:
-    for column in schema:
-        if column.at_source.lower() == name.lower():
-            return column.name if column.stored in (None, column.type) else None
-    return None
+    column = column_called(name, schema)
+    return column.name if column is not None and column.stored in (None, column.type) else None

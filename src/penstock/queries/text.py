@@ -15,6 +15,11 @@ def identifiers(names: Iterable[str]) -> str:
     return ", ".join(identifier(name) for name in names)
 
 
+def alike(columns: Iterable[str], left: str, right: str) -> str:
+    """Return the condition that two rows, under their aliases, have the same values in columns; NULL is a value."""
+    return " AND ".join(f"{left}.{name} IS NOT DISTINCT FROM {right}.{name}" for name in map(identifier, columns))
+
+
 def literal(text: str) -> str:
     """Return a text as a SQL string literal, for places where no value can be bound (COPY, ATTACH, SET)."""
     return "'" + text.replace("'", "''") + "'"

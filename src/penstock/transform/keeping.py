@@ -10,7 +10,7 @@ import duckdb
 from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.names import unknown
-from penstock.queries.text import identifier, identifiers
+from penstock.queries.text import alike, identifier, identifiers
 
 _KEYS = "_penstock_keys"
 
@@ -41,7 +41,7 @@ def gather(keyed: Keyed, connection: duckdb.DuckDBPyConnection) -> int:
 
 def restricted(table: str, keyed: Keyed) -> str:
     """Return the rows of a table that have one of the keys, as a relation."""
-    return f"(SELECT t.* FROM {table} t SEMI JOIN {_KEYS} k ON {_same('t', keyed)})"
+    return f"(SELECT t.* FROM {table} t SEMI JOIN {_KEYS} k ON {alike(keyed.columns, 't', 'k')})"
 
 
 def take_over(
@@ -65,7 +65,7 @@ def take_over(
         if name.lower() not in {each.lower() for each in names}:
             raise unknown("column", name, names, where=f"key of {what}")
     strange = connection.execute(
-        f"SELECT count(*) FROM {identifier(relation)} t ANTI JOIN {_KEYS} k ON {_same('t', keyed)}"
+        f"SELECT count(*) FROM {identifier(relation)} t ANTI JOIN {_KEYS} k ON {alike(keyed.columns, 't', 'k')}"
     ).fetchall()[0][0]
     if strange:
         raise DataError(
@@ -76,11 +76,5 @@ def take_over(
     listed = identifiers(names)
     connection.execute(
         f"INSERT INTO {identifier(relation)} ({listed}) SELECT {', '.join(f't.{identifier(name)}' for name in names)} "
-        f"FROM {identifier(keyed.standing)} t ANTI JOIN {_KEYS} k ON {_same('t', keyed)}"
-    )
-
-
-def _same(alias: str, keyed: Keyed) -> str:
-    return " AND ".join(
-        f"{alias}.{identifier(name)} IS NOT DISTINCT FROM k.{identifier(name)}" for name in keyed.columns
+        f"FROM {identifier(keyed.standing)} t ANTI JOIN {_KEYS} k ON {alike(keyed.columns, 't', 'k')}"
     )

@@ -143,8 +143,7 @@ def landed(shelf: Shelf, query: str, connection: duckdb.DuckDBPyConnection) -> s
     # What still holds no value gets no type by being replayed.
     empty = {name for name, values in found.items() if not values}
     listed = ", ".join(
-        f"{'NULL' if column.name in empty else _mended(column, shelf)} "
-        f"AS {identifier(column.at_source)}"
+        f"{'NULL' if column.name in empty else _mended(column, shelf)} AS {identifier(column.at_source)}"
         for column in shelf.columns
     )
     return f"SELECT {listed} FROM ({query}) ORDER BY _position"
