@@ -41,7 +41,14 @@ def test_rows_stream_by_all_threads_as_long_as_the_engine_has_room_for_that() ->
     assert wanted == 240 * MIB
     assert 150 * MIB < held < 160 * MIB
     assert wanted < budget.streaming(10**6, 20, 8 * MIB)[0]
-    assert budget.streaming(10**6, 600, 8 * MIB) == (budget.engine, budget.engine)
+    assert budget.streaming(10**6, 600, 8 * MIB)[0] == budget.engine
+
+
+def test_a_load_that_takes_all_of_the_engine_leaves_free_what_duckdb_does_not_count() -> None:
+    budget = MemoryBudget(2**30)
+    free = [budget.engine - budget.streaming(rows, 600, 8 * MIB)[1] for rows in (0, 500_000, 10**6, 10**9)]
+    assert free[0] == 0
+    assert 40 * MIB < free[1] < free[2] < free[3] == budget.engine // 8
 
 
 def test_what_duckdb_keeps_of_many_rows_without_counting_it_is_left_free() -> None:
