@@ -17,12 +17,14 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
+from penstock.config.production import Locks, postgres_from, refuse_written_password
 from penstock.config.releases import Announce, Automatic, refuse_written_token
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
 from penstock.model.lineage import EventsSpec
+from penstock.model.production import PostgresSpec
 from penstock.model.sizes import parse_size
 from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
 from penstock.names import nearest, unknown
@@ -98,6 +100,14 @@ class _Production(_Section):
     lake: str = "data/production/lake"
     warehouse: str = "data/production/warehouse.duckdb"
     keep_releases: int = Field(default=5, ge=1)
+    postgres_schema: str = Field(default="public", min_length=1)
+    lock_timeout: float = Field(default=0.5, ge=0.05, le=30)
+    lock_wait: float = Field(default=120, ge=0, le=86_400)
+
+    def served(self, connections: Mapping[str, ConnectionSpec], where: str) -> PostgresSpec | None:
+        """Return the database that serves production; None where a DuckDB file does."""
+        limits = Locks(schema=self.postgres_schema, timeout=self.lock_timeout, wait=self.lock_wait)
+        return postgres_from(self.warehouse, connections, limits, where)
 
 
 class _Environments(_Section):
@@ -190,6 +200,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     content = read_toml(file)
     _refuse_written_keys(content.get("privacy"), file)
     refuse_written_token(content.get("announce"), file)
+    refuse_written_password(content.get("environments"), file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
     try:
@@ -197,18 +208,17 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     except ValidationError as error:
         raise _sentence(error, filled, file) from None
     root = file.parent
+    connections = {
+        name: connection_from_table(name, each.given(), root, f"connections.{name} in {file}")
+        for name, each in given.connections.items()
+    }
     return ProjectConfig(
         name=given.project.name,
         root=root,
         catalog=resolved(root, given.project.catalog),
         pipelines=given.project.pipelines,
-        environments=_environments(given.environments, root, file),
-        connections=MappingProxyType(
-            {
-                name: connection_from_table(name, each.given(), root, f"connections.{name} in {file}")
-                for name, each in given.connections.items()
-            }
-        ),
+        environments=_environments(given.environments, connections, root, file),
+        connections=MappingProxyType(connections),
         memory=cap(given.project.memory, f"project.memory in {file}"),
         datasets=_root(root, given.project.datasets, f"project.datasets in {file}"),
         approvers=given.project.approvers,
@@ -325,7 +335,10 @@ def _root(root: Path, place: str, where: str) -> str:
     return place.rstrip("/")
 
 
-def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, EnvironmentSpec]:
+def _environments(
+    given: _Environments, connections: Mapping[str, ConnectionSpec], root: Path, file: Path
+) -> Mapping[str, EnvironmentSpec]:
+    postgres = given.production.served(connections, f"environments.production.warehouse in {file}")
     specs = {
         name: EnvironmentSpec(
             name=name,
@@ -338,8 +351,9 @@ def _environments(given: _Environments, root: Path, file: Path) -> Mapping[str, 
     specs["production"] = EnvironmentSpec(
         name="production",
         lake=production.lake,
-        warehouse=production.warehouse,
+        warehouse=postgres.shown if postgres else production.warehouse,
         keep_releases=given.production.keep_releases,
+        postgres=postgres,
     )
     lakes = [_compared(spec.lake) for spec in specs.values()]
     if lakes[0] == lakes[1] or lakes[0] in lakes[1].parents or lakes[1] in lakes[0].parents:

@@ -10,9 +10,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.model.contracts import Contract
+
+if TYPE_CHECKING:
+    from penstock.model.production import PostgresSpec
 
 
 class WriteMode(StrEnum):
@@ -452,11 +455,13 @@ class EnvironmentSpec:
     Attributes:
         name: ``staging`` or ``production``.
         lake: Folder of the lake, or its URL in a bucket.
-        warehouse: Path of the warehouse's DuckDB file.
+        warehouse: Path of the warehouse's DuckDB file; what is shown of a database.
         keep_releases: In production: how many releases keep their files.
+        postgres: In production: the database that serves tables, in place of a DuckDB file.
     """
 
     name: str
     lake: str
     warehouse: str
     keep_releases: int = 5
+    postgres: PostgresSpec | None = None

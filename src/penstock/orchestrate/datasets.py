@@ -23,7 +23,7 @@ from penstock.stores.lake import DeltaLake
 def build(workspace: Workspace, spec: PipelineSpec, name: str | None) -> DatasetReceipt:
     """Build a training set of a pipeline from what production serves."""
     dataset = _choose(spec, name)
-    releasing.finish(workspace)
+    releasing.finish(workspace, asking=True)
     release = releasing.current(workspace)
     if release is None:
         raise NotFoundError(

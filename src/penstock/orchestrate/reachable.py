@@ -54,7 +54,7 @@ def roots(workspace: Workspace) -> Iterator[Root]:
     if workspace.exists(production.lake):
         yield _root(workspace, production.lake, lambda: _in_production(workspace))
         folder = ReleaseFolder(production.warehouse, workspace.engine).folder
-        if folder.is_dir():
+        if production.postgres is None and folder.is_dir():
             yield _root(workspace, str(folder), lambda: {item.warehouse for item in releases(workspace)}.__contains__)
     if workspace.exists(workspace.datasets):
         yield _root(workspace, workspace.datasets, lambda: _in_datasets(workspace.dataset_objects()))
@@ -72,7 +72,7 @@ def places(workspace: Workspace) -> Iterator[Path]:
         if place and not is_bucket(place):
             yield Path(place)
     for environment in (workspace.staging, production):
-        if environment is not None:
+        if environment is not None and environment.postgres is None:
             for ending in ("", ".lock", ".wal"):
                 yield Path(environment.warehouse + ending)
             releases = ReleaseFolder(environment.warehouse, workspace.engine).folder

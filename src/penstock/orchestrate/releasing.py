@@ -22,17 +22,21 @@ from penstock.orchestrate.announcing import announce
 from penstock.orchestrate.context import PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.promote import approval, finishing, promoting, proposing, rolling_back
-from penstock.promote.ports import PromotePorts, newest_number
+from penstock.promote.ports import PromotePorts, ReleaseFiles, newest_number
 
 
-def finish(workspace: Workspace) -> tuple[str, ...]:
+def finish(workspace: Workspace, *, asking: bool = False) -> tuple[str, ...]:
     """Bring a release that a crash left after its commit point to its end; undo what came before it.
 
     Every command that touches production calls this first.
+
+    Args:
+        workspace: The places.
+        asking: A database that serves production is tried once, and not asked whether it serves what it should.
     """
     if workspace.production is None or not workspace.exists(workspace.production.lake):
         return ()
-    done = finishing.finish(_ports(workspace))
+    done = finishing.finish(_ports(workspace, asking=asking))
     indexing.follow_releases(workspace)
     serving = current(workspace)
     if serving is not None:
@@ -48,12 +52,12 @@ def settle(workspace: Workspace) -> tuple[str, ...]:
     """
     if workspace.production is None or not workspace.exists(workspace.production.lake):
         return ()
-    ports = _ports(workspace)
+    ports = _ports(workspace, asking=True)
     if finishing.settled(ports, newest_number(ports.production)):
         return ()
     try:
         with leased(workspace, PRODUCTION):
-            return finish(workspace)
+            return finish(workspace, asking=True)
     except LeaseHeldError:
         return ()
 
@@ -277,11 +281,19 @@ def _production(workspace: Workspace) -> EnvironmentSpec:
     return workspace.production
 
 
-def _ports(workspace: Workspace) -> PromotePorts:
+def _ports(workspace: Workspace, *, asking: bool = False) -> PromotePorts:
     production = _production(workspace)
+    files: ReleaseFiles | None = None
+    if production.postgres is not None:
+        from penstock.stores.postgres.releases import PostgresReleases
+
+        files = PostgresReleases(
+            production.postgres, workspace.name, workspace.engine, workspace.waiting, asking=asking
+        )
     return PromotePorts(
         staging=workspace.lake,
         production=workspace.production_lake(),
         warehouse=production.warehouse,
         engine=workspace.engine,
+        files=files,
     )

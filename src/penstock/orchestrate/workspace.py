@@ -84,7 +84,7 @@ class Workspace:
         self._opened: dict[str, Objects] = {}
         self._production: DeltaLake | None = None
         self.lake = DeltaLake(self.objects(self.staging.lake))
-        self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self._wait)
+        self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self.waiting)
 
     def production_lake(self) -> DeltaLake:
         """Return the lake that readers read."""
@@ -111,7 +111,8 @@ class Workspace:
         """Return the warehouse table that serves a source."""
         return self.served.get(source, raw(source))
 
-    def _wait(self, sentence: str) -> None:
+    def waiting(self, sentence: str) -> None:
+        """Tell whoever watches that something is waited for."""
         self.observer(Waiting(sentence=sentence))
 
     def close(self) -> None:

@@ -59,7 +59,7 @@ def settled(ports: PromotePorts, newest: int) -> bool:
 
 
 def _complete(ports: PromotePorts, newest: int) -> bool:
-    return pointed(ports.production) == newest and (newest == 0 or ports.releases.warehouse.exists())
+    return pointed(ports.production) == newest and (newest == 0 or ports.releases.serves(file_name(newest)))
 
 
 def bring_forward(ports: PromotePorts) -> Release | None:
@@ -83,7 +83,7 @@ def complete(ports: PromotePorts, release: Release) -> None:
     The pointer comes last: what it names is complete.
     """
     previous = read_release(ports.production, release.previous) if release.previous else None
-    ports.releases.refuse_log()
+    ports.releases.refuse_foreign()
     _commit_tables(ports, release, previous)
     if not ports.releases.exists(release.warehouse):
         serve(ports, release.warehouse, release.tables, previous)

@@ -24,55 +24,66 @@ _RELEASE = re.compile(r"releases/(\d+)\.json")
 
 
 class ReleaseFiles(Protocol):
-    """The DuckDB files of releases; see ``penstock.stores.releases``."""
+    """What a warehouse keeps of releases: a DuckDB file of each, or versions of tables in PostgreSQL.
+
+    See ``penstock.stores.releases`` and ``penstock.stores.postgres``.
+    """
 
     @property
-    def warehouse(self) -> Path:
-        """The file that readers open."""
+    def shown(self) -> str:
+        """Where readers read, for messages."""
+        ...
+
+    def occupied(self) -> bool:
+        """Say whether something is served there."""
+        ...
+
+    def serves(self, name: str) -> bool:
+        """Say whether readers are served a release, as far as can be told at once."""
         ...
 
     def holding(self, patience: float | None = None) -> AbstractContextManager[None]:
         """Keep other processes from changing production; wait so many seconds for one that does."""
         ...
 
-    def leftovers(self, newest: int) -> tuple[Path, ...]:
+    def leftovers(self, newest: int) -> Sequence[Path | str]:
         """Return what attempts that never committed left behind."""
         ...
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the finished files, oldest release first."""
+        """Return the names of the releases that are kept, oldest release first."""
         ...
 
     def staged(self) -> tuple[str, ...]:
-        """Return the names of the files that were built for candidates before their promotion."""
+        """Return the names of what was built for candidates before their promotion."""
         ...
 
     def exists(self, name: str) -> bool:
-        """Say whether a release's file is kept."""
+        """Say whether a release is kept."""
         ...
 
     def build(self, name: str, tables: Sequence[ServedTable], base: str | None, kept: Collection[str]) -> None:
-        """Make a release's file."""
+        """Make a release, which no reader sees yet, from another one and the lake's files."""
         ...
 
     def link(self, name: str, source: str) -> None:
-        """Give an earlier release's file a second name."""
+        """Give an earlier release a second name."""
         ...
 
     def verify(self, file: Path | str, tables: Sequence[ServedTable]) -> None:
-        """Compare a file's tables and row counts with what they should be."""
+        """Compare a release's tables and row counts with what they should be."""
         ...
 
-    def refuse_log(self) -> None:
-        """Raise ConflictError where the warehouse has a write-ahead log."""
+    def refuse_foreign(self) -> None:
+        """Raise ConflictError where somebody else has written into the warehouse."""
         ...
 
     def swap(self, name: str) -> None:
-        """Put a release's file in the warehouse's place."""
+        """Let readers read a release."""
         ...
 
     def remove(self, path: Path | str) -> None:
-        """Delete a kept or left-over file."""
+        """Delete what is kept of a release, or what is left over."""
         ...
 
 
@@ -86,7 +97,7 @@ class PromotePorts:
         warehouse: Path of the DuckDB file that readers open.
         engine: The local DuckDB.
         on_wait: Called with one sentence when another process has been promoting for a second.
-        files: The DuckDB files of releases, where they are not a folder beside the warehouse.
+        files: What keeps releases, where it is not a folder of DuckDB files beside the warehouse.
     """
 
     staging: Lake
@@ -98,7 +109,7 @@ class PromotePorts:
 
     @property
     def releases(self) -> ReleaseFiles:
-        """The DuckDB files of releases."""
+        """What keeps releases."""
         return self.files or ReleaseFolder(self.warehouse, self.engine, self.on_wait)
 
 

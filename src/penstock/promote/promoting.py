@@ -183,11 +183,11 @@ def _refuse(spec: Promoting, current: Release | None, ports: PromotePorts) -> No
         )
     if not spec.candidate.tables:
         raise ConfigurationError(f"Candidate {spec.candidate.id} holds no tables", remedy="Run the pipeline first")
-    ports.releases.refuse_log()
-    if current is None and ports.releases.warehouse.exists():
+    ports.releases.refuse_foreign()
+    if current is None and ports.releases.occupied():
         raise ConfigurationError(
-            f"The production warehouse {ports.releases.warehouse} is there already, and no release made it",
-            remedy="Name another file in penstock.toml, or move this one away",
+            f"The production warehouse {ports.releases.shown} is there already, and no release made it",
+            remedy="Name another one in penstock.toml, or move this one away",
         )
 
 

@@ -52,7 +52,7 @@ def rollback(spec: RollingBack, ports: PromotePorts) -> Release:
         if current is None:
             raise ConfigurationError("Production has no release yet, so there is nothing to roll back to")
         target = _target(spec.to, current, ports)
-        ports.releases.refuse_log()
+        ports.releases.refuse_foreign()
         _refuse_gone(target, ports)
         number = current.number + 1
         _serve_again(number, target, current, ports)

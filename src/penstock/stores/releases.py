@@ -54,6 +54,19 @@ class ReleaseFolder:
         self._on_wait = on_wait
         self._patience = patience
 
+    @property
+    def shown(self) -> str:
+        """The file that readers open, for messages."""
+        return str(self.warehouse)
+
+    def occupied(self) -> bool:
+        """Say whether there is a warehouse."""
+        return self.warehouse.exists()
+
+    def serves(self, name: str) -> bool:  # noqa: ARG002
+        """Say whether there is a warehouse: which release it is, only opening it would tell."""
+        return self.warehouse.exists()
+
     @contextmanager
     def holding(self, patience: float | None = None) -> Iterator[None]:
         """Keep other processes from changing production until the end; the system frees the lock if we die.
@@ -167,7 +180,7 @@ class ReleaseFolder:
                 f"{_rows(expected.get(first))}, but has {_rows(found.get(first))}; nothing was published"
             )
 
-    def refuse_log(self) -> None:
+    def refuse_foreign(self) -> None:
         """Raise ConflictError where the warehouse has a write-ahead log: somebody has written into it."""
         log = _log(self.warehouse)
         if log.exists():
@@ -183,7 +196,7 @@ class ReleaseFolder:
         Raises:
             ConflictError: The warehouse has a write-ahead log.
         """
-        self.refuse_log()
+        self.refuse_foreign()
         following = self._next()
         with _explained(f"Replacing the warehouse {self.warehouse}"):
             _remove(following)

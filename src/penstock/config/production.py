@@ -1,0 +1,83 @@
+"""Production's warehouse where it is a PostgreSQL database: by its URL, or by the name of a connection."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from penstock.config.connections import connection_from_url
+from penstock.errors import ConfigurationError
+from penstock.model.production import PostgresSpec
+from penstock.model.specs import ConnectionSpec
+
+_LONGEST_SCHEMA = 63 - len("penstock_")
+"""Bytes of a schema's name: that of the versions is longer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Locks:
+    """What production says beside the warehouse: the schema, and how views are replaced."""
+
+    schema: str
+    timeout: float
+    wait: float
+
+
+def postgres_from(
+    warehouse: str, connections: Mapping[str, ConnectionSpec], locks: Locks, where: str
+) -> PostgresSpec | None:
+    """Return the database that a warehouse names; None where it names a file.
+
+    Args:
+        warehouse: A URL, the name of a connection, or a file.
+        connections: The connections of the project.
+        locks: What is said beside it.
+        where: Where it was written, for messages.
+
+    Raises:
+        ConfigurationError: The connection is of another kind; the schema's name is too long.
+    """
+    known = connections.get(warehouse)
+    if known is None and not re.match(r"postgres(ql)?(\+\w+)?://", warehouse):
+        if "://" in warehouse and not warehouse.startswith(("file:", "duckdb:")):
+            raise ConfigurationError(
+                f"{where} is of no kind that serves production",
+                value=warehouse.partition("://")[0],
+                valid="a DuckDB file, postgresql://user@host:5432/database, or the name of such a connection",
+            )
+        return None
+    found = known or connection_from_url("production warehouse", warehouse)
+    if found.kind != "postgres":
+        raise ConfigurationError(
+            f"{where} names a connection that is no PostgreSQL database", value=found.kind, valid="kind postgres"
+        )
+    size = len(locks.schema.encode())
+    if size > _LONGEST_SCHEMA or locks.schema.startswith("pg_"):
+        raise ConfigurationError(
+            f"{where.replace('warehouse', 'postgres_schema')} is no name for a schema of releases",
+            value=locks.schema,
+            valid=f"up to {_LONGEST_SCHEMA} bytes, not beginning with pg_",
+        )
+    return PostgresSpec(connection=found, schema=locks.schema, lock_timeout=locks.timeout, lock_wait=locks.wait)
+
+
+def refuse_written_password(section: Any, file: Path) -> None:
+    """Refuse a password in the file itself, which is in everybody's copy of the project."""
+    production = section.get("production") if isinstance(section, dict) else None
+    warehouse = production.get("warehouse") if isinstance(production, dict) else None
+    if not isinstance(warehouse, str) or "://" not in warehouse:
+        return
+    try:
+        password = urlsplit(warehouse).password
+    except ValueError:
+        return
+    if password and not re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", password):
+        raise ConfigurationError(
+            f"environments.production.warehouse in {file} holds a password",
+            valid="postgresql://user:${NAME}@host:5432/database",
+            remedy="Take it out of the file, and set it in the environment, .env or secrets.toml",
+        )
