@@ -332,3 +332,41 @@ def test_the_keys_of_rest_are_those_that_its_source_reads() -> None:
     from penstock.extract.rest import options
 
     assert set(KEYS["rest"]) == {*SETTINGS, *options._CONNECTION}
+
+
+def production(write: Write, *lines: str, more: str = "") -> Path:
+    return write(LEAST + "[environments.production]\n" + "\n".join(lines) + "\n" + more)
+
+
+def test_production_may_be_a_database_by_its_url_or_by_the_name_of_a_connection(write: Write) -> None:
+    url = 'warehouse = "postgresql://me:${PG}@db.example:5433/ware"'
+    spec = load(production(write, url, 'postgres_schema = "marts"', "lock_timeout = 0.2"), PG="s3cret")
+    found = spec.environments["production"].postgres
+    assert found is not None
+    assert found.connection.secrets["password"] == "s3cret"
+    assert (found.schema, found.versions, found.lock_timeout, found.lock_wait) == ("marts", "penstock_marts", 0.2, 120)
+    assert spec.environments["production"].warehouse == "PostgreSQL db.example:5433/ware, schema marts"
+    assert "s3cret" not in repr(spec)
+    named = '[connections.ware]\nurl = "postgresql://me@db.example/ware"\npassword = "${PG}"\n'
+    spec = load(production(write, 'warehouse = "ware"', more=named), PG="s3cret")
+    found = spec.environments["production"].postgres
+    assert found is not None
+    assert found.connection is spec.connections["ware"]
+    assert load(production(write, 'warehouse = "ware.duckdb"')).environments["production"].postgres is None
+
+
+@pytest.mark.parametrize(
+    ("lines", "sentence"),
+    [
+        (['warehouse = "postgresql://me:s3cret@db/ware"'], "holds a password. Valid: postgresql://user:\\${NAME}@host"),
+        (['warehouse = "mysql://db/ware"'], "is of no kind that serves production. Got: mysql."),
+        (['warehouse = "ops"'], "names a connection that is no PostgreSQL database. Got: sqlite."),
+        (['warehouse = "postgresql://db/ware"', 'postgres_schema = "pg_mine"'], "no name for a schema of releases"),
+        (['warehouse = "postgresql://db/ware"', "lock_timeout = 0"], "production.lock_timeout .* is not usable"),
+    ],
+)
+def test_a_database_that_cannot_serve_production(write: Write, lines: list[str], sentence: str) -> None:
+    file = production(write, *lines, more='[connections.ops]\nurl = "sqlite:///ops.db"\n')
+    with pytest.raises(ConfigurationError, match=sentence) as refused:
+        load(file)
+    assert "s3cret" not in str(refused.value)

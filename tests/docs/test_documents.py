@@ -30,6 +30,7 @@ PAGES = [
     "how-to/nested-json.md",
     "how-to/personal-data.md",
     "how-to/plans-and-late-data.md",
+    "how-to/postgres-production.md",
     "how-to/quarantine.md",
     "how-to/rebuild.md",
     "how-to/releases.md",
@@ -78,6 +79,11 @@ def test_the_page_does_what_it_says(
         buckets.named("s3", endpoint, "company-lake")
         for variable, value in {"ENDPOINT": endpoint, "KEY_ID": "key", "SECRET": "secret"}.items():
             monkeypatch.setenv(f"LAKE_{variable}", value)
+    if name == "how-to/postgres-production.md":
+        server = request.getfixturevalue("postgres")
+        server.execute("DROP SCHEMA IF EXISTS marts, penstock_marts CASCADE")
+        monkeypatch.setenv("REPORTING_URL", server.url())
+        monkeypatch.setenv("REPORTING_PASSWORD", "any")
     ran = 0
     for block in blocks(page):
         where = f"{name}:{block.line}"

@@ -99,7 +99,7 @@ def test_every_command_works_with_production_in_postgresql(shop: Path, postgres:
         project.build_dataset("sums")
         assert [made.release for made in project.datasets()] == [3]
         assert project.drift("revenue") is not None
-        report = project.doctor(clean=True)
+        report = project.examine(clean=True)
         assert report.orphans == ()
         assert project.vacuum("0s").removed
     assert ask(postgres, "SELECT release FROM marts.penstock_release") == [(3,)]
