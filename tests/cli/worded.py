@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from worded_alerts import SAID as ALERTS
 from worded_lineage import SAID
 
 from penstock.dataset.manifest import Manifest, Shard, SplitFigures
@@ -235,6 +236,7 @@ VALUES: list[tuple[Any, list[str]]] = [
         ],
     ),
     *SAID,
+    *ALERTS,
     (Plan(pipeline="p", created_at=AT, state=""), ["p: nothing is due."]),
     (
         replace(

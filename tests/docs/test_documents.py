@@ -17,6 +17,7 @@ ROOT = Path(__file__).parents[2]
 PAGES = [
     "tutorial.md",
     "how-to.md",
+    "how-to/alerts.md",
     "how-to/file-formats.md",
     "how-to/checks.md",
     "how-to/databases.md",

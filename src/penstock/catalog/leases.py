@@ -64,6 +64,12 @@ class Leases:
                 (lease.name, lease.holder, lease.fence),
             )
 
+    def held(self, name: str) -> bool:
+        """Say whether somebody holds it; see the port."""
+        with self._database.reading() as statements:
+            rows = statements.rows("SELECT holder, expires FROM leases WHERE name = ? AND holder IS NOT NULL", (name,))
+        return any(expires > self._database.now() and not holders.is_dead(holder) for holder, expires in rows)
+
     def raise_fence(self, name: str, fence: int) -> None:
         """Lift the highest fence that was given; see the port. A present holder keeps its lease."""
         with self._database.writing() as statements:

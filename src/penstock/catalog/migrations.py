@@ -105,6 +105,33 @@ MIGRATIONS = (
         "tables that databases were found to have",
         ("CREATE TABLE schemas (connection TEXT PRIMARY KEY, body {blob} NOT NULL)",),
     ),
+    Migration(
+        3,
+        "alerts, what was said of them, and what tables brought",
+        (
+            "CREATE TABLE arrivals (table_name TEXT PRIMARY KEY, body {blob} NOT NULL)",
+            """CREATE TABLE alerts (
+                id TEXT PRIMARY KEY,
+                opened BIGINT NOT NULL,
+                resolved BIGINT,
+                muted_until BIGINT NOT NULL,
+                body {blob} NOT NULL
+            )""",
+            """CREATE TABLE alert_messages (
+                alert TEXT NOT NULL,
+                channel TEXT NOT NULL,
+                event TEXT NOT NULL,
+                due BIGINT,
+                told BIGINT,
+                attempts BIGINT NOT NULL,
+                problem TEXT NOT NULL,
+                claimed TEXT,
+                claimed_until BIGINT,
+                PRIMARY KEY (alert, channel)
+            )""",
+            "CREATE TABLE alert_looks (pipeline TEXT PRIMARY KEY, at BIGINT NOT NULL)",
+        ),
+    ),
 )
 
 _VERSIONS = (

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
+from penstock.catalog.alerts import AlertBook
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, StepReceipt
@@ -100,7 +101,13 @@ class CatalogReader(Protocol):
 
 
 class Catalog(CatalogReader, Protocol):
-    """Questions and changes. Only ``orchestrate`` and ``project`` hold one."""
+    """Questions and changes. Only ``orchestrate`` and ``project`` hold one.
+
+    Attributes:
+        alerts: The state of alerts; may be lost, like leases.
+    """
+
+    alerts: AlertBook
 
     def index(self, entries: Sequence[Entry]) -> None:
         """Add entries of staging tables; quiet about those it has."""
@@ -144,6 +151,10 @@ class Catalog(CatalogReader, Protocol):
 
     def release(self, lease: Lease) -> None:
         """Give a lease back; quiet if it is not held any more."""
+        ...
+
+    def held(self, name: str) -> bool:
+        """Say whether somebody holds a lease: it has not run out, and its holder is not known to be dead."""
         ...
 
     def raise_fence(self, name: str, fence: int) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from penstock.catalog import standing
+from penstock.catalog.alerts import AlertBook
 from penstock.catalog.database import Database
 from penstock.catalog.leases import Leases
 from penstock.catalog.migrations import migrate
@@ -34,6 +35,7 @@ _INDEXED = (
     "decisions",
     "candidates",
     "releases",
+    "arrivals",
 )
 
 _INSERT_ENTRY = (
@@ -67,6 +69,7 @@ class SqlCatalog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._leases = Leases(database)
+        self.alerts = AlertBook(database)
         try:
             migrate(database)
         except BaseException:
@@ -239,6 +242,10 @@ class SqlCatalog:
     def release(self, lease: Lease) -> None:
         """Give a lease back; quiet if it is not held any more."""
         self._leases.release(lease)
+
+    def held(self, name: str) -> bool:
+        """Say whether somebody holds a lease: it has not run out, and its holder is not known to be dead."""
+        return self._leases.held(name)
 
     def raise_fence(self, name: str, fence: int) -> None:
         """Make sure that the next lease gets a fence greater than ``fence`` (after a rebuild)."""

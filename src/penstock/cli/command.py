@@ -78,12 +78,17 @@ def command(*, example: str, name: str | None = None) -> Callable[[Callable[...,
 
 
 def group(
-    *, entries: tuple[CommandEntry, ...], example: str, default: str | None = None
+    *, entries: tuple[CommandEntry, ...], example: str, default: str | None = None, alone: bool = False
 ) -> Callable[[Callable[..., Any]], click.Group]:
-    """Make a function a group of commands with a table; ``default`` is meant where none of them is named."""
+    """Make a function a group of commands with a table; ``default`` is meant where none of them is named.
+
+    ``alone``: also where nothing is said at all, which shows the help otherwise.
+    """
 
     def decorate(function: Callable[..., Any]) -> click.Group:
-        return click.group(cls=LazyGroup, entries=entries, default=default, epilog=epilog(example))(function)
+        return click.group(cls=LazyGroup, entries=entries, default=default, alone=alone, epilog=epilog(example))(
+            function
+        )
 
     return decorate
 

@@ -32,25 +32,32 @@ class LazyGroup(click.Group):
 
     Args:
         entries: The table, in the order of help.
-        default: The command that is meant where none is named.
+        default: The command that is meant where none is named, but something else is.
+        alone: Whether it is meant as well where nothing is said.
         **settings: As for ``click.Group``.
     """
 
     def __init__(
-        self, *arguments: Any, entries: Sequence[CommandEntry] = (), default: str | None = None, **settings: Any
+        self,
+        *arguments: Any,
+        entries: Sequence[CommandEntry] = (),
+        default: str | None = None,
+        alone: bool = False,
+        **settings: Any,
     ) -> None:
         super().__init__(*arguments, **settings)
+        self.alone = alone
         self.entries = {entry.name: entry for entry in entries}
         self.default = default
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Name the default command where an option of its stands first."""
-        if args and args[0].startswith("-") and args[0] not in ctx.help_option_names:
+        if (args and args[0].startswith("-") and args[0] not in ctx.help_option_names) or (not args and self.alone):
             args = self._named(args)
         return super().parse_args(ctx, args)
 
     def _named(self, args: list[str]) -> list[str]:
-        return args if self.default is None or args[0] in self.entries else [self.default, *args]
+        return args if self.default is None or (args and args[0] in self.entries) else [self.default, *args]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names, in the order of the table."""
@@ -70,7 +77,7 @@ class LazyGroup(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find the command that was typed; one that is not there gets the nearest that is."""
         known = self.list_commands(ctx)
-        args = self._named(args) if args else args
+        args = self._named(args) if args or self.alone else args
         if args and args[0] not in known and not args[0].startswith("-"):
             from penstock.names import unknown
 

@@ -27,6 +27,7 @@ COMMANDS = (
     CommandEntry("retry", "penstock.cli.running:retry", "Read rejected loads again, and nothing else.", "Run"),
     CommandEntry("test", "penstock.cli.testing:test_", "Test transforms on small rows.", "Run"),
     CommandEntry("status", "penstock.cli.looking:status", "Say how things stand and what waits for you.", "Look"),
+    CommandEntry("alerts", "penstock.cli.alerts:alerts", "Say what went wrong; look now; test channels.", "Look"),
     CommandEntry("runs", "penstock.cli.looking:runs", "List runs, or show one.", "Look"),
     CommandEntry("versions", "penstock.cli.looking:versions", "List the loads or versions of a table.", "Look"),
     CommandEntry("lineage", "penstock.cli.looking:lineage", "Say what made a table, back to what was read.", "Look"),

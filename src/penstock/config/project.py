@@ -16,11 +16,13 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from penstock.config.alerts import Alerts, refuse_written_secrets
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
 from penstock.config.production import Locks, postgres_from, refuse_written_password
 from penstock.config.releases import Announce, Automatic, refuse_written_token
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
+from penstock.model.alerts import AlertsSpec
 from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
 from penstock.model.lineage import EventsSpec
@@ -58,6 +60,7 @@ class ProjectConfig:
         events: Where lineage events are sent; None where there is no section ``[lineage]``.
         automatic: Inside which limits a candidate may be approved by nobody.
         announce: Who is told of a release.
+        alerts: Who is told of what goes wrong.
     """
 
     name: str
@@ -76,6 +79,7 @@ class ProjectConfig:
     events: EventsSpec | None = None
     automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
     announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
+    alerts: AlertsSpec = field(default_factory=AlertsSpec)
 
 
 class _Section(BaseModel):
@@ -160,6 +164,7 @@ class _File(_Section):
     lineage: _Lineage | None = None
     automatic: Automatic = Field(default_factory=Automatic)
     announce: Announce = Field(default_factory=Announce)
+    alerts: Alerts = Field(default_factory=Alerts)
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -201,6 +206,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     _refuse_written_keys(content.get("privacy"), file)
     refuse_written_token(content.get("announce"), file)
     refuse_written_password(content.get("environments"), file)
+    refuse_written_secrets(content.get("alerts"), file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
     try:
@@ -233,6 +239,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         events=_events(given.lineage, root, given.project.name, file),
         automatic=given.automatic.spec(),
         announce=given.announce.spec(root, file),
+        alerts=given.alerts.spec(root, file),
     )
 
 

@@ -49,7 +49,7 @@ class Announce(BaseModel):
             ConfigurationError: The webhook is no URL that can be posted to, or would send a secret in the clear.
         """
         if self.webhook:
-            _refuse(self.webhook, self.token, f"announce.webhook in {file}")
+            refuse_webhook(self.webhook, self.token, f"announce.webhook in {file}", "announce.token")
         folder = str(root / Path(self.folder).expanduser()) if self.folder else ""
         return AnnouncementSpec(folder=folder, webhook=self.webhook, token=self.token, timeout=self.timeout)
 
@@ -65,7 +65,15 @@ def refuse_written_token(section: Any, file: Path) -> None:
         )
 
 
-def _refuse(url: str, token: str, where: str) -> None:
+def refuse_webhook(url: str, token: str, where: str, key: str) -> None:
+    """Refuse a webhook that is no URL that can be posted to, or that would send a secret in the clear.
+
+    Args:
+        url: The webhook, its references filled in.
+        token: What is sent with it.
+        where: Where it stands, for the message.
+        key: The key of the token, for the message.
+    """
     try:
         parts = urlsplit(url)
         host, _ = parts.hostname, parts.port
@@ -79,7 +87,7 @@ def _refuse(url: str, token: str, where: str) -> None:
         )
     if parts.username is not None or parts.password is not None:
         raise ConfigurationError(
-            f"{where} holds a user or a password", valid="https://HOST/PATH", remedy='Set announce.token = "${NAME}"'
+            f"{where} holds a user or a password", valid="https://HOST/PATH", remedy=f'Set {key} = "${{NAME}}"'
         )
     if parts.scheme == "http" and (token or parts.query) and not _here(host):
         raise ConfigurationError(

@@ -53,6 +53,8 @@ class Reading(TypedDict, total=False):
             ``tokenise``, ``encrypt``, ``mask`` or ``null``. A dotted path names a field within a column.
         contract: What the columns and types may do: ``evolve``, ``freeze`` or ``discard``, or a mapping with
             ``columns``, ``types`` and ``each``, which names single columns and their word or type.
+        silent_after: How long the source may bring nothing new before an alert says so, as ``"36h"``; without it, that
+            is learned from when something new came before.
     """
 
     write: str
@@ -72,6 +74,7 @@ class Reading(TypedDict, total=False):
     forget_after: str | timedelta | None
     personal: str | Sequence[str] | Mapping[str, str]
     contract: str | Mapping[str, Any]
+    silent_after: str | timedelta | None
 
 
 def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpec:
@@ -84,6 +87,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         if name not in Reading.__annotations__:
             raise unknown("argument", name, Reading.__annotations__, where=f"source {spec.table!r}")
     lag, forget = reading.get("lag", timedelta(0)), reading.get("forget_after")
+    silent = reading.get("silent_after")
     found = replace(
         spec,
         write=_choice(WriteMode, reading.get("write", "append"), f"write mode of source {spec.table!r}"),
@@ -105,6 +109,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
         personal=_personal(reading.get("personal", ()), spec.table),
         contract=_contract(reading.get("contract", {}), spec.table),
+        silent_after=parse_duration(silent) if silent is not None else None,
     )
     _refuse_personal_uses(found)
     if found.write in _KEYED and not found.key:

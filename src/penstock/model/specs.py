@@ -136,6 +136,7 @@ class SourceSpec:
         max_depth: For nested values as tables: levels of objects and lists that are taken apart; deeper ones are JSON.
         max_child_tables: The most child tables; lists of objects beyond them are JSON.
         contract: What the table's columns and types may do.
+        silent_after: How long it may bring nothing new before somebody is told; None: what its history says.
         data: The object or callable of kind ``python``.
     """
 
@@ -160,6 +161,7 @@ class SourceSpec:
     deletes: Deletes | None = None
     forget_after: timedelta | None = None
     contract: Contract = field(default_factory=Contract)
+    silent_after: timedelta | None = None
     data: Any = field(default=None, compare=False)
 
     @property

@@ -24,7 +24,7 @@ from penstock.model.receipts import State
 from penstock.model.releases import Release
 from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
 from penstock.names import unknown
-from penstock.orchestrate import indexing, releasing, scopes
+from penstock.orchestrate import alerting, indexing, releasing, scopes
 from penstock.orchestrate.ledger import SourceLedger, collect
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.validate import quarantine as shelves
@@ -50,7 +50,7 @@ def status(workspace: Workspace, specs: Sequence[PipelineSpec]) -> ProjectStatus
         pipelines=pipelines,
         release=current.number if current else 0,
         released_at=current.created_at if current else None,
-        waiting=(*hindered, *_waiting(workspace, pipelines, current)),
+        waiting=(*hindered, *_waiting(workspace, pipelines, current), *alerting.waiting(workspace)),
         places=places,
     )
 

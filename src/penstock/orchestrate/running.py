@@ -24,7 +24,7 @@ from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
-from penstock.orchestrate import compacting, indexing, planner, telling
+from penstock.orchestrate import alerting, compacting, indexing, planner, telling
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.downstream import Wave, flow
@@ -467,6 +467,9 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
     else:
         indexing.keep_run(context.workspace, ended)
         telling.tell(context.workspace, ended)
+    if not interrupted:
+        # Whoever interrupts a run does not want to wait; the next look finds it.
+        alerting.after_run(context.workspace, context.spec, ended)
     return ended
 
 

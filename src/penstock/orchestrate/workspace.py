@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
+from penstock.model.alerts import AlertsSpec
 from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.lineage import EventsSpec
@@ -55,6 +56,7 @@ class Workspace:
         events: Where lineage events of runs are sent; None: nowhere.
         automatic: Inside which limits a candidate may be approved by nobody.
         announce: Who is told of a release.
+        alerts: Who is told of what goes wrong.
     """
 
     name: str
@@ -76,6 +78,7 @@ class Workspace:
     events: EventsSpec | None = None
     automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
     announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
+    alerts: AlertsSpec = field(default_factory=AlertsSpec)
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self.memory)
@@ -143,6 +146,7 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         events=config.events,
         automatic=config.automatic,
         announce=config.announce,
+        alerts=config.alerts,
     )
 
 

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from penstock.model.testing import CasesReport
     from penstock.monitor.drift import DriftReport
     from penstock.orchestrate.workspace import Workspace
+    from penstock.project.alerts import Alerts
     from penstock.project.quarantine import Quarantine
 
 
@@ -286,6 +287,13 @@ class Project:
         from penstock.project.quarantine import Quarantine
 
         return Quarantine(self._workspace, self.pipelines)
+
+    @property
+    def alerts(self) -> Alerts:
+        """What is wrong without anybody looking: how it stands, a look now, a test of channels, silence for a time."""
+        from penstock.project.alerts import Alerts
+
+        return Alerts(self._workspace, self.pipelines)
 
     # Releases ----------------------------------------------------------------------------------------------------
 

@@ -10,6 +10,8 @@ from penstock.cli.blocks import Block
 
 # Classes are named, not imported: some of them live beside heavy libraries that the command at hand does not need.
 _ONE = {
+    "Alert": "alerts:alert",
+    "AlertsReport": "alerts:report",
     "Candidate": "releases:candidate",
     "CheckReceipt": "tables:check",
     "DatasetReceipt": "datasets:built",
@@ -36,6 +38,7 @@ _ONE = {
     "VerifyReceipt": "datasets:verified",
 }
 _SEVERAL = {
+    "ChannelState": "alerts:channels",
     "CompactionReport": "care:compacted",
     "DoctorReport": "places:doctors",
     "Entry": "tables:entries",
