@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from typing import Any
 
 import click
 
@@ -53,16 +54,33 @@ def quarantine_show(session: Session, table: str, load: int | None, limit: int) 
 where_option = click.option("--where", metavar="SQL", help="Only the rows for which this is true; default: all.")
 
 
-@command(name="export", example="penstock quarantine export weather --to weather.csv")
+lines_option = click.option("--lines", is_flag=True, help="Lines of files that were no rows, instead of rows.")
+
+
+@command(
+    name="export",
+    example="""
+    penstock quarantine export weather --to weather.csv
+    penstock quarantine export weather --lines --to lines.csv
+    """,
+)
 @click.argument("table")
-@click.option("--to", "file", metavar="FILE", help="FILE.csv, .jsonl or .parquet; default: TABLE-quarantine.csv.")
-def quarantine_export(session: Session, table: str, file: str | None) -> None:
+@lines_option
+@click.option(
+    "--to",
+    "file",
+    metavar="FILE",
+    help="FILE.csv, .jsonl or .parquet; default: TABLE-quarantine.csv or TABLE-lines.csv.",
+)
+def quarantine_export(session: Session, table: str, file: str | None, lines: bool) -> None:
     """Write the open rows of TABLE to a file, to be edited and given to replay --from.
 
-    _load and _position say which row it is: leave them as they are. Rows that you take out stay open.
+    _load and _position say which row it is: leave them as they are. Rows that you take out stay open. With --lines
+    each line comes with its text in _line and with empty columns, to be filled in.
     """
+    place = os.path.abspath(file or f"{table}-{'lines' if lines else 'quarantine'}.csv")
     with session.project() as project:
-        session.output.show(project.quarantine.export(table, os.path.abspath(file or f"{table}-quarantine.csv")))
+        session.output.show(project.quarantine.export(table, place, lines=lines))
 
 
 @command(
@@ -71,16 +89,16 @@ def quarantine_export(session: Session, table: str, file: str | None) -> None:
     penstock quarantine replay weather
     penstock quarantine replay weather --set "temp = temp / 10" --dry-run
     penstock quarantine replay weather --from weather.csv
+    penstock quarantine replay weather --lines --set "station = split_part(_line, ';', 1)"
     """,
 )
 @click.argument("table")
 @click.option("--set", "sets", multiple=True, metavar="'COLUMN = SQL'", help="Change a column; may be repeated.")
 @where_option
 @click.option("--from", "file", metavar="FILE", help="The rows as they should be: an export that was edited.")
+@lines_option
 @click.option("--dry-run", is_flag=True, help="Only say what would come in, and what the checks would find.")
-def quarantine_replay(
-    session: Session, table: str, sets: tuple[str, ...], where: str | None, file: str | None, dry_run: bool
-) -> int:
+def quarantine_replay(session: Session, table: str, *, dry_run: bool, **edit: Any) -> int:
     """Bring open rows of TABLE in again, edited or as they are, as a load of their own, and go on below it.
 
     They pass through the checks as they are now; what fails again is set aside again. A row that was replayed or
@@ -88,19 +106,20 @@ def quarantine_replay(
     """
     if dry_run:
         with session.project() as project:
-            session.output.show(project.quarantine.preview(table, sets=sets, where=where, file=file))
+            session.output.show(project.quarantine.preview(table, **edit))
         return 0
     with session.project(progress=True) as project:
-        receipt = project.quarantine.replay(table, sets=sets, where=where, file=file)
+        receipt = project.quarantine.replay(table, **edit)
     return end_of_run(receipt, session.output)
 
 
 @command(name="discard", example='penstock quarantine discard weather --where "temp = 999" --reason noise')
 @click.argument("table")
 @where_option
+@lines_option
 @reason_option
 @by_option
-def quarantine_discard(session: Session, table: str, where: str | None, reason: str, by: str | None) -> None:
+def quarantine_discard(session: Session, table: str, reason: str, **meant: Any) -> None:
     """End open rows of TABLE: they are kept, and wait for nobody any more."""
     with session.project() as project:
-        session.output.show(project.quarantine.discard(table, reason, where=where, by=by))
+        session.output.show(project.quarantine.discard(table, reason, **meant))

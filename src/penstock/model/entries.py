@@ -134,6 +134,7 @@ class TakenRows:
         load: The load that set them aside.
         extracted: The load that extracted them: ``load``, unless that one replays rows itself.
         rows: How many.
+        lines: How many of them were lines that are no rows; their places in ``load`` follow those of its rows.
         path: Of a Parquet file below the lake root with a row for each, in the order of the replaying load:
             ``position`` there, ``_position`` in ``load``, ``order_load`` and ``order_position`` (what ``_order`` says:
             the load that extracted the row, and its place there), ``_origin`` and ``_origin_detail``.
@@ -143,6 +144,7 @@ class TakenRows:
     extracted: int
     rows: int
     path: str
+    lines: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

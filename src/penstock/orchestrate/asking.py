@@ -145,8 +145,9 @@ def _aside(
     if entry.quarantine is not None:
         failures = entry.report.failures if entry.report else ()
         rows = entry.report.quarantined if entry.report else 0
-        taken = sum(each.rows for each in standing[0].taken(entry.load or 0))
-        discarded = sum(each.taken.rows for each in standing[0].discards if each.taken and each.load == entry.load)
+        taken = sum(each.rows - each.lines for each in standing[0].taken(number))
+        ended = [each.taken for each in standing[0].discards if each.taken and each.load == number]
+        discarded = sum(each.rows - each.lines for each in ended)
         yield QuarantineSummary(
             table=entry.table,
             number=number,
@@ -160,6 +161,8 @@ def _aside(
             discarded=discarded,
         )
     if entry.misfits is not None:
+        taken = sum(each.lines for each in standing[0].taken(number))
+        discarded = sum(each.taken.lines for each in standing[0].discards if each.taken and each.load == number)
         yield QuarantineSummary(
             table=entry.table,
             number=number,
@@ -168,7 +171,9 @@ def _aside(
             reasons=entry.misfits.reasons,
             path=place(entry.misfits.path),
             run=entry.run,
-            open=entry.misfits.rows if entry.number in standing[1] else 0,
+            open=entry.misfits.rows - taken if entry.number in standing[1] else 0,
+            replayed=taken - discarded,
+            discarded=discarded,
         )
 
 

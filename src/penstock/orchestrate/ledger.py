@@ -42,7 +42,13 @@ class SourceLedger:
     def open(self, record: LoadRecord) -> int:
         """Return how many rows of a load's quarantine were neither replayed nor discarded."""
         report = record.verdict_entry.report if record.verdict_entry else None
-        return (report.quarantined if report else 0) - sum(each.rows for each in self.taken(record.entry.number))
+        taken = self.taken(record.entry.number)
+        return (report.quarantined if report else 0) - sum(each.rows - each.lines for each in taken)
+
+    def open_lines(self, record: LoadRecord) -> int:
+        """Return how many lines of a load that were no rows were neither replayed nor discarded."""
+        misfits = record.entry.misfits
+        return (misfits.rows if misfits else 0) - sum(each.lines for each in self.taken(record.entry.number))
 
     def replays(self, loads: Iterable[int]) -> tuple[int, ...]:
         """Return the loads that replay rows of these loads, and those that replay rows of theirs."""

@@ -31,12 +31,14 @@ from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.standing import made_by, relations_of
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
+from penstock.privacy.shield import Shield
 from penstock.stores.contending import committed
 from penstock.stores.parquet import write
 from penstock.validate import editing
 from penstock.validate.checking import Checking, CheckPorts
 from penstock.validate.checking import check as check_rows
-from penstock.validate.editing import Edit, Shelf
+from penstock.validate.editing import Edit
+from penstock.validate.shelf import Shelf, opened
 
 FOLDER = "_replayed"
 _PLACES = {"position": "BIGINT", "_position": "BIGINT", "order_load": "BIGINT", "order_position": "BIGINT"}
@@ -52,6 +54,7 @@ def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
         ConflictError: A rejected load waits that would replace the rows' own.
     """
     spec, source = _found(workspace, specs, table)
+    edit = _meant(workspace, edit)
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         # All edits are looked at before the first row is written.
         chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit)
@@ -68,11 +71,12 @@ def preview(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str,
     spec, source = _found(workspace, specs, table)
     ledger = collect(spec, workspace.catalog)
     known = ledger.sources[source.table]
+    edit = _meant(workspace, edit)
     tables = _tables(spec, ledger, workspace)
     loads: dict[str, int] = {}
     failures: list[CheckFailure] = []
     for record in _chosen(workspace, source, ledger, edit):
-        shelf = _shelf(record, known, workspace)
+        shelf = _shelf(record, known, workspace, lines=edit.lines)
         with workspace.engine.session() as connection:
             query = editing.edited(shelf, edit, connection)
             found = check_rows(
@@ -100,7 +104,7 @@ def discard(
     workspace: Workspace,
     specs: Mapping[str, PipelineSpec],
     table: str,
-    where: str | None,
+    edit: Edit,
     *,
     reason: str,
     by: str | None,
@@ -114,7 +118,6 @@ def discard(
     if not reason.strip():
         raise ConfigurationError("A decision by a person needs a reason", remedy='Add --reason "…"')
     spec, source = _found(workspace, specs, table)
-    edit = Edit(where=where)
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         ledger = collect(spec, workspace.catalog)
         known = ledger.sources[source.table]
@@ -129,14 +132,17 @@ def discard(
         return tuple(_discard(record, known, edit, reason, context) for record in chosen)
 
 
-def export(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, file: str) -> int:
-    """Write the open rows of a table's quarantine to a file, to be edited; returns how many."""
+def export(
+    workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, file: str, *, lines: bool = False
+) -> int:
+    """Write the open rows (or lines that were no rows) of a table's quarantine to a file; returns how many."""
     spec, source = _found(workspace, specs, table)
     ledger = collect(spec, workspace.catalog)
     known = ledger.sources[source.table]
-    shelves = [_shelf(record, known, workspace) for record in _chosen(workspace, source, ledger, Edit())]
+    chosen = _chosen(workspace, source, ledger, Edit(lines=lines))
+    shelves = [_shelf(record, known, workspace, lines=lines) for record in chosen]
     with workspace.engine.session() as connection:
-        query = " UNION ALL BY NAME ".join(editing.opened(shelf, connection) for shelf in shelves)
+        query = " UNION ALL BY NAME ".join(opened(shelf, connection) for shelf in shelves)
         return editing.export(query, file, shelves[0].columns, connection)
 
 
@@ -159,6 +165,24 @@ def _found(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str) 
     return spec, next(each for each in spec.sources if each.table == _bare(table))
 
 
+def _meant(workspace: Workspace, edit: Edit) -> Edit:
+    """Return an edit that knows whether it is about lines that were no rows: an exported file says it.
+
+    Raises:
+        ConfigurationError: Lines, and nothing says which values they hold.
+    """
+    if edit.file is not None:
+        with workspace.engine.session() as connection:
+            edit = replace(edit, lines=edit.lines or editing.holds_lines(edit.file, connection))
+    if edit.lines and edit.file is None and not edit.sets:
+        raise ConfigurationError(
+            "A line that was no row holds no values yet",
+            remedy="Fill them in: penstock quarantine export TABLE --lines, edit the file, replay TABLE --from FILE; "
+            "or set them from its text: --lines --set \"column = split_part(_line, ',', 1)\"",
+        )
+    return edit
+
+
 def _bare(table: str) -> str:
     return table.removeprefix(names.RAW_PREFIX)
 
@@ -170,7 +194,8 @@ def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit
         NotFoundError: There are none.
     """
     known = ledger.sources[source.table]
-    shelved = [record for record in known.live() if record.verdict_entry and record.verdict_entry.quarantine]
+    left_open = known.open_lines if edit.lines else known.open
+    shelved = [record for record in known.live() if _set_aside(record, lines=edit.lines) is not None]
     with workspace.engine.session() as connection:
         named = editing.named_loads(edit.file, connection) if edit.file is not None else None
         if named is not None and (unknown := named - {record.entry.number for record in shelved}):
@@ -184,18 +209,20 @@ def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit
         waiting = [record for record in shelved if named is None or record.entry.number in named]
         for record in waiting:
             # A file is looked at also where nothing is open, so that a row that was never there is told.
-            if not known.open(record) and edit.file is None:
+            if not left_open(record) and edit.file is None:
                 continue
-            query = editing.edited(_shelf(record, known, workspace), edit, connection)
+            query = editing.edited(_shelf(record, known, workspace, lines=edit.lines), edit, connection)
             counted = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
             if counted and counted[0]:
                 found.append(record)
     if not found:
-        left = sum(known.open(record) for record in shelved)
+        left, what = sum(left_open(record) for record in shelved), "line" if edit.lines else "row"
+        lines = 0 if edit.lines else sum(known.open_lines(record) for record in known.live())
+        more = "; lines of files that were no rows are meant with --lines" if lines else ""
         raise NotFoundError(
-            f"No row of {known.table} is meant: {left} rows of its quarantine are open",
+            f"No {what} of {known.table} is meant: {left} {what}s of its quarantine are open",
             value=edit.where or edit.file,
-            remedy="penstock quarantine list says what was set aside, replayed and discarded",
+            remedy=f"penstock quarantine list says what was set aside, replayed and discarded{more}",
         )
     _refuse_waiting(known, found)
     return found
@@ -213,14 +240,21 @@ def _refuse_waiting(known: SourceLedger, chosen: Sequence[LoadRecord]) -> None:
                 )
 
 
-def _shelf(record: LoadRecord, known: SourceLedger, workspace: Workspace) -> Shelf:
-    objects, entry, verdict = workspace.lake.objects, record.entry, record.verdict_entry
-    assert verdict is not None
-    assert verdict.quarantine is not None
+def _set_aside(record: LoadRecord, *, lines: bool) -> str | None:
+    """Return the path of the rows that the checks of a load set aside, or of the lines that were no rows."""
+    if lines:
+        return record.entry.misfits.path if record.entry.misfits else None
+    return record.verdict_entry.quarantine if record.verdict_entry else None
+
+
+def _shelf(record: LoadRecord, known: SourceLedger, workspace: Workspace, *, lines: bool) -> Shelf:
+    objects, entry, aside = workspace.lake.objects, record.entry, _set_aside(record, lines=lines)
+    assert aside is not None
     return Shelf(
         table=_bare(known.table),
         load=entry.number,
-        quarantine=objects.reading([verdict.quarantine])[0],
+        quarantine=objects.reading([aside])[0],
+        lines=lines,
         files=entry.files,
         columns=workspace.lake.table(known.table).columns(),
         landed=entry.schema,
@@ -237,7 +271,8 @@ def _take(shelf: Shelf, query: str, context: RunContext) -> TakenRows:
     with workspace.engine.session() as connection:
         written = write(connection, editing.places(query), workspace.lake.objects.uri(path), _PLACES)
     workspace.lake.objects.publish([path])
-    return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path)
+    lines = written.rows if shelf.lines else 0
+    return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path, lines=lines)
 
 
 def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunContext) -> None:
@@ -246,7 +281,7 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
     step = f"replay {source.table}"
     begun = context.started(step, known.table)
     context.hold()
-    shelf = _shelf(record, known, workspace)
+    shelf = _shelf(record, known, workspace, lines=edit.lines)
     with workspace.engine.session() as connection:
         query = editing.edited(shelf, edit, connection)
         rows = editing.landed(shelf, query, connection)
@@ -265,6 +300,8 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
             workspace.engine,
             _Rows(rows, f"the quarantine of {known.table}", record.entry.number),
             context.advance(step),
+            # Its rows were protected when they landed first; the shield says so of their columns.
+            Shield(source.table, source.personal, workspace.keys),
         ),
     )
     assert receipt.entry is not None
@@ -305,7 +342,7 @@ class _Rows:
 
 def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, context: RunContext) -> Entry:
     workspace = context.workspace
-    shelf = _shelf(record, known, workspace)
+    shelf = _shelf(record, known, workspace, lines=edit.lines)
     with workspace.engine.session() as connection:
         query = editing.edited(shelf, edit, connection)
     taken = _take(shelf, query, context)

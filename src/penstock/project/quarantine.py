@@ -37,40 +37,60 @@ class Quarantine:
 
         return asking.quarantine_rows(self._workspace, table, number, limit)
 
-    def export(self, table: str, file: str) -> ExportReceipt:
-        """Write the open rows of a source's quarantine to a CSV, JSON lines or Parquet file, to be edited."""
+    def export(self, table: str, file: str, *, lines: bool = False) -> ExportReceipt:
+        """Write the open rows of a source's quarantine to a CSV, JSON lines or Parquet file, to be edited.
+
+        ``lines``: instead of rows, the lines of files that were no rows, with empty columns to be filled in.
+        """
         from penstock.model.answers import ExportReceipt
         from penstock.orchestrate import replaying
 
-        rows = replaying.export(self._workspace, self._pipelines(), table, file)
+        rows = replaying.export(self._workspace, self._pipelines(), table, file, lines=lines)
         return ExportReceipt(table=table, file=file, rows=rows)
 
     def replay(
-        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
+        self,
+        table: str,
+        *,
+        sets: Sequence[str] = (),
+        where: str | None = None,
+        file: str | None = None,
+        lines: bool = False,
     ) -> RunReceipt:
         """Bring open rows of a source's quarantine in again, through the checks as they are now, and go on below.
 
         ``sets`` are changes, ``column = SQL expression``; ``where`` chooses rows by a SQL condition; ``file`` is an
-        export that was edited, with rows as they should be.
+        export that was edited, with rows as they should be; ``lines``: lines that were no rows are meant, ``_line``
+        is their text.
         """
         from penstock.orchestrate import replaying
         from penstock.validate.editing import Edit
 
-        edit = Edit(sets=tuple(sets), where=where, file=file)
+        edit = Edit(sets=tuple(sets), where=where, file=file, lines=lines)
         return replaying.replay(self._workspace, self._pipelines(), table, edit)
 
     def preview(
-        self, table: str, *, sets: Sequence[str] = (), where: str | None = None, file: str | None = None
+        self,
+        table: str,
+        *,
+        sets: Sequence[str] = (),
+        where: str | None = None,
+        file: str | None = None,
+        lines: bool = False,
     ) -> ReplayPreview:
         """Say what a replay would bring in and what the checks would find; nothing is written."""
         from penstock.orchestrate import replaying
         from penstock.validate.editing import Edit
 
-        edit = Edit(sets=tuple(sets), where=where, file=file)
+        edit = Edit(sets=tuple(sets), where=where, file=file, lines=lines)
         return replaying.preview(self._workspace, self._pipelines(), table, edit)
 
-    def discard(self, table: str, reason: str, *, where: str | None = None, by: str | None = None) -> tuple[Entry, ...]:
-        """End open rows of a source's quarantine (None: all): they are kept, and wait for nobody any more."""
+    def discard(
+        self, table: str, reason: str, *, where: str | None = None, by: str | None = None, lines: bool = False
+    ) -> tuple[Entry, ...]:
+        """End open rows of a source's quarantine (None: all), or lines: they are kept, and wait for nobody any more."""
         from penstock.orchestrate import replaying
+        from penstock.validate.editing import Edit
 
-        return replaying.discard(self._workspace, self._pipelines(), table, where, reason=reason, by=by)
+        edit = Edit(where=where, lines=lines)
+        return replaying.discard(self._workspace, self._pipelines(), table, edit, reason=reason, by=by)

@@ -14,45 +14,16 @@ from dataclasses import dataclass
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.model.entries import Column, DataFile
-from penstock.names import DETAIL, DISCARDED, ORIGIN, REASONS, unknown
+from penstock.model.entries import Column
+from penstock.names import DETAIL, DISCARDED, LINE, ORIGIN, REASONS, unknown
 from penstock.queries import edges
 from penstock.queries.text import identifier, literal
-from penstock.schema import parse, restore
 from penstock.stores.parquet import first_line, without_values
 from penstock.validate.expressions import one_row
 from penstock.validate.quarantine import renamed
+from penstock.validate.shelf import ORDER, TOLD, Shelf, opened, type_of
 
-ORDER = ("order_load", "order_position")
 _NAMES = ("_load", "_position")
-_TOLD = (REASONS, ORIGIN, DETAIL)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Shelf:
-    """The quarantine of one load.
-
-    Attributes:
-        table: The source's table.
-        load: The load.
-        extracted: The load that extracted its rows; see ``TakenRows``.
-        quarantine: What DuckDB reads as the file of its rows.
-        files: The files of the load, in order.
-        columns: The columns of the table as they are now.
-        landed: The columns of the load when it landed.
-        taken: What DuckDB reads as the files of rows that were replayed or discarded.
-        replayed: Of a load that replays rows itself: the file of their places.
-    """
-
-    table: str
-    load: int
-    extracted: int
-    quarantine: str
-    files: tuple[DataFile, ...]
-    columns: tuple[Column, ...]
-    landed: tuple[Column, ...] = ()
-    taken: tuple[str, ...] = ()
-    replayed: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,53 +34,13 @@ class Edit:
         sets: ``column = SQL expression``; all see the row as it was.
         where: An SQL condition: only these rows.
         file: Rows as they should be, from an export that was edited; only these rows.
+        lines: What is meant are lines of files that were no rows.
     """
 
     sets: tuple[str, ...] = ()
     where: str | None = None
     file: str | None = None
-
-
-def opened(shelf: Shelf, connection: duckdb.DuckDBPyConnection, *, all_rows: bool = False) -> str:
-    """Return the query of the rows that were neither replayed nor discarded, in their original types.
-
-    Beside the columns: ``_reasons``, ``_origin``, ``_origin_detail``, ``_load``, ``_position``, what ``_order`` says.
-
-    Args:
-        shelf: The quarantine.
-        connection: A session of the engine.
-        all_rows: Also those that were replayed or discarded.
-    """
-    scan = f"read_parquet({literal(shelf.quarantine)}, hive_partitioning=false)"
-    stored = {str(row[0]).lower(): str(row[1]) for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
-    former = {column.name: column for column in shelf.landed}
-    firsts, first = [], 0
-    for file in shelf.files:
-        firsts.append(f"({literal(file.path)}, CAST({first} AS BIGINT))")
-        first += file.rows
-    columns = ", ".join(
-        f"{_original(column, stored, former)} AS {identifier(renamed(column.name))}" for column in shelf.columns
-    )
-    relation = (
-        f"(SELECT q.*, f.first + q._row AS penstock_place FROM {scan} q "
-        f"JOIN (VALUES {', '.join(firsts)}) f(file, first) ON f.file = q._file) q"
-    )
-    order = f"CAST({shelf.load} AS BIGINT) AS order_load, q.penstock_place AS order_position"
-    if shelf.replayed is not None:
-        relation += (
-            f" JOIN read_parquet({literal(shelf.replayed)}, hive_partitioning=false) o ON o.position = q.penstock_place"
-        )
-        order = "o.order_load, o.order_position"
-    if shelf.taken and not all_rows:
-        listed = ", ".join(literal(uri) for uri in shelf.taken)
-        relation += (
-            f" ANTI JOIN (SELECT _position FROM read_parquet([{listed}], hive_partitioning=false)) t "
-            "ON t._position = q.penstock_place"
-        )
-    return (
-        f"SELECT {columns + ', ' if columns else ''}{', '.join(f'q.{name}' for name in _TOLD)}, "
-        f"CAST({shelf.load} AS BIGINT) AS _load, q.penstock_place AS _position, {order} FROM {relation}"
-    )
+    lines: bool = False
 
 
 def edited(shelf: Shelf, edit: Edit, connection: duckdb.DuckDBPyConnection) -> str:
@@ -163,6 +94,11 @@ def places(query: str) -> str:
     )
 
 
+def holds_lines(file: str, connection: duckdb.DuckDBPyConnection) -> bool:
+    """Say whether a file is an export of lines that were no rows."""
+    return LINE in _reading(file, connection)[1]
+
+
 def named_loads(file: str, connection: duckdb.DuckDBPyConnection) -> set[int]:
     """Return the loads whose rows a file holds.
 
@@ -201,11 +137,15 @@ def named_loads(file: str, connection: duckdb.DuckDBPyConnection) -> set[int]:
 
 
 def export(query: str, file: str, columns: Sequence[Column], connection: duckdb.DuckDBPyConnection) -> int:
-    """Write rows of the quarantine to a CSV, JSON lines or Parquet file, by its ending; return how many."""
+    """Write rows of the quarantine to a CSV, JSON lines or Parquet file, by its ending; return how many.
+
+    Lines that were no rows come with their text, and with empty columns to be filled in.
+    """
     kind = _kind(file)
+    lines = [str(row[0]) for row in connection.execute(f"DESCRIBE {query}").fetchall() if row[0] == LINE]
     told = f"array_to_string({REASONS}, '; ') AS {REASONS}" if kind == "csv" else REASONS
     listed = ", ".join(identifier(renamed(column.name)) for column in columns)
-    chosen = ", ".join(["_load", "_position", told, ORIGIN, DETAIL, *([listed] if listed else [])])
+    chosen = ", ".join(["_load", "_position", told, ORIGIN, DETAIL, *lines, *([listed] if listed else [])])
     select = f"SELECT {chosen} FROM ({query}) ORDER BY _load, _position"
     options = {"csv": "FORMAT csv, HEADER", "jsonl": "FORMAT json", "parquet": "FORMAT parquet"}[kind]
     if os.path.lexists(file):
@@ -213,22 +153,6 @@ def export(query: str, file: str, columns: Sequence[Column], connection: duckdb.
     with _sentence(file):
         row = connection.execute(f"COPY ({select}) TO {literal(file)} ({options})").fetchone()
     return int(row[0]) if row else 0
-
-
-def _original(column: Column, stored: dict[str, str], former: dict[str, Column]) -> str:
-    """Return the SQL of a column in its present type; the quarantine's file has it as it was when it was written."""
-    name, type_ = renamed(column.name), _type(column)
-    actual = stored.get(name.lower())
-    if actual is None:
-        return f"CAST(NULL AS {type_})"
-    value = f"q.{identifier(name)}"
-    if actual == type_:
-        return value
-    if parse(actual) == parse(column.stored or column.type):
-        return restore(value, type_)
-    before = former.get(column.name, column)
-    known = parse(actual) == parse(before.stored or before.type)
-    return f"CAST({restore(value, before.type) if known else value} AS {type_})"
 
 
 def _mended(column: Column, shelf: Shelf) -> str:
@@ -255,7 +179,7 @@ def _change(text: str, shelf: Shelf, rows: str, connection: duckdb.DuckDBPyConne
         if wanted.lower() in (known.name.lower(), renamed(known.name).lower()) or wanted == known.source_name:
             if known.personal is not None:
                 raise _protected(known, "--set")
-            type_ = _type(known)
+            type_ = type_of(known)
             bound = _bound(expression, type_, "--set", (rows, identifier(shelf.table)), connection)
             return renamed(known.name), f"CAST({bound} AS {type_})"
     raise unknown("column", wanted, [renamed(each.name) for each in shelf.columns], where=f"--set, table {shelf.table}")
@@ -286,7 +210,8 @@ def _from_file(shelf: Shelf, file: str, rows: str, connection: duckdb.DuckDBPyCo
     relation, found = _reading(file, connection, shelf.columns)
     names = [renamed(column.name) for column in shelf.columns]
     missing = [name for name in names if name not in found]
-    strange = [name for name in found if name not in (*names, *_NAMES, *_TOLD)]
+    told = (*TOLD, LINE) if shelf.lines else TOLD
+    strange = [name for name in found if name not in (*names, *_NAMES, *told)]
     if missing or strange:
         said = ", ".join(
             [*(f"{name} is missing" for name in missing), *(f"{name} is no column of it" for name in strange)]
@@ -305,7 +230,7 @@ def _from_file(shelf: Shelf, file: str, rows: str, connection: duckdb.DuckDBPyCo
         ).fetchone()
     if added and added[0]:
         raise _added(file, int(added[0]))
-    types = {renamed(column.name): _type(column) for column in shelf.columns}
+    types = {renamed(column.name): type_of(column) for column in shelf.columns}
     unfit = ", ".join(
         f"CASE WHEN {identifier(name)} IS NOT NULL AND TRY_CAST({identifier(name)} AS {type_}) IS NULL "
         f"THEN {literal(name)} END"
@@ -331,14 +256,14 @@ def _from_file(shelf: Shelf, file: str, rows: str, connection: duckdb.DuckDBPyCo
         with _sentence(file):
             changed = connection.execute(
                 f"SELECT count(*) FROM ({rows}) o JOIN {mine} f ON CAST(f._position AS BIGINT) = o._position "
-                f"WHERE CAST(f.{name} AS {_type(column)}) IS DISTINCT FROM o.{name}"
+                f"WHERE CAST(f.{name} AS {type_of(column)}) IS DISTINCT FROM o.{name}"
             ).fetchone()
         if changed and changed[0]:
             raise _protected(column, f"the file {file}")
     values = ", ".join(f"CAST(f.{identifier(name)} AS {type_}) AS {identifier(name)}" for name, type_ in types.items())
-    told = ", ".join(f"o.{name}" for name in (*_TOLD, *_NAMES, *ORDER))
+    kept = ", ".join(f"o.{name}" for name in (*told, *_NAMES, *ORDER))
     return (
-        f"SELECT {values + ', ' if values else ''}{told} FROM ({rows}) o "
+        f"SELECT {values + ', ' if values else ''}{kept} FROM ({rows}) o "
         f"JOIN {mine} f ON CAST(f._position AS BIGINT) = o._position"
     )
 
@@ -356,7 +281,7 @@ def _reading(file: str, connection: duckdb.DuckDBPyConnection, columns: Sequence
                 f"SELECT DISTINCT unnest(json_keys(json)) FROM read_ndjson_objects({place})"
             ).fetchall()
         found = sorted(str(key) for (key,) in keys)
-        types = {renamed(column.name): _type(column) for column in columns}
+        types = {renamed(column.name): type_of(column) for column in columns}
         typed = ", ".join(f"{literal(name)}: {literal(types.get(name, 'VARCHAR'))}" for name in found)
         return f"read_json({place}, format='newline_delimited', columns={{{typed}}})", found
     relation = f"read_parquet({place}, hive_partitioning=false)"
@@ -402,9 +327,3 @@ def _sentence(file: str) -> Iterator[None]:
         yield
     except duckdb.Error as error:
         raise ConfigurationError(f"The file {file} cannot be read or written: {without_values(error)}") from error
-
-
-def _type(column: Column) -> str:
-    """Return the type in which users see a column."""
-    untyped = column.type.strip('"').upper() == "NULL" or column.type.upper().startswith("ENUM(")
-    return "VARCHAR" if untyped else column.type

@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from penstock.errors import BugError, DataError, NotFoundError
 from penstock.model.codec import plain
-from penstock.names import DETAIL, ORIGIN, REASONS
+from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier, literal
 from penstock.stores.objects import TEMPORARY, sync_file
@@ -28,7 +28,7 @@ from penstock.validate.values import quoted
 
 FOLDER = "_quarantine"
 FILE_OF, ROW_OF = "_file", "_row"
-_OWN = (REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL)
+_OWN = (REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL, LINE)
 _ORIGINS = "_penstock_origins"
 _BATCH_ROWS = 65_536
 
