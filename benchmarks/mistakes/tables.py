@@ -73,6 +73,8 @@ RELATED: Mapping[str, str] = {
     "airports": _AIRPORTS,
     "planes": _FLEET,
     "car_parks": "SELECT DISTINCT car_park FROM read_parquet('{data}/parking.parquet') ORDER BY ALL",
+    "conditions": "SELECT DISTINCT description, weather FROM read_parquet('{data}/traffic.parquet') ORDER BY ALL",
+    "countries": "SELECT DISTINCT country FROM read_parquet('{data}/hotel.parquet') ORDER BY ALL",
     "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
 }
 """Tables that others refer to: name to the SELECT of their rows. They do not change from day to day."""
@@ -174,7 +176,7 @@ RETAIL = Table(
     name="retail",
     about="A line of an invoice of a British mail-order house for presents, in 2011.",
     source="Online Retail II, D. Chen, 2012, doi 10.24432/C5CG6D, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(sold_at AS DATE) AS batch_day, * FROM read_parquet('{data}/retail.parquet')",
     order="sold_at, invoice, line",
     key=("invoice", "line"),
@@ -192,7 +194,7 @@ PARKING = Table(
     name="parking",
     about="How many places of a car park in Birmingham were taken, about every half hour, in 2016.",
     source="Parking Birmingham, D. H. Stolfi, 2019, doi 10.24432/C51K5Z, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(updated_at AS DATE) AS batch_day, * FROM read_parquet('{data}/parking.parquet')",
     order="updated_at, car_park",
     key=("car_park", "updated_at"),
@@ -207,7 +209,7 @@ AIR = Table(
     name="air",
     about="An hour's fine dust and weather in Beijing, in 2013.",
     source="Beijing PM2.5, S. Chen, 2015, doi 10.24432/C5JS49, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/air.parquet')",
     order="measured_at",
     key=("measured_at",),
@@ -223,7 +225,7 @@ HOUSE = Table(
     name="house",
     about="Ten minutes of a house in Belgium in 2016: energy, and warmth and damp of its rooms.",
     source="Appliances Energy Prediction, L. Candanedo, 2017, doi 10.24432/C5VC8G, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/house.parquet')",
     order="measured_at",
     key=("measured_at",),
@@ -239,4 +241,64 @@ HOUSE = Table(
     bounded=(("dew_point", "outside_temperature"),),
 )  # fmt: skip
 
-TABLES = (FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE)
+BIKES = Table(
+    name="bikes",
+    about="How many bicycles were hired in Washington in an hour of 2011, and the weather of it.",
+    source="Bike Sharing, H. Fanaee-T, 2013, doi 10.24432/C5W894, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(rented_at AS DATE) AS batch_day, * FROM read_parquet('{data}/bikes.parquet')",
+    order="rented_at",
+    key=("rented_at",),
+    moment="rented_at",
+    numbers=("temperature", "felt_temperature", "humidity", "wind_speed", "casual", "registered", "bikers"),
+    categories=("weather",),
+    bounded=(("casual", "bikers"), ("registered", "bikers")),
+    totals=("bikers",),
+    redundant=("hour", "weekday"),
+)
+
+TRAFFIC = Table(
+    name="traffic",
+    about="How many vehicles passed a counter in Minnesota in an hour of 2016, and what the weather was.",
+    source="Metro Interstate Traffic Volume, J. Hogue, 2019, doi 10.24432/C5X60B, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(counted_at AS DATE) AS batch_day, * FROM read_parquet('{data}/traffic.parquet')",
+    order="counted_at, description",
+    key=("counted_at", "description"),
+    moment="counted_at",
+    numbers=("temperature", "rain", "clouds", "vehicles"),
+    categories=("weather",),
+    texts=("description",),
+    references={"description": ("conditions", "description")},
+    units={"temperature": "celsius"},
+    dependent=(("description", "weather"),),
+)
+
+HOTEL = Table(
+    name="hotel",
+    about="A booking of a hotel in the south of Portugal, by the day of arrival, in 2017.",
+    source="Hotel booking demand, N. Antonio, A. de Almeida, L. Nunes, 2019, doi 10.1016/j.dib.2018.11.126, CC BY 4.0",
+    held_out=True,
+    sql="SELECT arrives_on AS batch_day, * FROM read_parquet('{data}/hotel.parquet')",
+    order="booking",
+    key=("booking",),
+    numbers=("price", "days_ahead", "weekend_nights", "week_nights", "adults", "changes", "requests"),
+    categories=("meal", "market_segment", "distribution_channel", "customer_type", "assigned_room_type"),
+    texts=("country",),
+    references={"country": ("countries", "country")},
+    units={"price": "money"},
+)
+
+POWER = Table(
+    name="power",
+    about="Every fifth minute of the electricity of a household near Paris, in 2008.",
+    source="Household Electric Power Consumption, G. Hebrail, A. Berard, 2012, doi 10.24432/C58K54, CC BY 4.0",
+    held_out=True,
+    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/power.parquet')",
+    order="measured_at",
+    key=("measured_at",),
+    moment="measured_at",
+    numbers=("active_power", "reactive_power", "voltage", "intensity", "kitchen", "laundry", "heater"),
+)
+
+TABLES = (FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER)
