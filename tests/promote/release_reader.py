@@ -1,8 +1,8 @@
 """A reader with nothing but DuckDB: reads production until a file tells it to stop.
 
 As a script: ``release_reader.py open WAREHOUSE LAKE STOP`` opens the file anew each time, ``release_reader.py hold
-WAREHOUSE STOP`` holds the one it opened first, ``stay`` holds each for half a second. Prints how many reads it made and
-the releases it saw, as JSON.
+WAREHOUSE STOP`` holds the one it opened first, ``stay`` holds each for half a second. Prints how many reads it made,
+the releases it saw, and of each read of the warehouse when it ended and how many seconds it took, as JSON.
 """
 
 from __future__ import annotations
@@ -39,26 +39,31 @@ def from_parquet(lake: Path) -> set[int]:
 def main(warehouse: Path, lake: Path, stop: Path) -> None:
     """Read until told to stop."""
     seen: set[int] = set()
-    reads = 0
+    reads, took = 0, []
     print("reading", flush=True)
     while not stop.exists():
-        for found in (from_warehouse(warehouse), from_parquet(lake)):
+        began = time.time()
+        rows = from_warehouse(warehouse)
+        took.append((time.time(), time.time() - began))
+        for found in (rows, from_parquet(lake)):
             if len(found) != 1:
                 raise SystemExit(f"a mixture: {sorted(found)}")
             seen |= found
         reads += 1
         time.sleep(0.02)
-    print(json.dumps({"reads": reads, "seen": sorted(seen)}), flush=True)
+    print(json.dumps({"reads": reads, "seen": sorted(seen), "took": took}), flush=True)
 
 
 def stay(warehouse: Path, stop: Path) -> None:
     """Open production, stay with that release for half a second of reading, then open it anew."""
     query = "SELECT d.release, p.release, count(*), sum(hash(d)) FROM delays d, planes p GROUP BY ALL"
-    seen, reads = [], 0
+    seen, reads, took = [], 0, []
     print("reading", flush=True)
     while not stop.exists() or reads < 3:
+        began = time.time()
         with duckdb.connect(str(warehouse), read_only=True) as connection:
             before = connection.execute(query).fetchall()
+            took.append((time.time(), time.time() - began))
             until = time.monotonic() + 0.5
             while time.monotonic() < until:
                 if connection.execute(query).fetchall() != before:
@@ -69,7 +74,7 @@ def stay(warehouse: Path, stop: Path) -> None:
             raise SystemExit(f"a mixture: {before}")
         if before[0][0] not in seen:
             seen.append(before[0][0])
-    print(json.dumps({"reads": reads, "seen": sorted(seen)}), flush=True)
+    print(json.dumps({"reads": reads, "seen": sorted(seen), "took": took}), flush=True)
 
 
 def hold(warehouse: Path, stop: Path) -> None:
@@ -77,14 +82,16 @@ def hold(warehouse: Path, stop: Path) -> None:
     query = "SELECT d.release, p.release, count(*), sum(hash(d)) FROM delays d, planes p GROUP BY ALL"
     with duckdb.connect(str(warehouse), read_only=True) as connection:
         before = connection.execute(query).fetchall()
-        reads = 0
+        reads, took = 0, []
         print("reading", flush=True)
         while not stop.exists():
+            began = time.time()
             if connection.execute(query).fetchall() != before:
                 raise SystemExit("the file that was held has changed")
+            took.append((time.time(), time.time() - began))
             reads += 1
             time.sleep(0.1)
-    print(json.dumps({"reads": reads, "seen": [before[0][0]]}), flush=True)
+    print(json.dumps({"reads": reads, "seen": [before[0][0]], "took": took}), flush=True)
 
 
 if __name__ == "__main__":

@@ -56,7 +56,7 @@ def test_a_reader_who_stays_is_named_and_the_next_command_puts_the_release_in_pl
         # Nobody waits behind the attempt that was given up, and all see the release before.
         assert world.served("SELECT DISTINCT d.release, p.release FROM delays d, planes p") == [(1, 1)]
         asking = world.ports(files=world.keeping(asking=True))
-        with pytest.raises(TransientError, match="over 1 attempts"):
+        with pytest.raises(TransientError, match="over 1 attempt in"):
             finish(asking)
         assert reader.execute("SELECT DISTINCT release FROM planes").fetchall() == [(1,)]
     done = finish(world.ports())

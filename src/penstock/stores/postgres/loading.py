@@ -7,6 +7,7 @@ to transactions that began before: one of ``REPEATABLE READ`` that meets the new
 
 from __future__ import annotations
 
+import os
 import re
 import time
 from collections.abc import Iterator, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import duckdb
 import pyarrow as pa
+import pyarrow.parquet as pq
 
 from penstock.errors import BugError, ConfigurationError, DataError, PenstockError
 from penstock.model.entries import Column
@@ -34,9 +36,10 @@ LONGEST_NAME = 63
 """Bytes of a name; PostgreSQL cuts longer ones silently."""
 SYSTEM_COLUMNS = ("tableoid", "xmin", "cmin", "xmax", "cmax", "ctid")
 _BATCH_ROWS = 16_384
-_LEAST_ROWS = 2_048
 _BATCH_BYTES = 8 * 2**20
 """What a batch of rows may roughly take, as text."""
+_LOOKED_AT = 8
+"""Files whose footers are asked how wide rows are."""
 _PIECE = 4 * 2**20
 _EACH = 5.0
 """Seconds between two sentences on how far a load is."""
@@ -157,14 +160,11 @@ class Loading:
             for column in table.columns
         )
         query = f"SELECT concat_ws(chr(9), {fields}) || chr(10) AS line FROM ({rows_of(table.columns, table.uris)})"
-        with self._reading(table), self._engine.session() as connection:
+        with _Reading(table, self._spec), self._engine.session() as connection:
             reader = connection.sql(query).to_arrow_reader(_batch_rows(table))
             for batch in reader:
                 if batch.num_rows:
                     yield _bytes(batch.column(0)), batch.num_rows
-
-    def _reading(self, table: ServedTable) -> Any:
-        return _Reading(table, self._spec)
 
     def _say(self, table: ServedTable, rows: int) -> None:
         if self._tell is not None and time.monotonic() - self._told > _EACH:
@@ -233,9 +233,14 @@ class _Reading:
 
 
 def _batch_rows(table: ServedTable) -> int:
-    """Return how many rows a batch may have, by the width of a row: a guess, on the safe side for wide ones."""
+    """Return how many rows a batch may have, by the widest row groups of the largest files."""
+    largest = sorted(table.uris, key=lambda uri: os.stat(uri).st_size, reverse=True)[:_LOOKED_AT]
     width = max(16 * len(table.columns), 64)
-    return max(_LEAST_ROWS, min(_BATCH_ROWS, _BATCH_BYTES // width))
+    for uri in largest:
+        footer = pq.read_metadata(uri)
+        groups = (footer.row_group(place) for place in range(footer.num_row_groups))
+        width = max([width, *(group.total_byte_size // group.num_rows for group in groups if group.num_rows)])
+    return max(1, min(_BATCH_ROWS, _BATCH_BYTES // width))
 
 
 def _bytes(lines: pa.Array) -> memoryview:

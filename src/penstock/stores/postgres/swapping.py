@@ -2,8 +2,8 @@
 
 A reader holds a weak lock on each view of its transaction, so views are replaced between readers. While the swap waits
 for one of them, others queue behind it; so one attempt, from its first lock to its end, has ``lock_timeout`` seconds
-(the server counts them), then gives everything back and tries again later. The attempt is one statement: nothing
-travels over the network while locks are held.
+(the server counts them), then gives everything back and tries again later. The first attempts wait much shorter. An
+attempt is one statement: nothing travels over the network while locks are held.
 """
 
 from __future__ import annotations
@@ -31,6 +31,10 @@ _BELOW_DEADLOCK = 0.8
 The swap holds views and waits for others; a reader may hold those and wait for the first. Whoever has waited for
 ``deadlock_timeout`` looks for such a ring, and ends itself: so the swap must be gone before any reader looks.
 """
+_SHORTEST_LOCK = 0.02
+"""Seconds that the first attempts wait for a lock."""
+_PAUSES = 4
+"""How many times as long as that the pause after an attempt is, in the beginning."""
 _LONGEST_PAUSE = 5.0
 _HOLDERS = """
 SELECT a.pid, a.usename::text, to_char(a.xact_start AT TIME ZONE 'UTC', 'HH24:MI:SS')
@@ -48,7 +52,7 @@ class Swapping:
         connection: In autocommit mode.
         spec: The warehouse.
         patience: Seconds after which to give up; at least one attempt is made.
-        tell: Told once, after the first attempt, who is waited for.
+        tell: Told once, after a second, who is waited for.
     """
 
     def __init__(
@@ -74,26 +78,32 @@ class Swapping:
         limit = min(self._spec.lock_timeout, _BELOW_DEADLOCK * self._deadlock_timeout())
         while True:
             swap = plan()
+            # Most readers are gone in a moment: to wait longer for a lock, others behind, comes after many short tries.
+            lock = min(limit, _SHORTEST_LOCK * 2 ** min(attempt // 2, 20)) if self._patience else limit
             attempt += 1
-            if self._attempted([*swap.statements, *record], limit):
+            if self._attempted([*swap.statements, *record], limit, lock):
                 return
-            holders = self._holders(swap.oids)
+            holders = self._holders(swap.oids) or (
+                f"nobody who still does (to replace {len(swap.oids)} views may itself take longer than {limit:g} s: "
+                "raise lock_timeout)"
+            )
             waited = time.monotonic() - began
             if waited >= self._patience:
+                tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
                 raise TransientError(
-                    f"Release {number} is committed, but {self._spec.shown} still serves the one before: {holders} "
-                    f"held its views over {attempt} attempts in {waited:.0f} s",
+                    f"Release {number} is committed, but {self._spec.shown} still serves the one before. Its views "
+                    f"were held over {tries} in {waited:.0f} s by {holders}",
                     remedy="Let that session end; the next penstock promote, diff or doctor puts the release in place",
                 )
-            if self._tell is not None:
+            if self._tell is not None and waited >= min(1.0, self._patience / 4):
                 self._tell(
                     f"Release {number} waits for {holders}, who reads what it replaces in {self._spec.shown}; "
                     f"{self._patience:g} s at most. New readers are not held up longer than {limit:g} s."
                 )
                 self._tell = None
             # Jitter keeps the attempts out of step with a dashboard that asks every few seconds.
-            pause = min(limit * 2 ** min(attempt - 1, 6), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
-            time.sleep(max(0.0, min(max(pause, 0.05), self._patience - waited)))
+            pause = min(lock * _PAUSES * (1 + attempt / 10), _LONGEST_PAUSE) * random.uniform(0.5, 1.0)
+            time.sleep(max(0.0, min(pause, self._patience - waited)))
 
     def _deadlock_timeout(self) -> float:
         found = self._connection.execute(
@@ -101,16 +111,22 @@ class Swapping:
         ).fetchone()
         return float(found[0]) if found else 1.0
 
-    def _attempted(self, statements: Sequence[str], limit: float) -> bool:
-        """Carry the statements out as one; False where somebody held a view for too long."""
+    def _attempted(self, statements: Sequence[str], limit: float, lock: float) -> bool:
+        """Carry the statements out as one; False where somebody held a view for too long.
+
+        Args:
+            statements: The statements.
+            limit: Seconds that all of them may take.
+            lock: Seconds that they may wait for one view.
+        """
         import psycopg
 
         tag = f"$penstock_{secrets.token_hex(8)}$"
         body = ";\n".join(statements)
-        milliseconds = max(1, int(limit * 1000))
+        whole, each = (max(1, int(seconds * 1000)) for seconds in (limit, lock))
         try:
             self._connection.execute(
-                f"BEGIN; SET LOCAL lock_timeout = {milliseconds}; SET LOCAL statement_timeout = {milliseconds}".encode()
+                f"BEGIN; SET LOCAL lock_timeout = {each}; SET LOCAL statement_timeout = {whole}".encode()
             )
             # The end comes in the same message, so that no lock is held over a way to the server and back.
             self._connection.execute(
@@ -126,7 +142,7 @@ class Swapping:
         return True
 
     def _holders(self, oids: Sequence[int]) -> str:
-        """Return who holds the views, as words: process, user, since when; never what they ask."""
+        """Return who holds the views, as words: process, user, since when; never what they ask. Empty for nobody."""
         found = self._connection.execute(_HOLDERS, (list(oids),)).fetchall()
         named = [
             "a prepared transaction"
@@ -135,4 +151,4 @@ class Swapping:
             for pid, user, since in found[:3]
         ]
         more = len(found) - len(named)
-        return (", ".join(named) + (f" and {more} more" if more > 0 else "")) or "other sessions"
+        return ", ".join(named) + (f" and {more} more" if more > 0 else "")
