@@ -51,6 +51,7 @@ def place(folder: Path, alerts: str, pipeline: str = SHOP) -> None:
     (folder / "pipeline.py").write_text(pipeline)
     for name in ("orders", "goods"):
         (folder / name).mkdir(exist_ok=True)
+    (folder / "goods/first.csv").write_text("id,price\n1,1\n")
 
 
 def send(folder: Path, table: str, at: datetime, *rows: str) -> None:

@@ -19,7 +19,9 @@ from penstock.model.entries import Entry
 from penstock.model.releases import Release
 
 _BATCH = 500
-"""Entries, or messages, in one go."""
+"""Entries in one go."""
+_MOST_MESSAGES = 10_000
+"""Messages in one go: all that a look has to say goes out as one."""
 _TOLD = "SELECT alert, channel, event, due, told, attempts, problem FROM alert_messages"
 
 
@@ -144,7 +146,8 @@ class AlertBook:
             due = statements.rows(
                 "SELECT m.alert, m.event, m.told, a.body FROM alert_messages m JOIN alerts a ON a.id = m.alert "
                 "WHERE m.channel = ? AND m.due IS NOT NULL AND m.due <= ? AND (m.claimed_until IS NULL OR "
-                f"m.claimed_until <= ?) AND (m.event = 'resolved' OR a.muted_until <= ?) ORDER BY m.due LIMIT {_BATCH}",
+                "m.claimed_until <= ?) AND (m.event = 'resolved' OR a.muted_until <= ?) "
+                f"ORDER BY m.due LIMIT {_MOST_MESSAGES}",
                 (channel, to_micros(at), now, to_micros(at)),
             )
             statements.many(

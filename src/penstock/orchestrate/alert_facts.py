@@ -185,8 +185,8 @@ def _runs(
     killed: tuple[RunReceipt, ...] = ()
     if known and known[0].state is State.RUNNING:
         # A run gives its lease back after it has written its end, so the order of these questions matters.
-        if not catalog.held(pipeline) and catalog.run(known[0].id).state is State.RUNNING:
-            killed = (known[0],)
+        if not catalog.held(pipeline):
+            killed = tuple(run for run in catalog.runs(pipeline, 1) if run == known[0])
         known = catalog.runs(pipeline, 2)
     ended = next((run for run in known if run.state is not State.RUNNING), None)
     newest = known[0].started if known else None

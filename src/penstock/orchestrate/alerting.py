@@ -47,6 +47,8 @@ CLAIM_SECONDS = 120.0
 RETRY = timedelta(minutes=1)
 """What could not be sent is tried again by the first look after this time."""
 _MOST_RESOLVED = 10
+_MOST_DOUBTED = 100
+"""Tables of which the lake is asked; where more are silent at once, the catalog is believed."""
 _PATIENT = 45.0
 """Seconds that a command waits whose only work is to look."""
 
@@ -98,7 +100,7 @@ def _found(workspace: Workspace, specs: Sequence[PipelineSpec], at: datetime, se
     ]
     with suppress(PenstockError):
         # A lake that cannot be reached, or is another one, is told by runs.
-        indexing.follow(workspace, tables)
+        indexing.follow(workspace, tables[:_MOST_DOUBTED])
         indexing.follow_releases(workspace)
     return find(gather(workspace, specs, seen), workspace.alerts, at)
 
@@ -171,12 +173,14 @@ def _channels(workspace: Workspace, sent: Mapping[str, int]) -> tuple[ChannelSta
 
 def _send(workspace: Workspace, at: datetime, wait: float) -> dict[str, int]:
     """Send what is due, each channel in a thread of its own; returns how many messages went out in time."""
-    channels = workspace.alerts.channels
-    workspace.catalog.alerts.forget_channels(channel.name for channel in channels)
+    channels, book = workspace.alerts.channels, workspace.catalog.alerts
+    book.forget_channels(channel.name for channel in channels)
+    due = {each.channel for each in book.messages() if each.due is not None and each.due <= at}
     sent: dict[str, int] = {}
     threads = [
         threading.Thread(target=_deliver, args=(workspace, channel, at, sent), name="alerts", daemon=True)
         for channel in channels
+        if channel.name in due
     ]
     for thread in threads:
         thread.start()
