@@ -13,7 +13,8 @@ from penstock import checks as _checks
 from penstock.errors import ConfigurationError
 from penstock.model.declared import verify
 from penstock.model.durations import parse_duration
-from penstock.model.interval import SCHEDULES, midnight, parse_moment
+from penstock.model.interval import midnight, parse_moment
+from penstock.model.schedules import verify_schedule
 from penstock.model.specs import (
     DatasetSpec,
     FeatureSpec,
@@ -38,10 +39,19 @@ class Pipeline:
         profiled: Tables of which each load or version keeps its whole profile, by which ``penstock drift`` compares
             them without reading data again.
         promote: The transformed tables that a release holds.
-        schedule: ``@hourly``, ``@daily`` or ``@weekly``: the length of one interval.
+        schedule: When ``penstock serve`` runs it: ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``, ``every 15m``, or
+            five fields of cron as ``30 6 * * MON-FRI``. With a fixed length it says the length of one interval too,
+            and a run is due once its interval has ended.
         start: The first moment that intervals cover.
         end: The moment after the last; None: now.
         approve: ``manual`` or ``automatic``.
+        timezone: Whose clock the schedule means, as ``Europe/Berlin``; intervals are those of UTC.
+        delay: How much later a run begins, as ``6h``: once the source has all of the interval.
+        catch_up: What becomes of due times that no scheduler was there for: ``all`` are covered by one run,
+            the ``latest`` is run and those before are skipped, or ``none`` is run.
+        after: The pipelines whose runs of the same or the covering time must have succeeded before; without a
+            schedule it runs whenever the first of them has.
+        timeout: How long a run of the schedule may take, as ``2h``.
     """
 
     def __init__(  # noqa: PLR0913 - the one call by which a user says everything
@@ -58,10 +68,13 @@ class Pipeline:
         start: str | date | None = None,
         end: str | date | None = None,
         approve: str = "manual",
+        timezone: str = "UTC",
+        delay: str | timedelta = timedelta(0),
+        catch_up: str = "all",
+        after: str | Sequence[str] = (),
+        timeout: str | timedelta | None = None,
     ) -> None:
         check_table_name(name, where="The name of a pipeline")
-        if schedule is not None and schedule not in SCHEDULES:
-            raise ConfigurationError(f"The schedule of pipeline {name!r} is not known", value=schedule, valid=SCHEDULES)
         if approve not in ("manual", "automatic"):
             raise ConfigurationError(
                 f"approve of pipeline {name!r} is not known", value=approve, valid=("manual", "automatic")
@@ -82,7 +95,13 @@ class Pipeline:
             start=_moment(start),
             end=_moment(end),
             approve=approve,
+            timezone=timezone,
+            delay=parse_duration(delay),
+            catch_up=catch_up,
+            after=(after,) if isinstance(after, str) else tuple(after),
+            timeout=parse_duration(timeout) if timeout is not None else None,
         )
+        verify_schedule(self.spec)
         if not self.spec.schemas:
             verify(self.spec)
 

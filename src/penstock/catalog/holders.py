@@ -31,6 +31,12 @@ def is_dead(holder: str) -> bool:
     return found is not None and start not in ("0", found)
 
 
+def number_here(holder: str) -> int | None:
+    """Return the process number of a holder that lives on this machine; None: it is dead, or elsewhere."""
+    host, number, _ = (*holder.split(":"), "", "")[:3]
+    return int(number) if host == _host() and number.isdigit() and not is_dead(holder) else None
+
+
 def shown(holder: str) -> str:
     """Return a holder for people: ``process 4711 on worker-3``."""
     parts = holder.split(":")

@@ -132,6 +132,24 @@ MIGRATIONS = (
             "CREATE TABLE alert_looks (pipeline TEXT PRIMARY KEY, at BIGINT NOT NULL)",
         ),
     ),
+    Migration(
+        4,
+        "schedules and their firings",
+        (
+            "CREATE TABLE schedules (pipeline TEXT PRIMARY KEY, body {blob} NOT NULL)",
+            """CREATE TABLE firings (
+                id TEXT PRIMARY KEY,
+                pipeline TEXT NOT NULL,
+                due BIGINT NOT NULL,
+                state TEXT NOT NULL,
+                active BIGINT NOT NULL,
+                revision BIGINT NOT NULL,
+                body {blob} NOT NULL
+            )""",
+            "CREATE UNIQUE INDEX firings_by_revision ON firings (revision)",
+            "CREATE INDEX firings_by_pipeline ON firings (pipeline, active, id)",
+        ),
+    ),
 )
 
 _VERSIONS = (

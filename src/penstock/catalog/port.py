@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from penstock.catalog.alerts import AlertBook
 from penstock.model.entries import Entry, EntryKind, Verdict
@@ -16,6 +16,9 @@ from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
+
+if TYPE_CHECKING:
+    from penstock.catalog.schedules import Schedules
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,9 +108,11 @@ class Catalog(CatalogReader, Protocol):
 
     Attributes:
         alerts: The state of alerts; may be lost, like leases.
+        schedules: Schedules and their firings.
     """
 
     alerts: AlertBook
+    schedules: Schedules
 
     def index(self, entries: Sequence[Entry]) -> None:
         """Add entries of staging tables; quiet about those it has."""

@@ -16,6 +16,7 @@ from penstock.catalog.leases import Leases
 from penstock.catalog.migrations import migrate
 from penstock.catalog.moments import from_micros, to_micros
 from penstock.catalog.port import Lease, LoadRecord
+from penstock.catalog.schedules import Schedules
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry, EntryKind, Verdict
@@ -70,6 +71,7 @@ class SqlCatalog:
         self._database = database
         self._leases = Leases(database)
         self.alerts = AlertBook(database)
+        self.schedules = Schedules(database)
         try:
             migrate(database)
         except BaseException:

@@ -64,17 +64,22 @@ def plan(
 @interval_options
 @refresh_option
 @click.option("--plan", "plan_file", metavar="FILE", help="Do just what this plan says; refuse if anything has moved.")
+@click.option("--firing", metavar="ID:ATTEMPT", hidden=True, help="Carry out a firing of the scheduler.")
 def run(
     session: Session,
     pipeline: str | None,
     covered: Interval | None,
     refresh: tuple[str, ...],
     plan_file: str | None,
+    firing: str | None,
 ) -> int:
     """Run PIPELINE: extract what is due, land it, check it, load it, transform it, check again.
 
     Work that is done is not done again. Ends with 3 if a load was rejected.
     """
+    if firing is not None:
+        with session.project(progress=True) as project:
+            return end_of_run(project.fire(firing), session.output)
     expected = _read_plan(plan_file) if plan_file else None
     if expected is not None and (covered is not None or refresh):
         raise ConfigurationError(

@@ -15,6 +15,7 @@ from types import ModuleType
 
 from penstock.config.project import FILE, ProjectConfig
 from penstock.errors import ConfigurationError, PenstockError
+from penstock.model.schedules import verify_after
 from penstock.model.specs import PipelineSpec
 from penstock.names import nearest, unknown
 from penstock.plugins import BUILT_IN
@@ -42,6 +43,7 @@ def load_pipelines(config: ProjectConfig) -> dict[str, PipelineSpec]:
             if spec.name in found:
                 raise ConfigurationError(f"Two pipelines of {config.root / FILE} have the same name", value=spec.name)
             found[spec.name] = spec
+    verify_after(found.values())
     return found
 
 

@@ -20,11 +20,13 @@ from penstock.config.alerts import Alerts, refuse_written_secrets
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
 from penstock.config.production import Locks, postgres_from, refuse_written_password
 from penstock.config.releases import Announce, Automatic, refuse_written_token
+from penstock.config.serving import Serve
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
 from penstock.model.alerts import AlertsSpec
 from penstock.model.buckets import address, is_bucket
 from penstock.model.budget import DEFAULT_CAP, cap
+from penstock.model.firings import ServeSpec
 from penstock.model.lineage import EventsSpec
 from penstock.model.production import PostgresSpec
 from penstock.model.sizes import parse_size
@@ -61,6 +63,7 @@ class ProjectConfig:
         automatic: Inside which limits a candidate may be approved by nobody.
         announce: Who is told of a release.
         alerts: Who is told of what goes wrong.
+        serve: How schedules are carried out.
     """
 
     name: str
@@ -80,6 +83,7 @@ class ProjectConfig:
     automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
     announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
     alerts: AlertsSpec = field(default_factory=AlertsSpec)
+    serve: ServeSpec = field(default_factory=ServeSpec)
 
 
 class _Section(BaseModel):
@@ -165,6 +169,7 @@ class _File(_Section):
     automatic: Automatic = Field(default_factory=Automatic)
     announce: Announce = Field(default_factory=Announce)
     alerts: Alerts = Field(default_factory=Alerts)
+    serve: Serve = Field(default_factory=Serve)
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -240,6 +245,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         automatic=given.automatic.spec(),
         announce=given.announce.spec(root, file),
         alerts=given.alerts.spec(root, file),
+        serve=given.serve.spec(file),
     )
 
 

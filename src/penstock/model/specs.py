@@ -349,13 +349,19 @@ class PipelineSpec:
         name: The pipeline.
         sources: What is read.
         schemas: Whole schemas that are read; empty once they are among the sources.
-        schedule: ``@hourly``, ``@daily``, ``@weekly`` or None; the length of one interval.
+        schedule: ``@hourly``, ``@daily``, ``@weekly``, ``@monthly``, ``every 15m``, five fields of cron, or None; see
+            ``model.schedules``. With ``start`` it says the length of one interval too.
         start: The first moment that intervals cover; needed where a source has ``interval``.
         end: The moment after the last interval; None: now.
         checks: Table to its checks; the name of a source means its raw table.
         profiled: The tables of which a whole profile is kept with each load or version.
         promote: The tables that a release holds.
         approve: ``manual``, or ``automatic`` when every check of the candidate passed.
+        timezone: Whose clock the schedule means.
+        delay: How much later than its due time a run begins.
+        catch_up: What becomes of due times that no scheduler was there for: ``all``, ``latest`` or ``none``.
+        after: The pipelines whose runs of the same time must have succeeded.
+        timeout: How long a run of the schedule may take; None: as ``[serve]`` says.
     """
 
     name: str
@@ -370,6 +376,11 @@ class PipelineSpec:
     start: datetime | None = None
     end: datetime | None = None
     approve: str = "manual"
+    timezone: str = "UTC"
+    delay: timedelta = timedelta(0)
+    catch_up: str = "all"
+    after: tuple[str, ...] = ()
+    timeout: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from penstock.errors import ConfigurationError
-from penstock.model.interval import SCHEDULES, Interval
+from penstock.model.interval import Interval
+from penstock.model.schedules import length
 from penstock.model.specs import PipelineSpec, TransformSpec
 
 
@@ -19,7 +20,8 @@ def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tupl
         wanted: The time asked for; None: from the pipeline's start to its end or now.
         at: The clock's moment: an interval is due once it has ended.
     """
-    if spec.schedule is None or spec.start is None:
+    step = length(spec.schedule)
+    if step is None or spec.start is None:
         if wanted is not None:
             raise ConfigurationError(
                 f"Pipeline {spec.name!r} has no intervals",
@@ -27,7 +29,6 @@ def intervals(spec: PipelineSpec, wanted: Interval | None, at: datetime) -> tupl
                 remedy='Give it a schedule and a start: Pipeline(…, schedule="@daily", start="2013-01-01")',
             )
         return ()
-    step = SCHEDULES[spec.schedule]
     last = min(at, spec.end) if spec.end else at
     start, end = (wanted.start, min(wanted.end, last)) if wanted else (spec.start, last)
     if start < spec.start:
@@ -91,7 +92,7 @@ def beyond(
         Transform to intervals, oldest first; transforms that reach into none are left out.
     """
     found = reaches(order)
-    if not covered or spec.schedule is None or not any(found.values()):
+    if not covered or length(spec.schedule) is None or not any(found.values()):
         return {}
     last = max(covered)
     following = [each for each in _after(spec, last, max(found.values()), at) if each.start >= last.end]

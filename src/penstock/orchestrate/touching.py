@@ -7,7 +7,8 @@ import duckdb
 from penstock.land.touching import Touching, touched
 from penstock.load.columns import present
 from penstock.model.entries import Entry
-from penstock.model.interval import SCHEDULES, Interval
+from penstock.model.interval import Interval
+from penstock.model.schedules import length
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.standing import rows_of
@@ -31,7 +32,8 @@ def touched_by(
         connection: In which the files of the lake can be read.
     """
     spec = context.spec
-    if source.event_time is None or source.whole or spec.schedule is None or spec.start is None:
+    step = length(spec.schedule)
+    if source.event_time is None or source.whole or step is None or spec.start is None:
         return None
     known = context.ledger.sources[source.table]
     former = [each for each in known.live() if each.entry.number not in (*load.supersedes, load.number)]
@@ -58,7 +60,7 @@ def touched_by(
             before=relations.accepted(before) if before else None,
             key=source.key if merged else (),
             origin=spec.start,
-            step=SCHEDULES[spec.schedule],
+            step=step,
         ),
         connection,
     )

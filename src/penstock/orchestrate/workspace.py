@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import getpass
 import os
-import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
@@ -16,7 +14,8 @@ from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.lineage import EventsSpec
 from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
-from penstock.names import moment, raw
+from penstock.names import raw
+from penstock.orchestrate import clock
 from penstock.privacy.keys import Keys
 from penstock.stores.copies import LIMIT, Copies
 from penstock.stores.engine import LocalEngine
@@ -28,6 +27,7 @@ from penstock.stores.warehouse import DuckDBWarehouse
 if TYPE_CHECKING:
     from penstock.config.project import ProjectConfig
 
+now, new_id = clock.now, clock.new_id
 COPIES = ".penstock/copies"
 """Where copies of what lies in buckets are kept, below the project's root."""
 
@@ -148,17 +148,6 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         announce=config.announce,
         alerts=config.alerts,
     )
-
-
-def now() -> datetime:
-    """Return the clock's moment to the millisecond, UTC: the only place of a run that asks the clock."""
-    at = datetime.now(UTC)
-    return at.replace(microsecond=at.microsecond // 1000 * 1000)
-
-
-def new_id(at: datetime) -> str:
-    """Return an identifier that sorts by time: ``2026-11-21T02-30-54.123Z-k3f9``."""
-    return f"{moment(at)}-{secrets.token_hex(2)}"
 
 
 def user() -> str:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from penstock.orchestrate.workspace import Workspace
     from penstock.project.alerts import Alerts
     from penstock.project.quarantine import Quarantine
+    from penstock.project.schedules import Schedules
 
 
 class Project:
@@ -189,6 +190,12 @@ class Project:
         spec = self._asked_afresh(pipeline)
         return running.run(self._workspace, spec, asked)
 
+    def fire(self, place: str) -> RunReceipt:
+        """Carry out one attempt at a firing of the scheduler, ``ID:ATTEMPT``; the scheduler's processes call it."""
+        from penstock.orchestrate.schedule import working
+
+        return working.work(self._workspace, self._asked_afresh, self.config.serve, working.place_of(place))
+
     def backfill(
         self,
         pipeline: str | None,
@@ -280,6 +287,13 @@ class Project:
         return self._declaring(
             pipeline, lambda spec: table in {*(s.table for s in spec.sources), *(t.table for t in spec.transforms)}
         )
+
+    @property
+    def schedules(self) -> Schedules:
+        """Return the schedules: what carries them out, looks at them, pauses and resumes them."""
+        from penstock.project.schedules import Schedules
+
+        return Schedules(self.config)
 
     @property
     def quarantine(self) -> Quarantine:

@@ -31,6 +31,7 @@ _ONE = {
     "ReplayPreview": "tables:preview",
     "RunReceipt": "runs:run",
     "CasesReport": "testing:report",
+    "ScheduleReport": "schedules:report",
     "SuggestedChecks": "tables:suggested",
     "TemplateReceipt": "places:template",
     "TableReport": "reports:report",
