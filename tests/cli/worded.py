@@ -8,6 +8,7 @@ from typing import Any
 
 from worded_alerts import SAID as ALERTS
 from worded_lineage import SAID
+from worded_schedules import SAID as SCHEDULES
 
 from penstock.dataset.manifest import Manifest, Shard, SplitFigures
 from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
@@ -236,6 +237,7 @@ VALUES: list[tuple[Any, list[str]]] = [
         ],
     ),
     *SAID,
+    *SCHEDULES,
     *ALERTS,
     (Plan(pipeline="p", created_at=AT, state=""), ["p: nothing is due."]),
     (

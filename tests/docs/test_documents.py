@@ -35,6 +35,7 @@ PAGES = [
     "how-to/quarantine.md",
     "how-to/rebuild.md",
     "how-to/releases.md",
+    "how-to/schedule.md",
     "how-to/reconciliation.md",
     "how-to/history-and-deletes.md",
     "how-to/files-from-anywhere.md",

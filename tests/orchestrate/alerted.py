@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from penstock.orchestrate import workspace
+from penstock.orchestrate import clock as clocks
 
 SETTINGS = """
 [project]
@@ -42,7 +42,7 @@ class Clock:
             def now(cls, tz: tzinfo | None = None) -> datetime:  # type: ignore[override]
                 return clock.at.astimezone(tz or UTC)
 
-        monkeypatch.setattr(workspace, "datetime", Set)
+        monkeypatch.setattr(clocks, "datetime", Set)
 
 
 def place(folder: Path, alerts: str, pipeline: str = SHOP) -> None:

@@ -215,8 +215,13 @@ def waiting(workspace: Workspace) -> list[str]:
     return said
 
 
-def check(workspace: Workspace, specs: Sequence[PipelineSpec], at: datetime | None = None) -> AlertsReport:
-    """Look at all pipelines of a project now, and wait longer for messages than a run does.
+def check(
+    workspace: Workspace,
+    specs: Sequence[PipelineSpec],
+    at: datetime | None = None,
+    missed: Sequence[Missed] | None = None,
+) -> AlertsReport:
+    """Look at all pipelines of a project now, and wait longer for messages than a run does; as ``look``.
 
     Alerts of pipelines that are declared no more are resolved.
     """
@@ -224,7 +229,7 @@ def check(workspace: Workspace, specs: Sequence[PipelineSpec], at: datetime | No
     gone = {alert.finding.pipeline for alert in _open(book.alerts())} - {each.name for each in specs}
     if gone:
         book.settle(sorted(gone), at, lambda known, told: reconcile(known, told, (), spec, at))
-    return look(workspace, specs, at, wait=max(_PATIENT, spec.wait))
+    return look(workspace, specs, at, missed=missed, wait=max(_PATIENT, spec.wait))
 
 
 def try_channels(workspace: Workspace, channel: str | None = None) -> tuple[ChannelState, ...]:

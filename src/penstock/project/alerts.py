@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
 
     from penstock.model.alerts import Alert, AlertsReport, ChannelState
+    from penstock.model.firings import ServeSpec
     from penstock.model.specs import PipelineSpec
     from penstock.orchestrate.workspace import Workspace
 
@@ -19,10 +20,14 @@ class Alerts:
     Args:
         workspace: The opened project.
         pipelines: Gives its pipelines by name.
+        serve: How its schedules are carried out.
     """
 
-    def __init__(self, workspace: Workspace, pipelines: Callable[[], Mapping[str, PipelineSpec]]) -> None:
+    def __init__(
+        self, workspace: Workspace, pipelines: Callable[[], Mapping[str, PipelineSpec]], serve: ServeSpec
+    ) -> None:
         self._workspace = workspace
+        self._serve = serve
         self._pipelines = pipelines
 
     def report(self) -> AlertsReport:
@@ -34,8 +39,12 @@ class Alerts:
     def check(self, at: datetime | None = None) -> AlertsReport:
         """Look at all pipelines at a moment (None: now), send what is due, and return how alerts stand."""
         from penstock.orchestrate import alerting
+        from penstock.orchestrate.schedule.missing import missed
+        from penstock.orchestrate.workspace import now
 
-        return alerting.check(self._workspace, tuple(self._pipelines().values()), at)
+        specs = self._pipelines()
+        not_begun = missed(self._workspace.catalog, specs, self._serve, at or now())
+        return alerting.check(self._workspace, tuple(specs.values()), at, not_begun)
 
     def test(self, channel: str | None = None) -> tuple[ChannelState, ...]:
         """Send a test message to one channel (None: to all)."""

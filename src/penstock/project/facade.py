@@ -307,7 +307,7 @@ class Project:
         """What is wrong without anybody looking: how it stands, a look now, a test of channels, silence for a time."""
         from penstock.project.alerts import Alerts
 
-        return Alerts(self._workspace, self.pipelines)
+        return Alerts(self._workspace, self.pipelines, self.config.serve)
 
     # Releases ----------------------------------------------------------------------------------------------------
 

@@ -37,7 +37,7 @@ class Schedules:
 
         ``tell`` gets the log, ``stopping`` says when to end; with ``once`` what is due now is begun and waited for.
         """
-        from penstock.orchestrate.schedule import serving
+        from penstock.orchestrate.schedule import looking, serving
 
         serve = self._config.serve if parallel is None else replace(self._config.serve, parallel=parallel)
         share = serving.share(self._config.memory, serve)
@@ -52,6 +52,7 @@ class Schedules:
                     tell=tell,
                     stopping=stopping,
                     once=once,
+                    alerts=looking.Look(self._config.root) if self._config.alerts.channels and not once else None,
                 )
             )
 

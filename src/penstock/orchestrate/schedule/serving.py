@@ -273,8 +273,8 @@ def _true() -> float:
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
-SCHEDULER_MEMORY = 64 * 2**20
-"""What the scheduler itself takes of the memory."""
+SCHEDULER_MEMORY = 192 * 2**20
+"""What the scheduler and a look at alerts beside it take of the memory."""
 
 
 def share(memory: int, serve: ServeSpec) -> int:

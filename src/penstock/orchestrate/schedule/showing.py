@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 
 from penstock.catalog import holders
 from penstock.catalog.port import Catalog
@@ -15,7 +16,6 @@ from penstock.model.firings import (
     PipelineSchedule,
     ScheduleReport,
     ServeSpec,
-    Standing,
 )
 from penstock.model.schedules import Timetable, timetables
 from penstock.model.specs import PipelineSpec
@@ -38,20 +38,13 @@ def report(
         limit: How many firings.
     """
     at, schedules = now(), catalog.schedules
-    tables, held = timetables(specs), schedules.held()
-    known = {
-        name: Known(standing=standing, firings=_known(schedules, name))
-        for name, standing in _standings(schedules, tables).items()
-    }
-    working = [each for one in known.values() for each in one.firings if each.state is FiringState.RUNNING]
-    own = {each.pipeline for each in working}
-    busy = {name: holders.shown(held[name].holder) for name in tables if name in held and name not in own}
-    situation = Situation(timetables=tables, known=known, serve=serve, busy=busy, working=len(working))
-    decision = decide(situation, at)
+    tables, scheduler = timetables(specs), schedules.held().get(SCHEDULER)
+    given = situation(schedules, tables, serve, at)
+    known, decision = given.known, decide(given, at)
     chosen = [_chosen(specs, pipeline)] if pipeline is not None else list(specs)
     return ScheduleReport(
         at=at,
-        scheduler=holders.shown(held[SCHEDULER].holder) if SCHEDULER in held else "",
+        scheduler=holders.shown(scheduler.holder) if scheduler is not None else "",
         pipelines=tuple(
             _of(tables[name], known[name], decision) if name in tables else _unscheduled(name) for name in chosen
         ),
@@ -59,10 +52,17 @@ def report(
     )
 
 
-def _standings(schedules: Schedules, tables: Mapping[str, Timetable]) -> Mapping[str, Standing]:
-    """Return how pipelines stand; one that was never scheduled as a scheduler would find it."""
-    found, at = schedules.standings(), now()
-    return {name: found.get(name) or fresh(table, at) for name, table in tables.items()}
+def situation(schedules: Schedules, tables: Mapping[str, Timetable], serve: ServeSpec, at: datetime) -> Situation:
+    """Return what a scheduler would decide from; what was never scheduled stands as one would find it."""
+    held, standings = schedules.held(), schedules.standings()
+    known = {
+        name: Known(standing=standings.get(name) or fresh(table, at), firings=_known(schedules, name))
+        for name, table in tables.items()
+    }
+    working = [each for one in known.values() for each in one.firings if each.state is FiringState.RUNNING]
+    own = {each.pipeline for each in working}
+    busy = {name: holders.shown(held[name].holder) for name in tables if name in held and name not in own}
+    return Situation(timetables=tables, known=known, serve=serve, busy=busy, working=len(working))
 
 
 def _known(schedules: Schedules, name: str) -> list[Firing]:

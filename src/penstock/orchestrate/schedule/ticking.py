@@ -56,6 +56,7 @@ class Ticker:
         self._adopted: set[tuple[str, int]] = set()
         self._watched = float("-inf")
         self._pruned = time.monotonic()
+        self._newest = now()
 
     @property
     def working(self) -> int:
@@ -105,6 +106,7 @@ class Ticker:
     def _refresh(self) -> None:
         self._revision, changed = self._schedules.changes(self._revision)
         for firing in changed:
+            self._newest = max(self._newest, firing.created_at)
             known = self._firings.setdefault(firing.pipeline, {})
             before = known.get(firing.id)
             known[firing.id] = firing
@@ -190,19 +192,19 @@ class Ticker:
 
     def _begin(self, start: Start, skip: Skip | None, at: datetime) -> None:
         timetable = self.timetables[start.pipeline]
+        before = [self._skipped(skip, at)] if skip else []
         firing = Firing(
-            id=new_id(at + timedelta(milliseconds=1)),
+            id=self._id(),
             pipeline=start.pipeline,
             after=start.after,
             due=start.due,
             times=timetable.count(start.after, start.due),
             state=FiringState.RUNNING,
-            created_at=at,
+            created_at=self._newest,
             attempt=1,
             fence=self._lease.fence,
             interval=timetable.interval(start.after, start.due),
         )
-        before = [self._skipped(skip, at)] if skip else []
         self._schedules.fire(self._lease, [*before, firing], start.settles)
         self._spawn(firing)
 
@@ -232,18 +234,23 @@ class Ticker:
         attempt = f", attempt {firing.attempt}" if firing.attempt > 1 else ""
         self._say("began", firing.pipeline, f"begins: {what}{times}{attempt}", firing.id)
 
+    def _id(self) -> str:
+        """Return a name that is greater than that of every firing before, whatever the clock says."""
+        self._newest = max(now(), self._newest + timedelta(milliseconds=1))
+        return new_id(self._newest)
+
     def _skipped(self, skip: Skip, at: datetime) -> Firing:
         timetable = self.timetables[skip.pipeline]
         times = timetable.count(skip.after, skip.due)
         self._say("skipped", skip.pipeline, f"{times} due until {skip.due:%Y-%m-%d %H:%M:%S} UTC skipped: {skip.why}")
         return Firing(
-            id=new_id(at),
+            id=self._id(),
             pipeline=skip.pipeline,
             after=skip.after,
             due=skip.due,
             times=times,
             state=FiringState.SKIPPED,
-            created_at=at,
+            created_at=self._newest,
             ended=at,
             fence=self._lease.fence,
             reason=skip.why,
