@@ -1,9 +1,13 @@
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import psycopg
 import pytest
 from postgres_world import PostgresWorld, database, faces_there, opened
 
@@ -12,6 +16,7 @@ from penstock.promote.finishing import bring_forward, finish
 from penstock.promote.promoting import stage, staged_name
 from penstock.stores.engine import LocalEngine
 from penstock.stores.releases import ReleaseFolder
+from servers.debian import unprivileged
 from servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres
@@ -242,7 +247,7 @@ def test_a_lost_connection_leaves_the_old_release_and_orphans_are_collected(worl
     world.version("delays", "SELECT 2 AS id")
     # Its rows take a while, within which the server ends the session.
     world.version("planes", "SELECT i AS id FROM range(3000000) t(i)")
-    ended = _end_sessions_that_copy(world, "planes__")
+    ended = _to_the_session_that_copies(world, "planes__", lambda pid: os.kill(pid, signal.SIGTERM))
     with pytest.raises(TransientError, match=r"The production warehouse .* is not available"):
         world.promote("delays", "planes")
     ended()
@@ -258,21 +263,69 @@ def test_a_lost_connection_leaves_the_old_release_and_orphans_are_collected(worl
     assert world.versions() == before
 
 
-def _end_sessions_that_copy(world: PostgresWorld, beginning: str):
-    from threading import Thread
+def test_a_full_disk_of_the_server_leaves_the_old_release_and_nothing_else(world: PostgresWorld) -> None:
+    world.version("delays", "SELECT 1 AS id")
+    world.promote("delays")
+    before = world.versions()
+    world.version("delays", "SELECT i AS id, repeat('x', 100) AS word FROM range(1000000) t(i)")
+    limited = _to_the_session_that_copies(world, "delays__", _forbid_long_files)
+    with pytest.raises(TransientError, match=r"The disk of the server .* is full: could not extend file"):
+        world.promote("delays")
+    limited()
+    assert world.versions() == before
+    assert world.served("SELECT * FROM delays") == [(1,)]
 
-    def end() -> None:
-        with psycopg.connect(world.spec.connection.url, autocommit=True) as connection:
-            while not connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
-                "AND query LIKE 'COPY%%' || %s || '%%' AND pid <> pg_backend_pid()",
-                (beginning,),
-            ).fetchall():
-                pass
 
-    thread = Thread(target=end)
+def _forbid_long_files(pid: int) -> None:
+    """Let a process make no file longer than two segments of the server's log; only its own user may."""
+    user = unprivileged("postgres")
+    groups = [] if user else None
+    subprocess.run(["prlimit", f"--pid={pid}", f"--fsize={2**25}"], user=user, extra_groups=groups, cwd="/", check=True)
+
+
+def _to_the_session_that_copies(
+    world: PostgresWorld, beginning: str, act: Callable[[int], object]
+) -> Callable[[], None]:
+    """Do something to the server's process that loads a version, as soon as there is one."""
+    copying = "SELECT pid FROM pg_stat_activity WHERE query LIKE 'COPY%%' || %s || '%%' AND pid <> pg_backend_pid()"
+
+    def wait() -> None:
+        until = time.monotonic() + 60
+        with world.reading(autocommit=True) as connection:
+            while not (found := connection.execute(copying, (beginning,)).fetchall()):
+                assert time.monotonic() < until, "nothing is loaded"
+            act(found[0][0])
+
+    thread = threading.Thread(target=wait, daemon=True)
     thread.start()
     return thread.join
+
+
+def test_a_view_upon_a_version_itself_hinders_nothing_but_its_dropping(world: PostgresWorld) -> None:
+    world.version("delays", "SELECT 1 AS id")
+    world.promote("delays", keep=1)
+    first = world.versions()
+    world.command(f'CREATE VIEW mine AS SELECT id FROM penstock_public."{first[0]}"')
+    for number in (2, 3):
+        world.version("delays", f"SELECT {number} AS id")
+        world.promote("delays", keep=1)
+    assert world.served("SELECT d.id, m.id FROM delays d, mine m") == [(3, 1)]
+    world.command("DROP VIEW mine")
+    finish(world.ports())
+    assert set(world.versions()).isdisjoint(first)
+
+
+def test_a_version_that_somebody_dropped_is_loaded_again(world: PostgresWorld) -> None:
+    world.version("planes", "SELECT 'N1' AS tail")
+    world.version("delays", "SELECT 1 AS id")
+    world.promote("delays", "planes")
+    dropped = next(name for name in world.versions() if name.startswith("planes__"))
+    world.command(f'DROP TABLE penstock_public."{dropped}" CASCADE')
+    world.version("delays", "SELECT 2 AS id")
+    world.promote("delays", "planes")
+    assert world.served("SELECT d.id, p.tail FROM delays d, planes p") == [(2, "N1")]
+    world.rollback(1)
+    assert world.served("SELECT d.id, p.tail FROM delays d, planes p") == [(1, "N1")]
 
 
 def test_what_was_loaded_is_compared_with_the_release(world: PostgresWorld) -> None:

@@ -99,9 +99,9 @@ def explain(error: psycopg.Error, spec: PostgresSpec) -> PenstockError:
         )
     if state == "3D000":
         return ConfigurationError(f"The database of the production warehouse ({where}) does not exist")
-    if state == "53100":
+    if state == "53100" or "could not extend file" in lower or "could not write" in lower:
         return TransientError(
-            f"The disk of the server of the production warehouse ({where}) is full",
+            f"The disk of the server of the production warehouse ({where}) is full: {text}",
             remedy="Free some space there, then run the same command again",
         )
     if not state or state.startswith(_WAITING):

@@ -155,11 +155,11 @@ class Loading:
 
     def _texts(self, table: ServedTable) -> Iterator[tuple[memoryview, int]]:
         """Yield the text of batches of rows, each with how many rows it holds."""
-        fields = ", ".join(
+        fields = ", chr(9), ".join(
             f"coalesce({held(column.type).text.replace('{}', identifier(column.name))}, '\\N')"
             for column in table.columns
         )
-        query = f"SELECT concat_ws(chr(9), {fields}) || chr(10) AS line FROM ({rows_of(table.columns, table.uris)})"
+        query = f"SELECT concat({fields}, chr(10)) AS line FROM ({rows_of(table.columns, table.uris)})"
         with _Reading(table, self._spec), self._engine.session() as connection:
             reader = connection.sql(query).to_arrow_reader(_batch_rows(table))
             for batch in reader:

@@ -132,7 +132,8 @@ class PostgresReleases:
     def exists(self, name: str) -> bool:
         """Say whether a release is kept."""
         with self._connected() as connection:
-            return _key(name) in self._kept(connection)
+            made = self._kept(connection).get(_key(name))
+            return made is not None and _all_there(made, self._versions(connection))
 
     def build(self, name: str, tables: Sequence[ServedTable], base: str | None, kept: Collection[str]) -> None:
         """Load the tables of a release; no reader sees them. What a failure leaves is dropped, or is left over.
@@ -149,10 +150,13 @@ class PostgresReleases:
             ConflictError: Somebody else's relation has the name of a table, or stands upon a view that must go.
             TransientError: The server is gone, or its disk is full.
         """
+        import psycopg
+
         refuse_unfit(tables, self._spec, (RELEASE_VIEW,))
         with self._connected() as connection:
             self._prepare(connection)
             former = self._kept(connection).get(_key(base), {}) if base is not None else {}
+            former = former if _all_there(former, self._versions(connection)) else {}
             made = {table.name: former[table.name] for table in tables if table.name in kept and table.name in former}
             fresh: list[str] = []
             loading = Loading(connection, self._spec, self._engine, self._tell)
@@ -167,7 +171,8 @@ class PostgresReleases:
                 self._plan(connection, 0, made)
                 self._keep(connection, _key(name), made)
             except BaseException:
-                with suppress(PenstockError):
+                # Where that fails too, they are left over.
+                with suppress(PenstockError, psycopg.Error):
                     self._drop(connection, fresh)
                 raise
 
@@ -332,13 +337,19 @@ class PostgresReleases:
         ]
 
     def _drop(self, connection: psycopg.Connection[Any], versions: Sequence[str]) -> None:
-        """Drop versions that nothing names; one that a reader holds is left for the next command."""
-        import psycopg
+        """Drop versions that nothing names; one that a reader or a view of somebody holds is left over for later."""
+        from psycopg import errors
 
+        held = (errors.LockNotAvailable, errors.DeadlockDetected, errors.DependentObjectsStillExist)
         for version in versions:
-            with suppress(psycopg.errors.LockNotAvailable), connection.transaction():
+            with suppress(*held), connection.transaction():
                 connection.execute(f"SET LOCAL lock_timeout = {int(_DROP_SECONDS * 1000)}".encode())
                 connection.execute(f"DROP TABLE IF EXISTS {self._schema}.{identifier(version)}".encode())
+
+
+def _all_there(made: Mapping[str, Mapping[str, Any]], versions: Collection[str]) -> bool:
+    """Say whether nobody has dropped a version of a release."""
+    return {known["version"] for known in made.values()} <= set(versions)
 
 
 def _key(name: str) -> str:

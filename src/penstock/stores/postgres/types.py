@@ -115,5 +115,9 @@ def _array(element: schema.Type) -> str:
 
 
 def _escaped(text: str) -> str:
-    r"""Return the SQL that escapes what COPY gives a meaning: backslash, tab, and the ends of lines."""
-    return f"replace(replace(replace(replace({text}, '\\', '\\\\'), chr(9), '\\t'), chr(10), '\\n'), chr(13), '\\r')"
+    r"""Return the SQL that escapes what COPY gives a meaning: backslash, tab, and the ends of lines.
+
+    Most values hold none of these, and are looked through once; a long one is then not copied.
+    """
+    changed = f"replace(replace(replace(replace({text}, '\\', '\\\\'), chr(9), '\\t'), chr(10), '\\n'), chr(13), '\\r')"
+    return f"CASE WHEN regexp_matches({text}, '[\\\\\\t\\n\\r]') THEN {changed} ELSE {text} END"
