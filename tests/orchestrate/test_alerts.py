@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 from alerted import SHOP, Clock, hook, place, send
 
+from penstock import sources
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.alerts import Missed
 from penstock.model.events import Event, Waiting
@@ -127,6 +128,7 @@ def test_a_declared_limit_wins_and_what_is_not_new_is_no_news(tmp_path: Path, cl
         assert told(tmp_path) == [("opened", "silent:orders")]
         (alert,) = project.alerts.report().open
         assert alert.finding.since == MONDAY
+        assert alert.finding.owners == ("ada",)
         assert "It may be silent for 1d12h, as silent_after says." in text(tmp_path)
 
 
@@ -249,7 +251,7 @@ def test_a_schedule_tells_what_it_missed_and_a_run_ends_that(tmp_path: Path, clo
         clock.at += HOUR
         alerting.look(project._workspace, specs, missed=[missed])
     assert len(told(tmp_path)) == 2
-    assert "was due on Mon 2026-11-16 01:00 UTC did not begin. Another run was at work." in text(tmp_path)
+    assert "was due on Mon 2026-11-16 01:00 UTC did not begin: Another run was at work." in text(tmp_path)
 
 
 @contextmanager
@@ -323,7 +325,7 @@ pipelines = ["billing"]
     }
     assert got == {
         "told": {"quarantine:orders"},
-        "mine": {"quarantine:orders"},
+        "mine": {"quarantine:orders", "silent:orders"},
         "bad": {"silent:orders"},
         "other": set(),
     }
@@ -597,3 +599,12 @@ def test_without_apprise_a_channel_says_what_to_install(
     (tmp_path / ".env").write_text("CHAT=json://127.0.0.1:1/x\n")
     with silent(tmp_path, clock, '\n[alerts.channels.chat]\nurl = "${CHAT}"\n') as project:
         assert "pip install 'penstock[alerts]'" in project.alerts.test()[0].problem
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [("soon", "silent_after of source 'orders' is no duration. Got: soon"), ("0s", "is zero"), (36, "is no duration")],
+)
+def test_a_limit_that_is_none_is_told_with_its_source(limit: Any, said: str) -> None:
+    with pytest.raises(ConfigurationError, match=said):
+        sources.files("orders/*.csv", table="orders", silent_after=limit)

@@ -87,7 +87,6 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         if name not in Reading.__annotations__:
             raise unknown("argument", name, Reading.__annotations__, where=f"source {spec.table!r}")
     lag, forget = reading.get("lag", timedelta(0)), reading.get("forget_after")
-    silent = reading.get("silent_after")
     found = replace(
         spec,
         write=_choice(WriteMode, reading.get("write", "append"), f"write mode of source {spec.table!r}"),
@@ -109,7 +108,7 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         forget_after=parse_duration(forget) if isinstance(forget, str) else forget,
         personal=_personal(reading.get("personal", ()), spec.table),
         contract=_contract(reading.get("contract", {}), spec.table),
-        silent_after=parse_duration(silent) if silent is not None else None,
+        silent_after=_silence(reading.get("silent_after"), spec.table),
     )
     _refuse_personal_uses(found)
     if found.write in _KEYED and not found.key:
@@ -136,6 +135,25 @@ def read_as(spec: SourceSpec, reading: Reading | Mapping[str, Any]) -> SourceSpe
         raise ConfigurationError(f"Source {found.table!r} has a lag but no cursor", remedy="Add cursor=… or drop lag")
     _check_horizon(found)
     _check_nested(found)
+    return found
+
+
+def _silence(value: str | timedelta | None, table: str) -> timedelta | None:
+    """Return how long a source may bring nothing new."""
+    if value is None:
+        return None
+    try:
+        found = parse_duration(value)
+    except ConfigurationError as error:
+        raise ConfigurationError(
+            f"The silent_after of source {table!r} is no duration", value=error.value, valid=error.valid
+        ) from None
+    if not found:
+        raise ConfigurationError(
+            f"The silent_after of source {table!r} is zero: it would be silent at once",
+            value=value,
+            remedy="Leave it out, and its history says what is usual",
+        )
     return found
 
 

@@ -46,6 +46,7 @@ class TableFacts:
         moments: The columns that say when something happened, by which it is judged by history.
         limits: How old its newest moments may be.
         serving: The newest moments of its version in production; None where that is not there or not known.
+        owners: Who is told of it, as its checks say.
     """
 
     name: str
@@ -55,6 +56,7 @@ class TableFacts:
     moments: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
     serving: Mapping[str, datetime] | None = None
+    owners: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +147,8 @@ def _missed(pipeline: PipelineFacts) -> Iterator[Finding]:
             subject=pipeline.name,
             pipeline=pipeline.name,
             since=missed.due,
-            said=f"The run of pipeline {pipeline.name} that was due on {moment(missed.due)} did not begin."
-            + (f" {missed.reason}" if missed.reason else ""),
+            said=f"The run of pipeline {pipeline.name} that was due on {moment(missed.due)} did not begin"
+            + (f": {missed.reason.rstrip('.')}." if missed.reason else "."),
             remedy=f"penstock run {pipeline.name}",
             cause=missed.due.isoformat(),
         )
@@ -219,7 +221,7 @@ def _silent(
         usual=judged,
         remedy=f"Ask whoever sends it, and see whether it was asked: penstock runs {pipeline.name}; "
         f"then: penstock run {pipeline.name}",
-        owners=tuple(dict.fromkeys(limit.owner for limit in table.limits if limit.owner)),
+        owners=table.owners,
     )
 
 
@@ -255,6 +257,7 @@ def _standing_still(
         f"for {show(at - last)}, though loads do.",
         usual=judged,
         remedy=f"Ask whoever sends it; penstock versions {table.name} shows the loads",
+        owners=table.owners,
     )
 
 

@@ -47,7 +47,8 @@ class _Wanted:
     silent_after: timedelta | None = None
     moments: tuple[str, ...] = ()
     limits: tuple[Limit, ...] = ()
-    watched: tuple[str, ...] = field(default=())
+    watched: tuple[str, ...] = ()
+    owners: tuple[str, ...] = field(default=())
 
 
 def gather(workspace: Workspace, specs: Sequence[PipelineSpec], seen: Seen) -> tuple[PipelineFacts, ...]:
@@ -61,7 +62,8 @@ def _wanted(spec: PipelineSpec) -> list[_Wanted]:
     tables = []
     for source in spec.sources:
         moments = tuple(dict.fromkeys(name for name in (source.event_time, source.interval) if name))
-        limits = _limits(spec.checks.get(source.table, ()))
+        checks = spec.checks.get(source.table, ())
+        limits = _limits(checks)
         tables.append(
             _Wanted(
                 name=source.table,
@@ -71,6 +73,7 @@ def _wanted(spec: PipelineSpec) -> list[_Wanted]:
                 moments=moments,
                 limits=limits,
                 watched=_watched(moments, limits),
+                owners=tuple(dict.fromkeys(check.owner for check in checks if check.owner)),
             )
         )
     for transform in spec.transforms:
@@ -173,6 +176,7 @@ def _table(table: _Wanted, arrivals: Arrivals | None, released: Released) -> Tab
         moments=table.moments,
         limits=table.limits,
         serving=serving,
+        owners=table.owners,
     )
 
 
