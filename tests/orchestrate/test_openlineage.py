@@ -177,10 +177,29 @@ def receiver(status: int, got: list[tuple[str | None, dict[str, Any]]]) -> Itera
         thread.join()
 
 
-def test_events_go_over_http_with_their_token(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("to", "more", "said"),
+    [
+        ("https://example.com/events", {"token": "t0p"}, r"lineage\.token in .* is no reference to a variable"),
+        ("https://example.com/events", {"token": "${NONE:-t0p}"}, r"lineage\.token in .* is no reference"),
+        ("http://example.com/events", {"token": "${LINEAGE_TOKEN}"}, "in the clear"),
+        ("https://me:pass@example.com/events", {}, "holds a user or a password"),
+    ],
+)
+def test_a_token_that_is_written_down_or_goes_in_the_clear_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, to: str, more: dict[str, object], said: str
+) -> None:
+    monkeypatch.setenv("LINEAGE_TOKEN", "t0p")
+    with pytest.raises(ConfigurationError, match=said) as raised:
+        project(tmp_path, to, **more)
+    assert "t0p" not in str(raised.value)
+
+
+def test_events_go_over_http_with_their_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LINEAGE_TOKEN", "t0p")
     got: list[tuple[str | None, dict[str, Any]]] = []
     said: list[str] = []
-    with receiver(201, got) as url, project(tmp_path, url, said, token="t0p", wait=30) as opened:
+    with receiver(201, got) as url, project(tmp_path, url, said, token="${LINEAGE_TOKEN}", wait=30) as opened:
         opened.run()
     assert len(got) == 5
     assert {token for token, _ in got} == {"Bearer t0p"}

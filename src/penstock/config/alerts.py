@@ -5,26 +5,16 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from penstock.config.releases import refuse_webhook
+from penstock.config.secrecy import refuse_webhook
 from penstock.errors import ConfigurationError
 from penstock.model.alerts import AlertKind, AlertsSpec, ChannelSpec, Urgency
 from penstock.model.durations import parse_duration
 from penstock.names import unknown
 
-_REFERENCE = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(?::-[^}]*)?\}")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
-_OPEN = frozenset({"mailto", "mailtos", "json", "jsons", "form", "forms", "xml", "xmls"})
-"""Schemes of apprise whose URLs hold secrets at known places only; others hold them anywhere."""
-_HARMLESS = frozenset(
-    {"to", "from", "name", "cc", "bcc", "reply", "smtp", "mode", "format", "method", "verify", "user"}
-)
-_SECRET = re.compile(r"(?=[^/]*[0-9])(?=[^/]*[A-Za-z])[A-Za-z0-9_\-]{20,}")
-"""What looks like a token: twenty letters and digits or more."""
 
 
 class Channel(BaseModel):
@@ -109,56 +99,3 @@ def _repeat(text: str, file: Path) -> timedelta | None:
     if found < timedelta(minutes=1):
         raise ConfigurationError(f"alerts.repeat in {file} is too short", value=text, valid="1m or more, or never")
     return found
-
-
-def refuse_written_secrets(section: Any, file: Path) -> None:
-    """Refuse a secret in the file itself, which is in everybody's copy of the project."""
-    channels = section.get("channels") if isinstance(section, dict) else None
-    for name, channel in channels.items() if isinstance(channels, dict) else ():
-        if not isinstance(channel, dict):
-            continue
-        for key, holds in (("token", _is_literal), ("url", _holds_secret), ("webhook", _webhook_holds_secret)):
-            text = channel.get(key)
-            if isinstance(text, str) and text and holds(text):
-                raise ConfigurationError(
-                    f"alerts.channels.{name}.{key} in {file} has a secret written in it, or what may be one",
-                    valid=f'{key} = "${{NAME}}"'
-                    + (', or "mailtos://USER:${PASSWORD}@HOST?to=ops@example.com"' if key == "url" else ""),
-                    remedy="Take it out of the file, and set the variable in the environment, .env or secrets.toml",
-                )
-
-
-def _is_literal(text: str) -> bool:
-    return _REFERENCE.fullmatch(text.strip()) is None
-
-
-def _holds_secret(url: str) -> bool:
-    """Say whether an URL of apprise may hold a secret in plain text."""
-    if not _is_literal(url):
-        return False
-    scheme = url.partition("://")[0].lower()
-    if scheme not in _OPEN:
-        # The tokens of chats stand anywhere in their URLs.
-        return True
-    written = _REFERENCE.sub("", url.partition("://")[2])
-    try:
-        parts = urlsplit(f"//{written}")
-        password = parts.password
-    except ValueError:
-        return True
-    queried = {key.lower() for key, value in parse_qsl(parts.query) if value}
-    return bool(password) or not queried <= _HARMLESS or _long(parts.path)
-
-
-def _webhook_holds_secret(url: str) -> bool:
-    if not _is_literal(url):
-        return False
-    try:
-        parts = urlsplit(_REFERENCE.sub("", url))
-    except ValueError:
-        return False
-    return bool(parts.password) or any(value for _, value in parse_qsl(parts.query)) or _long(parts.path)
-
-
-def _long(path: str) -> bool:
-    return any(_SECRET.fullmatch(part) for part in path.split("/"))

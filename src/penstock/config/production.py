@@ -5,9 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-from urllib.parse import urlsplit
 
 from penstock.config.connections import connection_from_url
 from penstock.errors import ConfigurationError
@@ -63,21 +60,3 @@ def postgres_from(
             valid=f"up to {_LONGEST_SCHEMA} bytes, not beginning with pg_",
         )
     return PostgresSpec(connection=found, schema=locks.schema, lock_timeout=locks.timeout, lock_wait=locks.wait)
-
-
-def refuse_written_password(section: Any, file: Path) -> None:
-    """Refuse a password in the file itself, which is in everybody's copy of the project."""
-    production = section.get("production") if isinstance(section, dict) else None
-    warehouse = production.get("warehouse") if isinstance(production, dict) else None
-    if not isinstance(warehouse, str) or "://" not in warehouse:
-        return
-    try:
-        password = urlsplit(warehouse).password
-    except ValueError:
-        return
-    if password and not re.fullmatch(r"\$\{[A-Za-z_][A-Za-z0-9_]*\}", password):
-        raise ConfigurationError(
-            f"environments.production.warehouse in {file} holds a password",
-            valid="postgresql://user:${NAME}@host:5432/database",
-            remedy="Take it out of the file, and set it in the environment, .env or secrets.toml",
-        )

@@ -7,7 +7,6 @@ environment, then from ``.env`` and ``secrets.toml`` beside the file. Relative p
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath, PurePosixPath
@@ -16,10 +15,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from penstock.config.alerts import Alerts, refuse_written_secrets
+from penstock.config.alerts import Alerts
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
-from penstock.config.production import Locks, postgres_from, refuse_written_password
-from penstock.config.releases import Announce, Automatic, refuse_written_token
+from penstock.config.production import Locks, postgres_from
+from penstock.config.releases import Announce, Automatic
+from penstock.config.secrecy import refuse_webhook, refuse_written
 from penstock.config.serving import Serve
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
@@ -208,10 +208,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     file = find_project(path)
     variables = dict(os.environ if environment is None else environment)
     content = read_toml(file)
-    _refuse_written_keys(content.get("privacy"), file)
-    refuse_written_token(content.get("announce"), file)
-    refuse_written_password(content.get("environments"), file)
-    refuse_written_secrets(content.get("alerts"), file)
+    refuse_written(content, file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
     try:
@@ -260,24 +257,11 @@ def _events(given: _Lineage | None, root: Path, name: str, file: Path) -> Events
             value=scheme,
             valid="a file, http://…, https://… or kafka://host:9092/topic",
         )
+    if scheme in ("http", "https"):
+        refuse_webhook(to, given.token, f"lineage.events in {file}", "lineage.token")
     if scheme in ("", "file"):
         to = str(root / Path(to.removeprefix("file://")).expanduser())
     return EventsSpec(to=to, namespace=given.namespace or name, token=given.token, wait=given.wait)
-
-
-def _refuse_written_keys(section: Any, file: Path) -> None:
-    """Refuse a key in the file itself, which is in everybody's copy of the project."""
-    if not isinstance(section, dict):
-        return
-    former = section.get("former")
-    given = {"key": section.get("key"), **(former if isinstance(former, dict) else {})}
-    for name, text in given.items():
-        if isinstance(text, str) and not re.fullmatch(r"\s*\$\{[A-Za-z_][A-Za-z0-9_]*\}\s*", text):
-            raise ConfigurationError(
-                f"privacy.{'' if name == 'key' else 'former.'}{name} in {file} is no reference to a variable",
-                valid='key = "${NAME}"',
-                remedy="Take the key out of the file, and set it in the environment, .env or secrets.toml",
-            )
 
 
 def _keys(given: _Privacy | None, file: Path) -> Keys | None:

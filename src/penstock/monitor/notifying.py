@@ -19,6 +19,7 @@ from penstock.errors import AlreadyExistsError, PenstockError
 from penstock.model.alerts import AlertEvent, ChannelSpec, Message
 from penstock.model.codec import encode
 from penstock.monitor.alerts import moment, show
+from penstock.monitor.posting import post
 from penstock.names import moment as path_moment
 
 TIMEOUT = 20.0
@@ -142,16 +143,9 @@ def _write(channel: ChannelSpec, document: dict[str, Any], at: datetime) -> str:
 
 
 def _post(channel: ChannelSpec, document: dict[str, Any]) -> str:
-    import httpx
-
-    headers = {"Content-Type": "application/json", "Idempotency-Key": str(document["key"])}
-    if channel.token:
-        headers["Authorization"] = f"Bearer {channel.token}"
-    with httpx.stream(
-        "POST", channel.webhook, content=encode(document), headers=headers, timeout=TIMEOUT, follow_redirects=False
-    ) as answer:
-        # The body is not read: it could be endless.
-        return "" if answer.is_success else f"{shown(channel)}: it answered {answer.status_code}"
+    key = str(document["key"])
+    problem = post(channel.webhook, encode(document), token=channel.token, key=key, timeout=TIMEOUT)
+    return f"webhook to {problem}" if problem else ""
 
 
 def _apprise(channel: ChannelSpec, project: str, messages: Sequence[Message]) -> str:

@@ -36,6 +36,7 @@ from penstock.model.receipts import RunReceipt
 from penstock.model.specs import PipelineSpec
 from penstock.monitor import notifying
 from penstock.monitor.alerts import find
+from penstock.monitor.posting import within
 from penstock.monitor.reconciling import reconcile
 from penstock.names import unknown
 from penstock.orchestrate import indexing
@@ -251,18 +252,14 @@ def try_channels(workspace: Workspace, channel: str | None = None) -> tuple[Chan
 
 
 def _try(project: str, channel: ChannelSpec) -> ChannelState:
-    at, answered = now(), list[str]()
+    at = now()
     said = f"This is a test of channel {channel.name} of project {project}: alerts arrive."
     finding = Finding(kind=AlertKind.FAILED, subject="test", pipeline="", since=at, said=said)
     alert = Alert(id="test", finding=finding, opened=at)
     message = Message(alert=alert, event=AlertEvent.TEST, key=f"test-{at.isoformat()}")
-    thread = threading.Thread(
-        target=lambda: answered.append(notifying.send(channel, project, [message], at)), daemon=True
-    )
-    thread.start()
-    thread.join(_PATIENT)
-    problem = answered[0] if answered else f"{notifying.shown(channel)}: no answer within {_PATIENT:g} seconds"
-    return ChannelState(name=channel.name, to=notifying.shown(channel), problem=problem, sent=0 if problem else 1)
+    shown = notifying.shown(channel)
+    problem = within(_PATIENT, lambda: notifying.send(channel, project, [message], at), shown)
+    return ChannelState(name=channel.name, to=shown, problem=problem, sent=0 if problem else 1)
 
 
 def mute(workspace: Workspace, id: str, length: str | timedelta, reason: str, by: str | None = None) -> Alert:  # noqa: A002

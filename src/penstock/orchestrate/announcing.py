@@ -7,7 +7,6 @@ be announced is told, hinders nothing, and is tried again by the next command th
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
@@ -18,6 +17,7 @@ from penstock.model.codec import encode
 from penstock.model.events import Waiting
 from penstock.model.releases import Release
 from penstock.model.specs import AnnouncementSpec
+from penstock.monitor.posting import post, within
 from penstock.orchestrate.workspace import Workspace
 from penstock.stores.objects import LocalObjects
 
@@ -89,27 +89,9 @@ def _write(spec: AnnouncementSpec, message: Mapping[str, Any], release: Release)
 
 def _post(spec: AnnouncementSpec, message: Mapping[str, Any]) -> str:
     """Post a message, waiting no longer than asked; return what hindered it, or nothing."""
-    answered: list[str] = []
-    sending = threading.Thread(target=lambda: answered.append(_sent(spec, message)), daemon=True)
-    sending.start()
-    sending.join(spec.timeout)
-    host = urlsplit(spec.webhook).hostname
-    problem = answered[0] if answered else f"no answer within {spec.timeout:g} seconds"
-    return f"{host}: {problem}" if problem else ""
-
-
-def _sent(spec: AnnouncementSpec, message: Mapping[str, Any]) -> str:
-    import httpx
-
-    headers = {"Content-Type": "application/json", "Idempotency-Key": str(message["key"])}
-    if spec.token:
-        headers["Authorization"] = f"Bearer {spec.token}"
-    try:
-        with httpx.stream(
-            "POST", spec.webhook, content=encode(message), headers=headers, timeout=spec.timeout, follow_redirects=False
-        ) as answer:
-            # The body is not read: it could be endless.
-            return "" if answer.is_success else f"it answered {answer.status_code}"
-    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as error:
-        # The library's sentence may hold the URL, whose query may hold a secret.
-        return type(error).__name__
+    content, key = encode(message), str(message["key"])
+    return within(
+        spec.timeout,
+        lambda: post(spec.webhook, content, token=spec.token, key=key, timeout=spec.timeout),
+        str(urlsplit(spec.webhook).hostname),
+    )

@@ -14,6 +14,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from importlib import import_module
 
 from penstock.catalog.port import Lease
 from penstock.errors import ConfigurationError, ConflictError, NotFoundError, PenstockError, StaleWriterError
@@ -24,10 +25,9 @@ from penstock.model.plan import Action, Plan
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
-from penstock.orchestrate import alerting, compacting, indexing, planner, telling
+from penstock.orchestrate import indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
 from penstock.orchestrate.context import RunContext, failed, leased
-from penstock.orchestrate.downstream import Wave, flow
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import SourceLedger
 from penstock.orchestrate.preparing import Prepared, prepare, wanted
@@ -225,6 +225,8 @@ def _carry_out(waves: _Waves, prepared: Prepared, asked: Asked, context: RunCont
                 begun += 1
             _flow(interval, prepared, context, scope=scope)
     _flow(None, prepared, context, last=True)
+    from penstock.orchestrate import compacting
+
     compacting.after_run(context)
 
 
@@ -372,6 +374,9 @@ def _begin(
             tables=tables,
         )
         begun.append((task, pool.submit(bring, asked, context)))
+    if begun:
+        # While they are read, what comes below them is imported.
+        import_module("penstock.orchestrate.downstream")
     return begun
 
 
@@ -425,6 +430,8 @@ def _flow(
     last: bool = False,
 ) -> None:
     """Send one wave down; transforms of whole tables wait for the end unless others need them."""
+    from penstock.orchestrate.downstream import Wave, flow
+
     context.hold()
     chosen: list[tuple[TransformSpec, Interval | None]] = []
     for transform in prepared.order:
@@ -466,11 +473,20 @@ def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) 
         context.workspace.catalog.drop_run(begun.id)
     else:
         indexing.keep_run(context.workspace, ended)
-        telling.tell(context.workspace, ended)
-    if not interrupted:
-        # Whoever interrupts a run does not want to wait; the next look finds it.
+        _tell(ended, context)
+    # Whoever interrupts a run does not want to wait; the next look finds it. An ingest has nobody to tell.
+    if not interrupted and context.workspace.production is not None:
+        from penstock.orchestrate import alerting
+
         alerting.after_run(context.workspace, context.spec, ended)
     return ended
+
+
+def _tell(run: RunReceipt, context: RunContext) -> None:
+    if context.workspace.events is not None:
+        from penstock.orchestrate import telling
+
+        telling.tell(context.workspace, run)
 
 
 def retry(workspace: Workspace, spec: PipelineSpec, table: str | None) -> RunReceipt:
