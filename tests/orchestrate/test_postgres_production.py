@@ -29,9 +29,7 @@ shop = Pipeline("shop",
     profiled=["revenue"], approve="automatic", promote=["revenue"],
     datasets=[training_set("sums", from_="revenue", label="amount", split=split_by("country", train=0.5, test=0.5))])
 """
-CONNECTED = SETTINGS.replace(
-    '"data/production/warehouse.duckdb"', '"reporting"\npostgres_schema = "marts"\nlock_wait = 1'
-)
+CONNECTED = SETTINGS.replace('"data/production/warehouse.duckdb"', '"reporting"\npostgres_schema = "marts"')
 
 
 @pytest.fixture
@@ -68,11 +66,11 @@ def ask(postgres: PostgresServer, query: str) -> list[tuple[Any, ...]]:
         return connection.execute(query.encode()).fetchall()
 
 
-def command(shop: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def command(shop: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "penstock", *arguments],
         cwd=shop,
-        env={**os.environ, "PENSTOCK_USER": "ada"},
+        env={**os.environ, "PENSTOCK_USER": "ada", **variables},
         capture_output=True,
         text=True,
         check=False,
@@ -115,7 +113,7 @@ def test_the_command_line_says_who_is_waited_for_and_ends_with_4(shop: Path, pos
         project.diff()
     with psycopg.connect(postgres.url(database="production")) as reader:
         reader.execute("SELECT amount FROM marts.revenue WHERE country <> 'geheim'")
-        promoted = command(shop, "promote", "--json")
+        promoted = command(shop, "promote", "--json", PENSTOCK__ENVIRONMENTS__PRODUCTION__LOCK_WAIT="1")
         assert promoted.returncode == 4, promoted.stderr
         assert f"session {reader.info.backend_pid} of tester" in promoted.stderr + promoted.stdout
         assert "geheim" not in promoted.stderr + promoted.stdout

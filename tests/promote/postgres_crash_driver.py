@@ -31,7 +31,7 @@ def run(root: Path, url: str, action: str, deadly: int) -> int:
     boundary = Boundary(deadly, fine=True)
     _count_statements(boundary)
     with small_engine() as engine:
-        world: PostgresWorld = opened(root, engine, url, lock_timeout=0.5, lock_wait=5)
+        world: PostgresWorld = opened(root, engine, url, lock_timeout=0.5, lock_wait=60)
         files: Any = Counted(world.keeping(), _FILES, boundary)
         act(action, world.ports(CountedLake(world.lake, boundary), files), world)
     return boundary.passed

@@ -26,7 +26,7 @@ _HERE = Path(__file__).parent
 @pytest.fixture
 def base(tmp_path: Path, engine: LocalEngine, postgres: PostgresServer) -> PostgresWorld:
     """Production serves release 2; staging holds what release 3 would be."""
-    world = opened(tmp_path / "base", engine, database(postgres.url(), "crash"), lock_timeout=0.5, lock_wait=5)
+    world = opened(tmp_path / "base", engine, database(postgres.url(), "crash"), lock_timeout=0.5, lock_wait=60)
     for number in (0, 1, 2):
         world.version("delays", f"SELECT 1 AS release, DATE '2013-01-01' + {number} AS day", interval=day(number))
     world.version("airports", "SELECT 'EWR' AS faa")
@@ -67,7 +67,7 @@ def test_killed_at_the_writes_of_a_promotion_into_postgresql(
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     cases = [
-        opened(path, engine, case_url(url, int(path.name)), lock_timeout=0.5, lock_wait=5)
+        opened(path, engine, case_url(url, int(path.name)), lock_timeout=0.5, lock_wait=60)
         for path in sorted(folder.iterdir())
     ]
     before, whole = _ended(base), _ended(cases[-1])

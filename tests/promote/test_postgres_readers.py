@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ pytestmark = pytest.mark.postgres
 @pytest.fixture
 def world(tmp_path: Path, engine: LocalEngine, postgres: PostgresServer) -> Iterator[PostgresWorld]:
     url = database(postgres.url(), "penstock_readers")
-    found = opened(tmp_path, engine, url, lock_timeout=0.2, lock_wait=0.5)
+    found = opened(tmp_path, engine, url, lock_timeout=0.5, lock_wait=60.0)
     _make(found, 1)
     return found
 
@@ -37,8 +38,14 @@ def _make(world: PostgresWorld, number: int) -> None:
 
 
 def _committed(world: PostgresWorld, number: int) -> TransientError:
-    with pytest.raises(TransientError) as refused:
-        _make(world, number)
+    """Promote while a reader stays, with little patience."""
+    patient = world.spec
+    world.spec = replace(patient, lock_wait=1.0)
+    try:
+        with pytest.raises(TransientError) as refused:
+            _make(world, number)
+    finally:
+        world.spec = patient
     return refused.value
 
 
@@ -51,7 +58,7 @@ def test_a_reader_who_stays_is_named_and_the_next_command_puts_the_release_in_pl
         assert refused.what.startswith("Release 2 is committed, but PostgreSQL 127.0.0.1")
         assert f"session {pid} of tester since " in refused.what
         assert "geheim" not in str(refused) + "".join(world.told)
-        assert any("New readers are not held up longer than 0.2 s" in sentence for sentence in world.told)
+        assert any("New readers are not held up longer than 0.5 s" in sentence for sentence in world.told)
         assert pointed(world.ports().production) == 1
         # Nobody waits behind the attempt that was given up, and all see the release before.
         assert world.served("SELECT DISTINCT d.release, p.release FROM delays d, planes p") == [(1, 1)]
@@ -68,8 +75,8 @@ def test_a_reader_who_stays_is_named_and_the_next_command_puts_the_release_in_pl
 def test_others_do_not_queue_behind_a_promotion_that_waits_for_a_long_query(
     tmp_path: Path, engine: LocalEngine, postgres: PostgresServer
 ) -> None:
-    """One reads for five seconds; all others would wait as long without the limit, and fail at their own of two."""
-    world = opened(tmp_path, engine, database(postgres.url(), "penstock_queue"), lock_timeout=0.2, lock_wait=60)
+    """One reads for six seconds; all others would wait as long without the limit, and fail at their own of four."""
+    world = opened(tmp_path, engine, database(postgres.url(), "penstock_queue"), lock_timeout=0.5, lock_wait=60)
     _make(world, 1)
     stop = threading.Event()
     found: list[Any] = []
@@ -77,7 +84,7 @@ def test_others_do_not_queue_behind_a_promotion_that_waits_for_a_long_query(
     def ask() -> None:
         try:
             with world.reading(autocommit=True) as connection:
-                connection.execute("SET lock_timeout = '2s'")
+                connection.execute("SET lock_timeout = '4s'")
                 while not stop.is_set():
                     both = "SELECT DISTINCT d.release, p.release FROM delays d JOIN planes p USING (id)"
                     found.extend(connection.execute(both).fetchall())
@@ -86,13 +93,13 @@ def test_others_do_not_queue_behind_a_promotion_that_waits_for_a_long_query(
 
     def read_long() -> None:
         with world.reading(autocommit=True) as connection:
-            connection.execute("SELECT pg_sleep(5) FROM (SELECT FROM planes LIMIT 1) p")
+            connection.execute("SELECT pg_sleep(6) FROM (SELECT FROM planes LIMIT 1) p")
 
     threads = [threading.Thread(target=read_long), *(threading.Thread(target=ask) for _ in range(3))]
     for thread in threads:
         thread.start()
     try:
-        _wait_for_query(world, "%pg_sleep(5)%")
+        _wait_for_query(world, "%pg_sleep(6)%")
         _make(world, 2)
     finally:
         stop.set()

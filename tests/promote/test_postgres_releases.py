@@ -24,7 +24,7 @@ pytestmark = pytest.mark.postgres
 
 @pytest.fixture
 def world(tmp_path: Path, engine: LocalEngine, postgres: PostgresServer) -> Iterator[PostgresWorld]:
-    return opened(tmp_path, engine, database(postgres.url(), "penstock_releases"), lock_timeout=0.3, lock_wait=5.0)
+    return opened(tmp_path, engine, database(postgres.url(), "penstock_releases"), lock_timeout=0.5, lock_wait=60.0)
 
 
 def test_a_release_is_served_by_views_and_only_what_changed_is_loaded(world: PostgresWorld) -> None:

@@ -14,6 +14,13 @@ if TYPE_CHECKING:
     import psycopg
 
 CONNECT_SECONDS = 10
+_OPTIONS: dict[str, Any] = {
+    "client_encoding": "UTF8",
+    "application_name": "penstock release",
+    # While the lake works, nothing passes: what lies between must not take the session for dead.
+    "keepalives_idle": 30,
+    "keepalives_interval": 10,
+}
 _SETTINGS = (
     "SET timezone = 'UTC'",
     "SET datestyle = 'ISO, YMD'",
@@ -23,9 +30,9 @@ _SETTINGS = (
     "SET search_path = pg_catalog",
     # What a release's pointer names must outlive a crash of the server; stricter settings stay.
     "SELECT set_config('synchronous_commit', 'on', false) WHERE current_setting('synchronous_commit') = 'off'",
-    # A limit that the database sets for its users would end a large load.
-    "SET statement_timeout = 0",
-    "SET idle_in_transaction_session_timeout = 0",
+    # Limits that the database sets for its users would end a large load, or the session that holds production.
+    "SELECT set_config(name, '0', false) FROM pg_settings WHERE name IN ('statement_timeout', 'lock_timeout', "
+    "'transaction_timeout', 'idle_session_timeout', 'idle_in_transaction_session_timeout')",
 )
 _WAITING = ("08", "40", "53", "55", "57", "58")
 """Classes of SQLSTATE that pass by themselves."""
@@ -51,13 +58,9 @@ def connect(spec: PostgresSpec) -> psycopg.Connection[Any]:
     extra: dict[str, Any] = {key: value for key, value in given.secrets.items() if key == "password"}
     if given.options.get("user"):
         extra["user"] = given.options["user"]
-    seconds = given.options.get("connect_timeout", CONNECT_SECONDS)
+    extra["connect_timeout"] = given.options.get("connect_timeout", CONNECT_SECONDS)
     try:
-        address = str(
-            conninfo.make_conninfo(
-                url, **extra, connect_timeout=seconds, client_encoding="UTF8", application_name="penstock release"
-            )
-        )
+        address = str(conninfo.make_conninfo(url, **extra, **_OPTIONS))
     except Exception:
         # The driver's own message would repeat the URL with its password.
         raise ConfigurationError(

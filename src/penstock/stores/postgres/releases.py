@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from penstock.errors import BugError, ConflictError, PenstockError
+from penstock.errors import BugError, ConflictError, PenstockError, TransientError
 from penstock.model.production import PostgresSpec
 from penstock.queries.text import identifier, literal
 from penstock.stores.filelock import Tell, Wait
@@ -179,7 +179,7 @@ class PostgresReleases:
     def link(self, name: str, source: str) -> None:
         """Keep the versions of one release under a second name."""
         with self._connected() as connection:
-            made = self._kept(connection)[_key(source)]
+            made = self._made(connection, _key(source))
             self._plan(connection, 0, made)
             self._keep(connection, _key(name), made)
 
@@ -220,7 +220,7 @@ class PostgresReleases:
             found = self._served_release(connection)
             if found is not None and found[1] == key:
                 return
-            made, number = self._kept(connection)[key], int(key)
+            made, number = self._made(connection, key), int(key)
             patience = 0.0 if self._asking else self._spec.lock_wait
             swapping = Swapping(connection, self._spec, patience, self._tell)
             swapping.run(number, lambda: self._plan(connection, number, made), self._recorded(key, number, made))
@@ -298,6 +298,13 @@ class PostgresReleases:
         if not self._ready(connection):
             return {}
         return dict(connection.execute(f"SELECT name, tables FROM {self._schema}._releases".encode()).fetchall())
+
+    def _made(self, connection: psycopg.Connection[Any], key: str) -> dict[str, Any]:
+        """Return the tables of a release that was there a moment ago."""
+        made = self._kept(connection).get(key)
+        if made is None:
+            raise TransientError(f"What {self.shown} kept of release {key} was removed by another process")
+        return dict(made)
 
     def _views_now(self, connection: psycopg.Connection[Any]) -> dict[str, str]:
         if not self._ready(connection):
