@@ -8,35 +8,24 @@ from typing import Any
 
 from worded_alerts import SAID as ALERTS
 from worded_lineage import SAID
+from worded_reports import ERROR, REPORT
+from worded_reports import SAID as REPORTS
 from worded_schedules import SAID as SCHEDULES
 
 from penstock.dataset.manifest import Manifest, Shard, SplitFigures
 from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
 from penstock.extract.port import TableDescription
 from penstock.model import answers
-from penstock.model.answers import ColumnFigures, ProfileReport
 from penstock.model.contracts import Contract, Discarded, OnChange, Retyped, SchemaChange
-from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, InputVersion, Verdict, Work
+from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion, Verdict, Work
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Cause, Plan, PlannedStep
-from penstock.model.receipts import CheckReceipt, IngestReceipt, RunReceipt, State, StepReceipt
+from penstock.model.receipts import IngestReceipt, RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableChange, TableVersion
-from penstock.model.reports import CheckLine, TableReport
-from penstock.monitor.drift import ColumnDrift, DriftReport
 
 AT = datetime(2026, 11, 21, 2, 30, 54, 123000, tzinfo=UTC)
 DAY = Interval(datetime(2013, 1, 5, tzinfo=UTC), datetime(2013, 1, 6, tzinfo=UTC))
 NEXT = Interval(DAY.end, DAY.end + timedelta(days=1))
-ERROR = CheckFailure(
-    check="unique(id)",
-    severity="error",
-    columns=("id",),
-    count=4,
-    message="id repeats",
-    examples=({"id": "7", "x": None},),
-)
-WARNING = CheckFailure(check="fresh", severity="warn", columns=(), count=1, message="too old")
-REPORT = CheckReport(rows=10, passed=("not_null(id)",), failures=(WARNING, ERROR), quarantined=2)
 
 
 def step(name: str, state: State = State.DONE, interval: Interval | None = None, **fields: Any) -> StepReceipt:
@@ -299,105 +288,7 @@ VALUES: list[tuple[Any, list[str]]] = [
             "+gate -pier delay DOUBLE left out 3 (freeze/discard/…)",
         ],
     ),
-    (
-        CheckReceipt(table="raw_flights", report=REPORT),
-        ["10 rows looked at", "passed  not_null(id)", "error   unique(id)       4", "unique(id): id=7, x=null"],
-    ),
-    (
-        ProfileReport(
-            table="flights",
-            rows=5,
-            origin="merged from 2 kept profiles",
-            columns=(
-                ColumnFigures(
-                    column="delay",
-                    type="BIGINT",
-                    kind="discrete",
-                    nulls=1,
-                    null_share=0.2,
-                    distinct=3,
-                    least=1.0,
-                    greatest=9.0,
-                    quantiles={"0.5": 2.0},
-                    top={"1": 2, "": 1},
-                    histogram=(2.0, 0.0, 1.0),
-                ),
-            ),
-        ),
-        ["flights: 5 rows, merged from 2 kept profiles.", "20.0 %", "~3", "█ ▄", "1 2, (empty) 1"],
-    ),
-    (
-        DriftReport(
-            table="flights",
-            reference="flights 1",
-            current="flights 2",
-            rows=(10, 20),
-            schema=("gate is new",),
-            columns=(
-                ColumnDrift(column="delay", drifted=True, reasons=("50.0 % nulls, it had 0.0 %",), nulls=(0.0, 0.5)),
-                ColumnDrift(column="month", drifted=False, stability=0.01, stability_limit=0.1),
-            ),
-        ),
-        ["flights 2 (20 rows) against flights 1 (10).", "gate is new", "delay: 50.0 % nulls", "0.010", "drifted"],
-    ),
-    (
-        DriftReport(table="flights", reference="flights 1", current="flights 2", rows=(10, 20)),
-        ["Nothing differs by more than chance and by enough to matter."],
-    ),
-    (
-        DriftReport(
-            table="t", reference="usual", current="t 9", rows=(5, 4), unusual=("delay: mean 9, expected 1 to 2",)
-        ),
-        ["t 9 (4 rows) against usual (5).", "delay: mean 9, expected 1 to 2"],
-    ),
-    (
-        answers.SuggestedChecks(
-            table="t",
-            loads=3,
-            rows=9,
-            checks=(answers.SuggestedCheck(kind="unique", code='checks.unique("id")', reason="no two alike"),),
-            code="CHECKS = {\n}\n",
-        ),
-        ["# 1 check that 3 loads of t passed.", "CHECKS = {\n}"],
-    ),
-    (
-        TableReport(
-            table="t",
-            number=9,
-            label="2013-01-05",
-            at=AT,
-            verdict="rejected",
-            rows=8,
-            quarantined=2,
-            checks=(
-                CheckLine(
-                    check="unique(id)",
-                    result="error",
-                    rows=4,
-                    share=0.5,
-                    trend=(None, 0.0, 0.5),
-                    message="id repeats",
-                    examples=({"id": "7"},),
-                    query="SELECT 1",
-                ),
-                CheckLine(check="not_null(id)", result="passed", trend=(0.0, 0.0, 0.0)),
-            ),
-            before=("7", "8", "9"),
-            profile=ProfileReport(table="t", rows=8, origin="kept", columns=()),
-        ),
-        [
-            "t, load 9 of 2013-01-05: rejected, 8 rows.",
-            "1 of 2 checks failed: unique(id). 2 rows set aside.",
-            "50.0 %  ·▁█",
-            "unique(id): id repeats",
-            "SELECT 1",
-        ],
-    ),
-    (
-        TableReport(table="t", number=2, label="", at=AT, verdict="version", rows=1, quarantined=0),
-        ["t, version 2, 1 row.", "It has no checks."],
-    ),
-    (CheckReceipt(table="t", report=CheckReport()), ["t: 0 rows looked at.", "It has no checks."]),
+    *REPORTS,
     (
         [answers.QuarantineSummary(table="t", number=9, created_at=AT, rows=3, reasons={"a": 2, "b": 1}, path="p")],
         ["a (2), b (1)"],
