@@ -8,7 +8,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from penstock import Pipeline, sources
@@ -81,6 +81,7 @@ def test_every_hour_goes_on_through_the_night() -> None:
 ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "America/Havana", "Asia/Kolkata", "Africa/Cairo"]
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     zone=st.sampled_from(ZONES),
     hour=st.integers(0, 23),
@@ -110,6 +111,7 @@ def test_each_local_time_is_due_exactly_once(zone: str, hour: int, minutes: set[
         assert found.newest(at) == at
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     zone=st.sampled_from(ZONES),
     expression=st.sampled_from(

@@ -117,7 +117,7 @@ STEPS = st.lists(
 )
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     schedule=st.sampled_from(["*/5 * * * *", "every 7m", "17 * * * *", "@hourly"]),
     catch_up=st.sampled_from(["all", "latest", "none"]),
@@ -388,6 +388,7 @@ def test_a_paused_one_is_held_and_what_was_due_meanwhile_follows_its_policy() ->
         assert len(world.look(world.at + 20 * MINUTE).start) == started
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(steps=st.lists(st.tuples(st.sampled_from(["look", "up", "down", "fail", "away"]), st.integers(1, 200))))
 def test_nothing_runs_before_what_it_runs_after(steps: list[tuple[str, int]]) -> None:
     world = after_another(catch_up="all")

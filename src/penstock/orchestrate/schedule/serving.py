@@ -236,8 +236,7 @@ class _Scheduler:
     def _finish(self, seconds: float) -> None:
         """Wait until nothing is at work, for so long at most, keeping the lease and taking in what ended."""
         until = time.monotonic() + seconds
-        asked = self._given.stopping.asked
-        while self._ticker.working and self._given.stopping.asked <= max(1, asked) < 2:
+        while self._ticker.working and self._given.stopping.asked < 2:
             self._tried(self._watch)
             left = until - time.monotonic()
             if not self._ticker.working or left <= 0:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from bisect import bisect_left
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -50,7 +51,8 @@ class Ticker:
         self._lease = lease
         self._schedules = given.catalog.schedules
         self._revision = 0
-        self._firings: dict[str, dict[str, Firing]] = {}
+        self._firings: dict[str, list[Firing]] = {}
+        self._working: dict[str, Firing] = {}
         self._held: Mapping[str, str] = {}
         self._told: dict[str, str] = {}
         self._adopted: set[tuple[str, int]] = set()
@@ -89,8 +91,10 @@ class Ticker:
             return any(changed)
         standings = self._registered(at)
         decision = decide(self._situation(standings, held), at)
+        moved = self._carry_out(decision, at)
+        # After that: what was found missed because nobody watched must not be forgotten by a crash in between.
         self._watch(at)
-        return self._carry_out(decision, at)
+        return moved
 
     def stop(self, number: signal.Signals) -> None:
         """Send a signal to the processes of all runs that are at work on this machine."""
@@ -107,21 +111,20 @@ class Ticker:
         self._revision, changed = self._schedules.changes(self._revision)
         for firing in changed:
             self._newest = max(self._newest, firing.created_at)
-            known = self._firings.setdefault(firing.pipeline, {})
-            before = known.get(firing.id)
-            known[firing.id] = firing
+            known = self._firings.setdefault(firing.pipeline, [])
+            place = bisect_left(known, firing.id, key=_name)
+            before = known[place] if place < len(known) and known[place].id == firing.id else None
+            known[place : place + (before is not None)] = [firing]
+            del known[:-REMEMBERED]
+            if firing.state is FiringState.RUNNING:
+                self._working[firing.id] = firing
+            else:
+                self._working.pop(firing.id, None)
             if before is not None and before.state in ACTIVE and before != firing:
                 self._tell_end(before, firing)
-            if len(known) > 2 * REMEMBERED:
-                self._firings[firing.pipeline] = {place: known[place] for place in sorted(known)[-REMEMBERED:]}
 
     def _running(self) -> list[Firing]:
-        return [
-            firing
-            for known in self._firings.values()
-            for firing in known.values()
-            if firing.state is FiringState.RUNNING
-        ]
+        return list(self._working.values())
 
     def _take_in(self, id: str, attempt: int, code: int, at: datetime) -> bool:  # noqa: A002
         """Take in that a process ended; one that said how needs nothing more."""
@@ -162,17 +165,15 @@ class Ticker:
         own = {firing.pipeline for firing in working}
         return Situation(
             timetables=self.timetables,
-            known={name: Known(standing=standings[name], firings=self._known(name)) for name in self.timetables},
+            known={
+                name: Known(standing=standings[name], firings=self._firings.get(name, ())) for name in self.timetables
+            },
             serve=self._given.serve,
             busy={
                 name: holders.shown(held[name].holder) for name in self.timetables if name in held and name not in own
             },
             working=len(working),
         )
-
-    def _known(self, name: str) -> list[Firing]:
-        known = self._firings.get(name, {})
-        return [known[place] for place in sorted(known)]
 
     def _carry_out(self, decision: Decision, at: datetime) -> bool:
         skips = {skip.pipeline: skip for skip in decision.skip}
@@ -297,6 +298,10 @@ def fresh(timetable: Timetable, at: datetime) -> Standing:
     """Return how a pipeline stands that was never scheduled: intervals from its start on, else what is due from now."""
     origin = timetable.origin
     return Standing(pipeline=timetable.pipeline, settled=at if origin is None else min(origin, at))
+
+
+def _name(firing: Firing) -> str:
+    return firing.id
 
 
 def _took(firing: Firing) -> str:

@@ -112,7 +112,11 @@ class _Watch:
         if timeout is None:
             yield
             return
-        timers = [threading.Timer(timeout.total_seconds() + more, self._end, (timeout,)) for more in (0.0, LAST_WORD)]
+        timers = [
+            threading.Timer(timeout.total_seconds(), self._end, (timeout,)),
+            # What does not come back to Python hears no signal.
+            threading.Timer(timeout.total_seconds() + LAST_WORD, os._exit, (TIMED_OUT,)),
+        ]
         for timer in timers:
             timer.daemon = True
             timer.start()
