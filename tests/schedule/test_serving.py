@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import datetime
 from itertools import pairwise
 
 import pytest
@@ -39,14 +40,25 @@ def test_what_is_due_runs_and_what_comes_after_follows(any_yard: Yard) -> None:
 
 def test_killed_at_random_nothing_is_lost_and_nothing_doubled(any_yard: Yard) -> None:
     """Intervals of a second over some seconds, the scheduler killed again and again, its runs killed as well or not."""
-    yard, chance = any_yard, random.Random(20261122)
+    killed(any_yard, kills=6, seconds=12)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_killed_at_random_for_long(any_yard: Yard, part: int) -> None:
+    killed(any_yard, kills=40, seconds=80, seed=part)
+
+
+def killed(yard: Yard, kills: int, seconds: int, seed: int = 20261122) -> None:
+    """Kill the scheduler of two pipelines, one after the other, so often; then let it end, and look at what is left."""
+    chance = random.Random(seed)
     first = int(time.time()) + 1
-    start, end = utc(first), utc(first + 12)
+    start, end = utc(first), utc(first + seconds)
     read = f'start="{start.isoformat()}", end="{end.isoformat()}", '
     read += 'sources=[sources.python(each("p"), table="p", interval="at", write="append")]'
     follower = 'q = Pipeline(name="q", after="p", sources=[sources.python(each("q"), table="q", write="append")])\n'
     yard.declare(f'p = Pipeline(name="p", schedule="every 1s", {read})\n' + follower, "p q", QUICK + "parallel = 2")
-    for _ in range(6):
+    for _ in range(kills):
         scheduler = yard.serve()
         time.sleep(chance.uniform(0.3, 3))
         children = living_children(scheduler.pid)
@@ -54,24 +66,24 @@ def test_killed_at_random_nothing_is_lost_and_nothing_doubled(any_yard: Yard) ->
         scheduler.wait()
         for child in children if chance.random() < 0.5 else ():
             child.kill()
-    settled = False
-    for _ in range(20):
-        yard.serve("--once").wait(90)
-        settled = all(
-            firings and firings[-1].due == end and firings[-1].state is FiringState.DONE
-            for firings in (yard.firings("p"), yard.firings("q"))
-        )
-        if settled:
-            break
-    assert settled, yard.said()
-    assert [at for (at,) in yard.rows("p")] == [utc(first + second) for second in range(12)], yard.said()
+    yard.until(lambda: settled(yard, end), "everything was done")
+    assert [at for (at,) in yard.rows("p")] == [utc(first + second) for second in range(seconds)], yard.said()
     for name in ("p", "q"):
         firings = yard.firings(name)
         assert {firing.state for firing in firings} == {FiringState.DONE}
         assert firings[0].after == start
         assert all(later.after == earlier.due for earlier, later in pairwise(firings))
-        assert sum(firing.times for firing in firings) == 12
+        assert sum(firing.times for firing in firings) == seconds
     assert overlapping(yard.trace()) == []
+
+
+def settled(yard: Yard, end: datetime) -> bool:
+    """Begin what is due once, and say whether all was done then."""
+    yard.serve("--once").wait(90)
+    return all(
+        firings and firings[-1].due == end and firings[-1].state is FiringState.DONE
+        for firings in (yard.firings("p"), yard.firings("q"))
+    )
 
 
 def test_a_run_outlives_its_scheduler_and_the_next_one_waits_for_it(yard: Yard) -> None:
