@@ -98,6 +98,30 @@ def test_what_is_kept_is_bounded_however_often_things_come() -> None:
     assert thinned(kept) == kept
 
 
+@pytest.mark.parametrize("minutes", [1, 10, 45, 120])
+def test_a_source_that_comes_more_or_less_punctually_is_given_as_much_room(minutes: int) -> None:
+    """By what history shows of it: two hours earlier or later each day raise no alarm, and a whole day does."""
+    drawn = random.Random(minutes)
+    alarms = waits = 0
+    for _ in range(30):
+        moments = sorted(MONDAY + day * DAY + timedelta(minutes=drawn.gauss(0, minutes)) for day in range(120))
+        for place in range(30, len(moments) - 1, 3):
+            found = learn(thinned(moments[: place + 1]), moments[place])
+            assert found is not None
+            assert found.limit < 2 * DAY
+            waits += 1
+            alarms += moments[place + 1] - moments[place] > found.limit
+    assert alarms <= waits / 300
+
+
+def test_nights_are_no_outages_before_there_are_weeks_enough_to_learn_them() -> None:
+    hours = [MONDAY + day * DAY + hour * HOUR for day in range(19) if day % 7 < 5 for hour in range(8, 19)]
+    for last, following in pairwise(hours):
+        kept = [at for at in hours if at <= last]
+        found = learn(thinned(kept), last)
+        assert found is None or following - last <= found.limit
+
+
 def test_hundreds_of_sources_that_go_on_as_they_do_raise_no_alarm() -> None:
     """Sources of several rhythms over 20 weeks; each wait is judged by what came before it."""
     drawn = random.Random(11)

@@ -27,6 +27,9 @@ _WEEKLY_UP_TO = timedelta(days=2)
 _STEADY = 1.25
 _ROOM, _LEAST_ROOM = 0.05, timedelta(minutes=30)
 _IRREGULAR = 1.5
+_DEVIATION = 1.4826
+"""Median deviation to standard deviation, of what is normally distributed."""
+_CHANCE = 3.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +68,15 @@ def learn(moments: Sequence[datetime], last: datetime) -> Usual | None:
     if len(gaps) < _LEAST_GAPS or moments[-1] - moments[0] < _LEAST_SPAN:
         return None
     typical = _middle(sorted(gaps))
+    # As the deviation, but of rare gaps, as those of weekends, it takes no notice.
+    spread = _DEVIATION * _middle(sorted(abs(gap - typical) for gap in gaps))
     if typical <= _WEEKLY_UP_TO:
         same = _waits_of_other_weeks(moments, last, typical)
-        if len(same) >= _LEAST_WEEKS and (found := _steady(same, least=5)) is not None:
+        if len(same) >= _LEAST_WEEKS and (found := _steady(same, spread, 1 if len(same) >= 5 else 0)) is not None:
             return Usual(*found, f"at this time of the week, by {len(same)} weeks")
-    steady = _steady(gaps, least=8)
+    # No more than one outage in two weeks, or nights and weekends would count as such.
+    outages = min(len(gaps) // 10, (moments[-1] - moments[0]) // (2 * _WEEK))
+    steady = _steady(gaps, spread, outages)
     if steady is not None:
         return Usual(*steady, f"by the last {len(gaps)} times")
     return Usual(typical, max(gaps) * _IRREGULAR, f"irregularly, by the last {len(gaps)} times")
@@ -88,16 +95,17 @@ def _waits_of_other_weeks(moments: Sequence[datetime], last: datetime, typical: 
     return found
 
 
-def _steady(gaps: Sequence[timedelta], *, least: int) -> tuple[timedelta, timedelta] | None:
-    """Return the usual gap and its limit, if the gaps are alike; one in ten, or one of ``least``, may be an outage."""
+def _steady(gaps: Sequence[timedelta], spread: timedelta, outages: int) -> tuple[timedelta, timedelta] | None:
+    """Return the usual gap and its limit, if the gaps are alike; so many of the longest may be outages.
+
+    The limit lies beyond the longest of them, and beyond what varies by chance where gaps spread so.
+    """
     listed = sorted(gaps)
     typical = _middle(listed)
-    if len(listed) >= least:
-        listed = listed[: -max(1, len(listed) // 10)]
-    longest = listed[-1]
+    longest = listed[len(listed) - 1 - outages]
     if longest > typical * _STEADY + _LEAST_ROOM:
         return None
-    return typical, longest + max(_LEAST_ROOM, typical * _ROOM)
+    return typical, max(longest + max(_LEAST_ROOM, typical * _ROOM), typical + _CHANCE * spread)
 
 
 def _middle(listed: Sequence[timedelta]) -> timedelta:
