@@ -42,6 +42,12 @@ shop = Pipeline(name="shop", sources=[sources.python(orders, table="orders", wri
 SILENT = SHOP.replace('table="orders")', 'table="orders", silent_after="36h")')
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes its time to load what sends."""
+    monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
+
+
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch, MONDAY)
@@ -423,7 +429,10 @@ def test_what_is_over_before_it_could_be_sent_is_told_all_the_same(tmp_path: Pat
     assert "could not be sent before" in document["text"]
 
 
-def test_a_channel_that_never_answers_holds_up_no_run(tmp_path: Path, clock: Clock) -> None:
+def test_a_channel_that_never_answers_holds_up_no_run(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("PENSTOCK__ALERTS__WAIT")
     with hook() as server:
         server.hold.clear()
         channel = f'\n[alerts]\nwait = 0.2\n[alerts.channels.hook]\nwebhook = "{server.url}"\n'
@@ -514,6 +523,7 @@ def test_a_kill_loses_no_message_and_doubles_it_only_between_sending_and_noting(
         )
         assert done.returncode == -signal.SIGKILL, done.stderr
         monkeypatch.undo()
+        monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
         with Project(tmp_path) as project:
             project.alerts.check()
             if step == "finish":

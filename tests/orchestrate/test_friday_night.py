@@ -23,6 +23,12 @@ FIRST = datetime(2026, 10, 19, 1, 30, tzinfo=UTC)
 FRIDAY = datetime(2026, 11, 13, 1, 30, tzinfo=UTC)
 
 
+@pytest.fixture(autouse=True)
+def patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine takes its time to load what sends."""
+    monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
+
+
 def penstock(*arguments: str) -> int:
     with pytest.raises(SystemExit) as ended:
         main(arguments)
