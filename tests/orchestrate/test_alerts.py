@@ -25,6 +25,7 @@ from penstock.model.receipts import State
 from penstock.orchestrate import alerting
 from penstock.project import Project
 from servers import mail
+from servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
 MONDAY = datetime(2026, 11, 16, 2, tzinfo=UTC)
@@ -550,6 +551,22 @@ def test_with_a_lost_catalog_what_is_open_is_told_once_more(tmp_path: Path, cloc
         for _ in range(3):
             project.alerts.check()
     assert told(tmp_path) == [("opened", "silent:orders")] * 2
+
+
+@pytest.mark.postgres
+def test_alerts_are_kept_in_postgresql_as_well(
+    tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch, postgres: PostgresServer
+) -> None:
+    monkeypatch.setenv("PENSTOCK__PROJECT__CATALOG", f"{postgres.url()}?schema=alerted")
+    with silent(tmp_path, clock, SHELF) as project:
+        assert [alert.id for alert in project.alerts.check().open] == ["silent:orders"]
+        project.alerts.mute("silent:orders", "1h", "they told us", "ada")
+        assert project.alerts.report().loud == ()
+        clock.at += 2 * HOUR
+        send(tmp_path, "orders", clock.at)
+        project.run()
+        assert project.alerts.report().open == ()
+    assert told(tmp_path) == [("opened", "silent:orders"), ("resolved", "silent:orders")]
 
 
 def test_alerts_of_what_is_declared_no_more_are_over(tmp_path: Path, clock: Clock) -> None:
