@@ -14,8 +14,9 @@ from psycopg.conninfo import make_conninfo
 
 from penstock.model.production import PostgresSpec
 from penstock.model.specs import ConnectionSpec
-from penstock.promote.ports import PromotePorts, ReleaseFiles
+from penstock.promote.ports import PromotePorts, ReleaseFiles, lake_identity
 from penstock.stores.engine import LocalEngine
+from penstock.stores.lake import DeltaLake
 from penstock.stores.port import Lake
 from penstock.stores.postgres.releases import PostgresReleases
 
@@ -34,7 +35,10 @@ class PostgresWorld(World):
     told: list[str] = field(default_factory=list)
 
     def keeping(self, **options: Any) -> PostgresReleases:
-        return PostgresReleases(self.spec, "flights", self.engine, self.told.append, **options)
+        return PostgresReleases(self.spec, self.identity, self.engine, self.told.append, **options)
+
+    def identity(self) -> str:
+        return lake_identity(DeltaLake(self.lake))
 
     def ports(self, production: Lake | None = None, files: ReleaseFiles | None = None) -> PromotePorts:
         return super().ports(production, files or self.keeping())

@@ -172,7 +172,7 @@ def test_a_version_that_is_read_is_dropped_later(world: PostgresWorld) -> None:
 
 def test_two_who_promote_wait_for_each_other_across_machines(world: PostgresWorld) -> None:
     waiting = pytest.raises(TransientError, match="is held by another Penstock process")
-    with world.keeping().holding(), waiting, PostgresReleases(world.spec, "flights", world.engine).holding(0.05):
+    with world.keeping().holding(), waiting, PostgresReleases(world.spec, world.identity, world.engine).holding(0.05):
         pass
     with world.keeping().holding(0.05):
         pass

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from postgres_world import PostgresWorld, database, faces_there, opened
+from promote_world import World
 
 from penstock.errors import BugError, ConfigurationError, ConflictError, DataError, TransientError
 from penstock.promote.finishing import bring_forward, finish
@@ -181,8 +182,6 @@ def test_a_server_that_was_restored_from_a_backup_is_brought_to_the_newest_relea
 
 
 def test_production_moves_from_a_duckdb_file_to_postgresql(world: PostgresWorld) -> None:
-    from promote_world import World
-
     world.version("delays", "SELECT 1 AS release")
     embedded = World(world.root, world.engine, minute=50)
     embedded.promote("delays")
@@ -191,18 +190,26 @@ def test_production_moves_from_a_duckdb_file_to_postgresql(world: PostgresWorld)
     assert world.served("SELECT release FROM delays") == [(1,)]
 
 
-def test_two_projects_do_not_share_a_schema(world: PostgresWorld, tmp_path: Path) -> None:
-    world.version("delays", "SELECT 1 AS release")
-    world.promote("delays")
-    other = opened(tmp_path / "other", world.engine, world.spec.connection.url)
-    other.command("UPDATE penstock_public._release SET project = 'trains'")
-    world.version("delays", "SELECT 2 AS release")
-    with pytest.raises(ConflictError, match=r"serves the releases of another project. Got: trains"):
+def test_two_lakes_do_not_share_a_schema(world: PostgresWorld, tmp_path: Path) -> None:
+    """Somebody has the same project, and the same penstock.toml, on another machine."""
+    for number in (1, 2, 3):
+        world.version("delays", f"SELECT {number} AS release")
         world.promote("delays")
-    other.version("delays", "SELECT 1 AS release")
-    other.command("UPDATE penstock_public._release SET project = 'flights'")
-    with pytest.raises(ConfigurationError, match="is there already, and no release made it"):
+    kept = (world.versions(), world.keeping().names())
+    other = opened(tmp_path / "other", world.engine, world.spec.connection.url)
+    refused = pytest.raises(ConflictError, match=r"serves release 3 of another production lake. Choose another schema")
+    with refused:
+        finish(other.ports())
+    other.version("delays", "SELECT 7 AS release")
+    with refused:
         other.promote("delays")
+    # Its own releases, made elsewhere, have the same numbers.
+    elsewhere = World(other.root, other.engine, minute=100)
+    elsewhere.promote("delays")
+    with refused:
+        finish(other.ports())
+    assert kept == (world.versions(), world.keeping().names())
+    assert world.served("SELECT release FROM delays") == [(3,)]
 
 
 def test_names_and_widths_without_a_place_are_refused_before_anything_is_loaded(world: PostgresWorld) -> None:

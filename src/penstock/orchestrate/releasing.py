@@ -22,7 +22,7 @@ from penstock.orchestrate.announcing import announce
 from penstock.orchestrate.context import PRODUCTION, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.promote import approval, finishing, promoting, proposing, rolling_back
-from penstock.promote.ports import PromotePorts, ReleaseFiles, newest_number
+from penstock.promote.ports import PromotePorts, ReleaseFiles, lake_identity, newest_number
 
 
 def finish(workspace: Workspace, *, asking: bool = False) -> tuple[str, ...]:
@@ -287,9 +287,10 @@ def _ports(workspace: Workspace, *, asking: bool = False) -> PromotePorts:
     if production.postgres is not None:
         from penstock.stores.postgres.releases import PostgresReleases
 
-        files = PostgresReleases(
-            production.postgres, workspace.name, workspace.engine, workspace.waiting, asking=asking
-        )
+        def lake() -> str:
+            return lake_identity(workspace.production_lake())
+
+        files = PostgresReleases(production.postgres, lake, workspace.engine, workspace.waiting, asking=asking)
     return PromotePorts(
         staging=workspace.lake,
         production=workspace.production_lake(),

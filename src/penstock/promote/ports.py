@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from collections.abc import Collection, Sequence
@@ -116,6 +117,14 @@ class PromotePorts:
 def path_of(number: int) -> str:
     """Return the path of a release below the production lake."""
     return f"releases/{number}.json"
+
+
+def lake_identity(production: Lake) -> str:
+    """Return what tells a production lake from all others, wherever it lies; empty before its first release."""
+    try:
+        return hashlib.sha256(production.objects.get(path_of(1))).hexdigest()[:16]
+    except NotFoundError:
+        return ""
 
 
 def read_release(production: Lake, number: int) -> Release:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import re
 import secrets
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,7 @@ _DROP_SECONDS = 0.1
 _TABLES = """
 CREATE TABLE IF NOT EXISTS {schema}._releases (name text PRIMARY KEY, tables jsonb NOT NULL);
 CREATE TABLE IF NOT EXISTS {schema}._served (name text PRIMARY KEY, version text NOT NULL);
-CREATE TABLE IF NOT EXISTS {schema}._release (project text NOT NULL, name text NOT NULL, number bigint NOT NULL)
+CREATE TABLE IF NOT EXISTS {schema}._release (lake text NOT NULL, name text NOT NULL, number bigint NOT NULL)
 """
 
 
@@ -50,7 +50,8 @@ class PostgresReleases:
 
     Args:
         spec: The warehouse.
-        project: Whose releases they are: no two projects may share a schema.
+        lake: Returns what tells the production lake from others, empty before its first release: no two may share a
+            schema, not even those of one project on two machines.
         engine: The local DuckDB, which reads the lake's files.
         tell: Called with sentences while something takes long.
         asking: Only to look: the server is not asked whether it serves what ``releases/current`` names, and a swap is
@@ -58,10 +59,16 @@ class PostgresReleases:
     """
 
     def __init__(
-        self, spec: PostgresSpec, project: str, engine: Engine, tell: Tell | None = None, *, asking: bool = False
+        self,
+        spec: PostgresSpec,
+        lake: Callable[[], str],
+        engine: Engine,
+        tell: Tell | None = None,
+        *,
+        asking: bool = False,
     ) -> None:
         self._spec = spec
-        self._project = project
+        self._lake = lake
         self._engine = engine
         self._tell = tell
         self._asking = asking
@@ -124,6 +131,7 @@ class PostgresReleases:
         if self._asking:
             return ()
         with self._connected() as connection:
+            self._refuse_other(connection)
             kept = self._kept(connection)
             later = [f"{name}{_ENDING}" for name in kept if name.isdecimal() and int(name) > newest]
             named = self._named(connection, kept)
@@ -203,9 +211,9 @@ class PostgresReleases:
             )
 
     def refuse_foreign(self) -> None:
-        """Raise ConflictError where another project serves its releases there."""
+        """Raise ConflictError where another lake's releases are served there."""
         with self._connected() as connection:
-            self._refuse_project(connection)
+            self._refuse_other(connection)
 
     def swap(self, name: str) -> None:
         """Let all views show a release, in one transaction; the same call again changes nothing.
@@ -266,7 +274,7 @@ class PostgresReleases:
         return bool(row and row[0])
 
     def _prepare(self, connection: psycopg.Connection[Any]) -> None:
-        """Make the schemas and the small tables; refuse those of another project."""
+        """Make the schemas and the small tables; refuse those of another lake."""
         if not self._ready(connection):
             for schema in (self._spec.schema, self._spec.versions):
                 there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
@@ -274,23 +282,23 @@ class PostgresReleases:
                 if there is None:
                     connection.execute(f"CREATE SCHEMA {identifier(schema)}".encode())
             connection.execute(_TABLES.format(schema=self._schema).encode())
-        self._refuse_project(connection)
+        self._refuse_other(connection)
 
-    def _refuse_project(self, connection: psycopg.Connection[Any]) -> None:
+    def _refuse_other(self, connection: psycopg.Connection[Any]) -> None:
+        """Refuse what another lake serves: its releases have the same numbers, and would be taken for leftovers."""
         found = self._served_release(connection)
-        if found is not None and found[0] != self._project:
+        if found is not None and found[0] != self._lake():
             raise ConflictError(
-                f"{self.shown} serves the releases of another project",
-                value=found[0],
-                remedy="Choose another schema in [environments.production]; if the project was renamed, write its new "
-                f"name into {self._spec.versions}._release",
+                f"{self.shown} serves release {found[1]} of another production lake",
+                remedy="Choose another schema in [environments.production], or bring that lake back; to begin anew "
+                f"there, drop the schema {self._spec.versions} and the views",
             )
 
     def _served_release(self, connection: psycopg.Connection[Any]) -> tuple[str, str] | None:
-        """Return the project and the release that the views show."""
+        """Return the lake and the release that the views show."""
         if not self._ready(connection):
             return None
-        row = connection.execute(f"SELECT project, name FROM {self._schema}._release".encode()).fetchone()
+        row = connection.execute(f"SELECT lake, name FROM {self._schema}._release".encode()).fetchone()
         return (row[0], row[1]) if row else None
 
     def _kept(self, connection: psycopg.Connection[Any]) -> dict[str, dict[str, Any]]:
@@ -340,7 +348,7 @@ class PostgresReleases:
             f"DELETE FROM {self._schema}._served",
             *([f"INSERT INTO {self._schema}._served VALUES {rows}"] if rows else []),
             f"DELETE FROM {self._schema}._release",
-            f"INSERT INTO {self._schema}._release VALUES ({literal(self._project)}, {literal(key)}, {number})",
+            f"INSERT INTO {self._schema}._release VALUES ({literal(self._lake())}, {literal(key)}, {number})",
         ]
 
     def _drop(self, connection: psycopg.Connection[Any], versions: Sequence[str]) -> None:
