@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,9 @@ def forked(case: Path, url: str, action: str, deadly: int) -> int:
         try:
             run(case, url, action, deadly)
             code = 0
+        except BaseException:
+            # Nobody else would hear of it.
+            traceback.print_exc()
         finally:
             os._exit(code)
     _, status = os.waitpid(child, 0)
