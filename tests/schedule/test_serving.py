@@ -13,6 +13,7 @@ from itertools import pairwise
 import pytest
 from yard import Yard, living_children, overlapping, utc
 
+from penstock.cli import stopping
 from penstock.model.firings import FiringState
 
 ONE = 'p = Pipeline(name="p", schedule="every 1s", sources=[sources.python(each("p"), table="p", write="append")])\n'
@@ -26,7 +27,7 @@ def test_what_is_due_runs_and_what_comes_after_follows(any_yard: Yard) -> None:
     scheduler = yard.serve()
     yard.until(lambda: yard.begun("q") >= 2, "the second one ran twice")
     scheduler.send_signal(signal.SIGTERM)
-    assert scheduler.wait(60) == 0, yard.said()
+    assert scheduler.wait(150) == 0, yard.said()
     assert yard.events()[-1] == ("stopped", "Stopped.")
     assert set(yard.states("p")) == {FiringState.DONE}
     for name in ("p", "q"):
@@ -100,7 +101,7 @@ def test_a_run_outlives_its_scheduler_and_the_next_one_waits_for_it(yard: Yard) 
     yard.let_go("p")
     yard.until(lambda: yard.begun("p") >= 2, "the next run began")
     second.send_signal(signal.SIGTERM)
-    assert second.wait(60) == 0
+    assert second.wait(150) == 0
     firings = yard.firings("p")
     assert firings[0].state is FiringState.DONE
     assert firings[0].attempt == 1
@@ -121,7 +122,7 @@ def test_a_run_that_died_with_its_scheduler_runs_again(yard: Yard) -> None:
     second = yard.serve()
     yard.until(lambda: FiringState.DONE in yard.states("p"), "it ran again")
     second.send_signal(signal.SIGTERM)
-    second.wait(60)
+    second.wait(150)
     again = yard.firings("p")[0]
     assert (again.state, again.attempt, again.failures) == (FiringState.DONE, 2, 1)
 
@@ -135,7 +136,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(any_yard: Yard) -> None:
     yard.until(yard.events, "the second one speaks")
     assert yard.events()[0][0] == "standby"
     assert f"process {first.pid}" in yard.events()[0][1]
-    assert yard.serve("--once").wait(60) == 0
+    assert yard.serve("--once").wait(150) == 0
     assert "Another scheduler is at work" in yard.events()[0][1]
     first.kill()
     first.wait()
@@ -143,7 +144,7 @@ def test_a_second_scheduler_stands_by_and_takes_over(any_yard: Yard) -> None:
     yard.until(lambda: yard.begun("p") > began + 1, "the second one took over")
     assert "serving" in dict(yard.events(1))
     second.send_signal(signal.SIGINT)
-    assert second.wait(60) == 0
+    assert second.wait(150) == 0
     assert overlapping(yard.trace()) == []
 
 
@@ -160,7 +161,7 @@ def test_one_that_slept_through_the_loss_of_its_lease_stands_by(yard: Yard) -> N
     yard.until(lambda: any(event == "standby" for event, _ in yard.events(0)), "the first one found out")
     for scheduler in (first, second):
         scheduler.send_signal(signal.SIGTERM)
-        assert scheduler.wait(60) == 0, yard.said()
+        assert scheduler.wait(150) == 0, yard.said()
     firings = yard.firings("p")
     assert all(later.after == earlier.due for earlier, later in pairwise(firings))
     assert overlapping(yard.trace()) == []
@@ -176,7 +177,7 @@ def test_told_to_stop_a_run_gets_its_time(yard: Yard) -> None:
     time.sleep(1.5)
     assert scheduler.poll() is None
     yard.let_go("p")
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(150) == 0
     assert yard.begun("p") == 1
     assert yard.states("p") == [FiringState.DONE]
 
@@ -187,13 +188,13 @@ def test_a_run_whose_time_is_over_is_stopped_in_order(yard: Yard) -> None:
     scheduler = yard.serve()
     yard.until(lambda: yard.begun("p") == 1, "a run began")
     scheduler.send_signal(signal.SIGTERM)
-    time.sleep(2)
+    yard.until(lambda: stopping.ENDING in yard.last_words("p"), "the run was told")
     yard.let_go("p")
-    assert scheduler.wait(60) == 143, yard.said()
+    assert scheduler.wait(150) == 143, yard.said()
     assert any("Telling p to stop" in sentence for _, sentence in yard.events())
-    [firing] = yard.firings("p")
-    assert firing.state in (FiringState.PENDING, FiringState.RUNNING)
-    yard.serve("--once").wait(60)
+    # Where the machine was so busy that its last word took too long, it was killed, and is found by the next one.
+    assert yard.states("p")[0] in (FiringState.PENDING, FiringState.RUNNING)
+    yard.serve("--once").wait(150)
     assert yard.firings("p")[0].state is FiringState.DONE
 
 
@@ -209,7 +210,7 @@ def test_told_twice_it_ends_at_once_and_the_next_one_goes_on(yard: Yard) -> None
     assert scheduler.wait(30) == 143
     assert not any(child.is_running() and child.status() != "zombie" for child in children)
     yard.let_go("p")
-    yard.serve("--once").wait(60)
+    yard.serve("--once").wait(150)
     assert yard.firings("p")[0].state is FiringState.DONE
 
 
@@ -218,12 +219,13 @@ def test_a_run_that_takes_too_long_is_ended_and_tried_again(yard: Yard) -> None:
     yard.hold("p")
     scheduler = yard.serve()
     yard.until(lambda: yard.begun("p") == 1, "a run began")
-    time.sleep(2.5)
+    yard.until(lambda: stopping.ENDING in yard.last_words("p"), "its time was over")
     yard.let_go("p")
     yard.until(lambda: FiringState.DONE in yard.states("p"), "it was tried again")
     scheduler.send_signal(signal.SIGTERM)
-    scheduler.wait(60)
-    assert any("longer than its timeout of 0:00:02" in sentence for _, sentence in yard.events())
+    scheduler.wait(150)
+    assert any("longer than its timeout" in sentence for _, sentence in yard.events())
+    assert yard.firings("p")[0].attempt > 1
 
 
 def test_a_run_that_crashes_takes_nobody_with_it(yard: Yard) -> None:
@@ -234,7 +236,7 @@ def test_a_run_that_crashes_takes_nobody_with_it(yard: Yard) -> None:
     yard.until(lambda: FiringState.FAILED in yard.states("p"), "it failed in the end")
     yard.until(lambda: yard.begun("q") >= 2, "the other one goes on")
     scheduler.send_signal(signal.SIGTERM)
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(150) == 0
     failed = yard.firings("p")[0]
     assert (failed.failures, failed.attempt, failed.exit_code) == (2, 2, 139)
     assert "ended by SIGSEGV; see .penstock/serve/p.log" in failed.reason
@@ -242,14 +244,14 @@ def test_a_run_that_crashes_takes_nobody_with_it(yard: Yard) -> None:
 
 def test_once_begins_what_is_due_and_says_how_it_went(yard: Yard) -> None:
     yard.declare(ONE, "p")
-    assert yard.serve("--once").wait(60) == 0
+    assert yard.serve("--once").wait(150) == 0
     assert yard.firings("p") == []
     time.sleep(1.1)
-    assert yard.serve("--once").wait(60) == 0
+    assert yard.serve("--once").wait(150) == 0
     assert yard.states("p") == [FiringState.DONE]
     (yard.folder / "fail-p").touch()
     time.sleep(1.1)
-    code = yard.serve("--once").wait(60)
+    code = yard.serve("--once").wait(150)
     assert code not in (0, 143), yard.said()
     assert yard.states("p")[-1] is FiringState.FAILED
     assert "told to fail" in yard.firings("p")[-1].reason
@@ -266,7 +268,7 @@ def test_paused_asked_for_and_resumed(yard: Yard) -> None:
     yard.type("schedule", "resume", "p")
     yard.until(lambda: FiringState.DONE in yard.states("p"), "it ran")
     scheduler.send_signal(signal.SIGTERM)
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(150) == 0
     assert yard.firings("p")[0].asked
 
 
@@ -280,10 +282,10 @@ def test_a_run_by_hand_is_waited_for(yard: Yard) -> None:
     scheduler = yard.serve()
     yard.until(lambda: any("another run of it is at work" in said for _, said in yard.events()), "it says so")
     yard.let_go("p")
-    assert by_hand.wait(60) == 0
+    assert by_hand.wait(150) == 0
     yard.until(lambda: FiringState.DONE in yard.states("p"), "the scheduler went on")
     scheduler.send_signal(signal.SIGTERM)
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(150) == 0
     assert overlapping(yard.trace()) == []
 
 
@@ -299,7 +301,7 @@ def test_pipelines_are_read_anew_and_bad_ones_change_nothing(yard: Yard) -> None
     scheduler.send_signal(signal.SIGHUP)
     yard.until(lambda: yard.begun("p") >= 1, "it goes by the new schedule")
     scheduler.send_signal(signal.SIGTERM)
-    assert scheduler.wait(60) == 0
+    assert scheduler.wait(150) == 0
 
 
 @pytest.mark.parametrize(
@@ -314,7 +316,7 @@ def test_pipelines_are_read_anew_and_bad_ones_change_nothing(yard: Yard) -> None
 )
 def test_what_cannot_be_served_is_refused(yard: Yard, serve: str, code: int, words: tuple[str, ...]) -> None:
     yard.declare(ONE, "p", serve)
-    assert yard.serve().wait(60) == code
+    assert yard.serve().wait(150) == code
     for word in words:
         assert word in yard.said()
     yard.declare(ONE, "p")

@@ -121,6 +121,10 @@ class Yard:
         logs = sorted([*self.folder.glob("serve-*.log"), *self.folder.glob(".penstock/serve/*.log")])
         return "\n".join(f"--- {log.name}\n{log.read_text()}" for log in logs)
 
+    def last_words(self, name: str) -> str:
+        """Return what the newest run of a pipeline said."""
+        return (self.folder / f".penstock/serve/{name}.log").read_text()
+
     def hold(self, name: str) -> None:
         """Have the runs of a pipeline wait in their source."""
         (self.folder / f"hold-{name}").touch()

@@ -81,4 +81,6 @@ def of_process(code: int, log: str) -> Outcome:
         return Outcome(exit_code=128 - code, reason=f"its process was ended by {name}; see {log}")
     if code == 0:
         return Outcome(exit_code=137, reason="its process ended without saying how it went")
+    if code == TIMED_OUT:
+        return Outcome(exit_code=code, reason=f"it took longer than its timeout, and did not end in order; see {log}")
     return Outcome(exit_code=code, reason=f"its process ended with {code}; see {log}")
