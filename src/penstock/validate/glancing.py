@@ -27,6 +27,8 @@ _CORE = 512
 """Bins of equal width to each side of the median; beyond them they grow with the distance."""
 _TAIL = 5
 """There are 2^5 bins to each doubling of the distance."""
+_KEYS = 256
+"""More than there are bins to both sides of the centre at one width."""
 _GREATEST_EXPONENT = 1022
 
 
@@ -58,13 +60,32 @@ class Scale:
         wider = 0 if away < _CORE else away.bit_length() - 1 - _TAIL
         return self.k + wider, i >> wider
 
-    def bins(self, x: str, source: str) -> str:
-        """Return a query of k, i and the number of values of each bin; ``x`` is SQL of a value, null for none."""
-        place, away = f"floor({x} * {double(math.ldexp(1.0, -self.k))})", f"abs(p - {self.centre})"
-        wider = f"CASE WHEN {away} < {_CORE} THEN 0 ELSE CAST(floor(log2({away})) AS INTEGER) - {_TAIL} END"
-        placed = f"SELECT p, {wider} AS e FROM (SELECT {place} AS p FROM {source}) WHERE p IS NOT NULL"
-        within = "CASE WHEN e = 0 THEN p ELSE floor(p * pow(2.0, -e)) END"
-        return f"SELECT {self.k} + e, {within}, count(*) FROM ({placed}) GROUP BY e, {within}"
+    def place(self, x: str) -> str:
+        """Return SQL of where a value lies, in bins of the core from 0; ``x`` is SQL of the value."""
+        return f"floor({x} * {double(math.ldexp(1.0, -self.k))})"
+
+    def key(self, p: str) -> str:
+        """Return SQL of a whole number for the bin of a value; ``p`` is SQL of its place.
+
+        Of values so far away that their place is beyond a double it is null.
+        """
+        away, beyond = (
+            f"abs({p} - {self.centre})",
+            f"(CAST(floor(log2(abs({p} - {self.centre}))) AS INTEGER) - {_TAIL})",
+        )
+        # Where the centre lies in bins so wide, and how many of them the value is away from it.
+        steps = f"floor({p} * pow(2.0, -{beyond})) - floor({double(self.centre)} * pow(2.0, -{beyond}))"
+        return (
+            f"CASE WHEN {away} < {_CORE} THEN CAST({p} - {self.centre} AS INTEGER) "
+            f"WHEN isfinite({p}) THEN {beyond} * {_KEYS} + CAST({steps} AS INTEGER) + {_KEYS // 2} END"
+        )
+
+    def of_key(self, key: int) -> tuple[int, int]:
+        """Return the bin (k, i) of a key."""
+        if abs(key) < _CORE:
+            return self.k, self.centre + key
+        wider, step = divmod(key, _KEYS)
+        return self.k + wider, (self.centre >> wider) + step - _KEYS // 2
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,8 +1,8 @@
 """The sketches of a profile, each column read as few times as pays: by itself, since columns lie apart in the files.
 
-A column of few values is grouped once, and all is made of its groups. Of any other one pass takes moments and distinct
-values (in a bitmap of the registers, where only hashes that can change them are looked at), a second one the histogram;
-of texts, whose lengths are few, one pass takes all.
+A column of few values is grouped once, and all is made of its groups. Of any other one pass takes all: numbers are
+grouped by the bins of the histogram, and each bin has its moments and its distinct values (in a bitmap of the
+registers, where only hashes that can change them are looked at); of texts the lengths are counted.
 """
 
 from __future__ import annotations
@@ -71,8 +71,6 @@ def _sketches(rows: Rows, columns: Sequence[Column], total: int) -> Iterator[tup
     yield from few.items()
     many = [column for column in columns if column.name not in few]
     found = {column.name: _passed(rows, column, glances[column.name], hash_name) for column in many}
-    for name, histogram in _histograms(rows, many, found, glances):
-        found[name]["histogram"] = histogram
     for name, frequent in _frequent(rows, many, total):
         found[name]["frequent"] = frequent
     yield from found.items()
@@ -141,47 +139,90 @@ def _limit(found: Glance) -> int:
     return min(2**64, 2**64 * _PER_REGISTER * BUCKETS // max(1, found.distinct))
 
 
-def _aggregates(column: Column, found: Glance, limit: int) -> dict[str, str]:
-    """Return what one pass over a column asks for; of hashes from the limit on none is looked at."""
-    name, scale = identifier(column.name), found.scale
-    rank = f"{HASH_BITS} - CAST(floor(log2(CAST(hash({name}) >> {BITS} AS DOUBLE) + CAST(0.5 AS DOUBLE))) AS INTEGER)"
-    register = f"CAST((hash({name}) & {BUCKETS - 1}) * {RANKS} AS INTEGER) + {rank}"
-    looked = f"{name} IS NOT NULL" + (f" AND hash({name}) < {limit}" if limit < 2**64 else "")
-    asked = {
-        "bits": f"CAST(bitstring_agg(CASE WHEN {looked} THEN {register} END, 0, {BUCKETS * RANKS - 1}) AS VARCHAR)"
-    }
-    if family(column.type) == "real":
-        asked["endless"] = f"count_if(isinf({name}))"
-    x = number(column, name)
-    if scale is None or x is None:
-        return asked
-    if family(column.type) == "text" and scale.greatest <= _SHORT:
-        return asked | {"lengths": f"histogram({x})"}
-    d = f"({x} - {double(scale.mean)})"
-    asked |= {"count": f"count({x})", "least": f"min({x})", "greatest": f"max({x})"}
-    return asked | {f"s{power}": f"sum({' * '.join([d] * power)})" for power in (1, 2, 3, 4)}
-
-
 def _passed(rows: Rows, column: Column, glanced: Glance, hash_name: str) -> dict[str, Any]:
-    """Return what one pass over a column tells: different values, moments, of texts the histogram of their lengths."""
+    """Return what one pass over a column tells: different values, moments and histogram."""
+    x = number(column, "v")
+    if glanced.scale is None or x is None:
+        take = _counted_alone
+    elif family(column.type) == "text" and glanced.scale.greatest <= _SHORT:
+        take = _measured
+    else:
+        take = _binned
     limit = _limit(glanced)
-    found = _found(rows, column, _aggregates(column, glanced, limit))
-    if limit < 2**64 and not _full(found["bits"]):
+    bits, found = take(rows, column, glanced.scale, limit)
+    if limit < 2**64 and not _full(bits):
         # There are fewer different values than a glance made believe.
-        found = _found(rows, column, _aggregates(column, glanced, 2**64))
-    sketches = {"distinct": DistinctSketch.of_bits(found["bits"], hash_name), "endless": found.get("endless", 0)}
-    if found.get("lengths"):
-        return sketches | _of_counts(list(found["lengths"].items()), glanced.scale)
-    if glanced.scale is not None and found.get("count"):
-        sums = [found[f"s{power}"] for power in (1, 2, 3, 4)]
-        moments = _central(found["count"], glanced.scale.mean, sums, found["least"], found["greatest"])
-        return sketches | {"moments": moments}
-    return sketches
+        bits, _ = _counted_alone(rows, column, None, 2**64)
+    return {"distinct": DistinctSketch.of_bits(bits, hash_name), "endless": 0} | found
 
 
-def _found(rows: Rows, column: Column, asked: Mapping[str, str]) -> dict[str, Any]:
-    query = f"SELECT {', '.join(asked.values())} FROM {rows.sql([column.name])}"
-    return dict(zip(asked, rows.connection.execute(query).fetchall()[0], strict=True))
+def _bitmap(limit: int) -> str:
+    """Return SQL of the registers of ``v``, a bit for each bucket and rank; hashes from the limit on are left out."""
+    rank = f"{HASH_BITS} - CAST(floor(log2(CAST(hash(v) >> {BITS} AS DOUBLE) + CAST(0.5 AS DOUBLE))) AS INTEGER)"
+    register = f"CAST((hash(v) & {BUCKETS - 1}) * {RANKS} AS INTEGER) + {rank}"
+    looked = "v IS NOT NULL" + (f" AND hash(v) < {limit}" if limit < 2**64 else "")
+    return f"bitstring_agg(CASE WHEN {looked} THEN {register} END, 0, {BUCKETS * RANKS - 1})"
+
+
+def _endless(column: Column) -> str:
+    return "count(CASE WHEN isinf(v) THEN 1 END)" if family(column.type) == "real" else "0"
+
+
+def _values(rows: Rows, column: Column) -> str:
+    return f"(SELECT {identifier(column.name)} AS v FROM {rows.sql([column.name])})"
+
+
+def _counted_alone(rows: Rows, column: Column, scale: Scale | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """Take the different values alone."""
+    del scale
+    asked = f"SELECT CAST({_bitmap(limit)} AS VARCHAR), {_endless(column)} FROM {_values(rows, column)}"
+    ((bits, endless),) = rows.connection.execute(asked).fetchall()
+    return bits or "", {"endless": endless}
+
+
+def _measured(rows: Rows, column: Column, scale: Scale | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """Take a text: how often each length is there, and the different values."""
+    grouped = f"SELECT {number(column, 'v')} AS x, count(v) AS n, {_bitmap(limit)} AS bits FROM {_values(rows, column)}"
+    lengths, bits = _united(rows, f"{grouped} GROUP BY ALL", "x, n")
+    return bits, _of_counts([(x, count) for x, count, *_ in lengths if x is not None], scale)
+
+
+def _united(rows: Rows, grouped: str, columns: str) -> tuple[list[tuple[Any, ...]], str]:
+    """Return groups, and the bitmaps of all of them as one; an empty one where no hash was looked at."""
+    empty = ", ".join("NULL" for _ in columns.split(", "))
+    query = (
+        f"WITH grouped AS MATERIALIZED ({grouped}) SELECT {columns}, NULL, true FROM grouped "
+        f"UNION ALL SELECT {empty}, CAST(bit_or(bits) AS VARCHAR), false FROM grouped"
+    )
+    found = rows.connection.execute(query).fetchall()
+    return [row for row in found if row[-1]], next(row[-2] for row in found if not row[-1]) or ""
+
+
+def _binned(rows: Rows, column: Column, scale: Scale | None, limit: int) -> tuple[str, dict[str, Any]]:
+    """Take a number: of each bin the moments, the ends and the different values."""
+    assert scale is not None
+    d = f"(x - {double(scale.mean)})"
+    sums = ", ".join(f"sum({' * '.join([d] * power)}) AS s{power}" for power in (1, 2, 3, 4))
+    placed = (
+        f"SELECT v, x, {scale.place('x')} AS p FROM (SELECT v, {number(column, 'v')} AS x FROM {_values(rows, column)})"
+    )
+    grouped = (
+        f"SELECT {scale.key('p')} AS key, count(x) AS n, min(x) AS least, max(x) AS greatest, {sums}, "
+        f"{_endless(column)} AS endless, {_bitmap(limit)} AS bits FROM ({placed}) GROUP BY key"
+    )
+    groups, bits = _united(rows, grouped, "key, n, least, greatest, s1, s2, s3, s4, endless")
+    bins = [group for group in groups if group[1]]
+    told: dict[str, Any] = {"endless": sum(group[8] for group in groups)}
+    if not bins:
+        return bits, told
+    least, greatest = min(row[2] for row in bins), max(row[3] for row in bins)
+    if any(row[0] is None for row in bins):
+        # Some values lie beyond what bins of this width can count.
+        return _binned(rows, column, scale.reaching(least, greatest), limit)
+    moments = _central(
+        sum(row[1] for row in bins), scale.mean, [sum(row[i] for row in bins) for i in range(4, 8)], least, greatest
+    )
+    return bits, told | {"moments": moments, "histogram": Histogram.of((*scale.of_key(row[0]), row[1]) for row in bins)}
 
 
 def _full(bits: str) -> bool:
@@ -196,25 +237,6 @@ def _central(count: int, near: float, sums: Sequence[float], least: float, great
     m3 = s3 - 3 * shift * s2 + 2 * count * shift**3
     m4 = s4 - 4 * shift * s3 + 6 * shift**2 * s2 - 3 * count * shift**4
     return Moments(count, near + shift, max(0.0, m2), m3, max(0.0, m4), least, greatest)
-
-
-def _histograms(
-    rows: Rows, columns: Sequence[Column], found: Mapping[str, Mapping[str, Any]], glances: Mapping[str, Glance]
-) -> Iterator[tuple[str, Histogram]]:
-    """Yield the histograms of columns that have moments, but none yet."""
-    for part in parts([column for column in columns if "moments" in found[column.name]]):
-        branches, bins = [], dict[str, list[tuple[int, int, int]]]()
-        for place, column in enumerate(part):
-            moments, scale = found[column.name]["moments"], glances[column.name].scale
-            x, source = number(column, identifier(column.name)), rows.sql([column.name])
-            if scale is not None and x is not None and "histogram" not in found[column.name]:
-                bins[column.name] = []
-                query = scale.reaching(moments.least, moments.greatest).bins(x, source)
-                branches.append(f"SELECT {place}, * FROM ({query})")
-        if branches:
-            for place, k, i, count in rows.connection.execute(" UNION ALL ".join(branches)).fetchall():
-                bins[part[place].name].append((int(k), int(i), int(count)))
-        yield from ((name, Histogram.of(counted)) for name, counted in bins.items())
 
 
 def _frequent(rows: Rows, columns: Sequence[Column], total: int) -> Iterator[tuple[str, FrequentValues]]:
