@@ -64,7 +64,7 @@ def shown(result: Mapping[str, Any]) -> str:
     lines = [
         f"### {result['judge'].rpartition(':')[2]}\n",
         f"`{result['judge']}`, seed {seeds}; {tuned[False]} tables for tuning, {tuned[True]} held out. "
-        f"**{result['caught']} of {result['made']} caught**; "
+        f"{_rounds(cases)}; "
         f"{result['false_alarm_batches']} of {result['clean_batches']} clean batches raised an alarm.\n",
         "| family | made | caught | held out, made | held out, caught |",
         "|---|---|---|---|---|",
@@ -80,15 +80,25 @@ def shown(result: Mapping[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def _rounds(cases: list[Mapping[str, Any]]) -> str:
+    """Return how many were caught, of each seed where there are several."""
+    seeds = sorted({case["seed"] for case in cases})
+    by_seed = {seed: [case for case in cases if case["seed"] == seed] for seed in seeds}
+    told = {seed: f"**{_caught(made)} of {len(made)} caught**" for seed, made in by_seed.items()}
+    return ", ".join(told.values() if len(told) == 1 else (f"seed {seed}: {text}" for seed, text in told.items()))
+
+
 def _caught(cases: list[Mapping[str, Any]]) -> int:
     return sum(bool(case["alarms"]) for case in cases)
 
 
 def _missed(result: Mapping[str, Any]) -> Iterator[str]:
     missed: dict[str, list[str]] = {}
+    seeds = {case["seed"] for case in result["cases"]}
     for case in result["cases"]:
         if not case["alarms"]:
-            missed.setdefault(case["mistake"], []).append(case["table"])
+            table = case["table"] if len(seeds) == 1 else f"{case['table']}, seed {case['seed']}"
+            missed.setdefault(case["mistake"], []).append(table)
     named = (f"{name} ({', '.join(dict.fromkeys(tables))})" for name, tables in missed.items())
     yield f"Missed: {'; '.join(named) or 'none'}."
     if result["impossible"]:
@@ -99,6 +109,10 @@ def _false_alarms(result: Mapping[str, Any]) -> Iterator[str]:
     counted = Counter(found["table"] for found in result["false_alarms"])
     told = (f"{table} {counted[table]} of {count}" for table, count in result["clean"].items() if counted[table])
     yield f"Clean batches with an alarm: {', '.join(told) or 'none'}."
+    if counted:
+        yield ""
+    for found in result["false_alarms"]:
+        yield f"- {found['table']} {found['day']}: {'; '.join(alarm[:90] for alarm in found['alarms'])}"
 
 
 def _tables() -> Iterator[str]:

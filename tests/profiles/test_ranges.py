@@ -75,7 +75,7 @@ def test_too_few_figures_tell_nothing() -> None:
 
 @pytest.mark.parametrize(
     ("shares", "expected"),
-    [([], None), ([None], None), ([0.0] * 9, 0.02), ([0.0, 0.03], 0.08), ([0.3], None)],
+    [([], None), ([None], None), ([0.0] * 9, 0.02), ([0.0, 0.03], 0.11), ([0.3], None)],
 )
-def test_what_is_nearly_nothing_may_double(shares: list[float | None], expected: float | None) -> None:
+def test_what_is_nearly_nothing_may_triple(shares: list[float | None], expected: float | None) -> None:
     assert usual_most(shares, step=0.02, limit=0.25) == (expected if expected is None else pytest.approx(expected))

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from penstock.profiles.profile import ColumnProfile, TableProfile
-from penstock.profiles.ranges import usual_range
+from penstock.profiles.ranges import Amounts, Shares, usual_range
 from penstock.schema import MOMENTS
 
 _QUANTILES = (0.25, 0.5, 0.75)
@@ -17,6 +17,9 @@ _STEP = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 _ROOM = 0.25
 """The least margin of a mean, deviation or quantile, in deviations of the values."""
+_AMOUNTS = ("rows", "deviation")
+_ERRORS = 3.0
+"""So many of its own standard errors a mean may lie further off: one huge value moves it, and is told by itself."""
 _TELLING, _VARIED = 2, 8
 """So many columns of so many values or more are never the same twice by chance."""
 
@@ -75,11 +78,19 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
         share = figure.startswith(_SHARES)
         past = [one.get(figure) for one in before]
         least, greatest = (0.0, 1.0) if share else (0.0 if figure == "rows" else -math.inf, math.inf)
-        usual = usual_range(past, least=least, greatest=greatest, step=step if share else room, varied=not share)
+        scale = Shares(rows) if share and rows else Amounts() if figure in _AMOUNTS else None
+        least_room = step if share else max(room, _ERRORS * _error(now)) if figure == "mean" else room
+        usual = usual_range(past, least=least, greatest=greatest, step=least_room, varied=not share, scale=scale)
         if usual is None or not math.isfinite(value) or value in usual:
             continue
         said = f"{figure} {value:.6g}, expected {usual.low:.6g} to {usual.high:.6g} after {len(before)} loads"
         yield Unusual(column, figure, value, usual.low, usual.high, said)
+
+
+def _error(now: dict[str, float]) -> float:
+    """Return the standard error of the mean of a load."""
+    deviation, count = now.get("deviation", 0.0), now.get("count", 0.0)
+    return deviation / math.sqrt(count) if count and math.isfinite(deviation) else 0.0
 
 
 def _figures(column: ColumnProfile, listed: Sequence[str]) -> dict[str, float]:

@@ -7,17 +7,21 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Protocol
 
 FEWEST = 10
 """Of fewer loads nothing is concluded."""
-_MARGIN = 0.8
-"""The least margin to each side, in widths of the range: of normal figures of 40 loads, about six deviations."""
+_MARGIN = 1.0
+"""The least margin to each side, in widths of the range: of normal figures of 40 loads, six to seven deviations."""
 _CAUTION = 2.0
 """How much more than what the past itself would have needed."""
 _WIDEST = 3.0
 """A figure that needs more is not steady enough to be judged."""
 _LONGEST = 8.0
 """So many times the usual margin at most stand at the side of a long tail."""
+_RARE = 3.0
+"""So many times the greatest share so far may what is rare come to be: it comes in heaps."""
+_CLOSEST = 1 - 1e-9
 _TIED = 0.3
 """A figure that stands still in so many loads, and moves in others, has no usual range."""
 
@@ -39,6 +43,57 @@ class Range:
         return self.high - self.low
 
 
+class Scale(Protocol):
+    """On what a figure moves evenly, if it is not the line of numbers."""
+
+    def place(self, value: float) -> float:
+        """Return where on the scale a figure stands, or NaN where it has no place."""
+
+    def figure(self, place: float) -> float:
+        """Return the figure that stands there."""
+
+
+class Amounts:
+    """Of what is above zero and grows by factors: rows, deviations, sizes. Logarithms."""
+
+    def place(self, value: float) -> float:
+        """Return the logarithm."""
+        return math.log(value) if value > 0 else math.nan
+
+    def figure(self, place: float) -> float:
+        """Return the amount."""
+        return math.exp(min(place, 700.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """Of shares of so many rows: log odds, with half a row on either side for what never or always was."""
+
+    rows: float
+
+    def place(self, value: float) -> float:
+        """Return the log odds."""
+        hits = min(max(value, 0.0), 1.0) * self.rows
+        return math.log((hits + 0.5) / (self.rows - hits + 0.5))
+
+    def figure(self, place: float) -> float:
+        """Return the share."""
+        odds = math.exp(min(place, 700.0))
+        return (odds / (1 + odds) * (self.rows + 1) - 0.5) / self.rows
+
+
+class Correlations:
+    """Of correlations: Fisher's z, on which their errors are alike."""
+
+    def place(self, value: float) -> float:
+        """Return z."""
+        return math.atanh(min(max(value, -_CLOSEST), _CLOSEST))
+
+    def figure(self, place: float) -> float:
+        """Return the correlation."""
+        return math.tanh(place)
+
+
 def usual_range(
     figures: Sequence[float | None],
     *,
@@ -46,11 +101,13 @@ def usual_range(
     greatest: float = math.inf,
     step: float = 0.0,
     varied: bool = False,
+    scale: Scale | None = None,
 ) -> Range | None:
     """Return where the next figure is expected, or None where the past tells nothing.
 
     The range of the past is widened at both ends by as much as the past itself needed: each figure alone against all
-    others, and the later ones against the earlier ones. A figure that would have needed much is no steady one.
+    others, and the later ones against the earlier ones. A figure that would have needed much is no steady one. Of a
+    figure with a scale the same is done on the scale too, and the wider range holds.
 
     Args:
         figures: One of each load, oldest first; None where a load has none.
@@ -58,22 +115,38 @@ def usual_range(
         greatest: What it can never be above.
         step: The least margin in the unit of the figure.
         varied: Whether to conclude nothing from a figure that often stands still.
+        scale: What else the figure may move evenly on.
     """
     known = [float(figure) for figure in figures if figure is not None and math.isfinite(figure)]
     if len(known) < FEWEST or len(known) < 0.9 * len(figures):
         return None
-    low, high = min(known), max(known)
     if varied and max(Counter(known).values()) >= _TIED * len(known):
         return None
-    needed = max(_alone(known), _later(known))
+    ends = _widened(known)
+    if ends is None:
+        return None
+    if scale is not None:
+        places = [scale.place(figure) for figure in known]
+        if all(map(math.isfinite, places)):
+            wider = _widened(places)
+            if wider is None:
+                return None
+            ends = min(ends[0], scale.figure(wider[0])), max(ends[1], scale.figure(wider[1]))
+    low, high = min(known), max(known)
+    least_room = max(step, 1e-9 * max(abs(low), abs(high)))
+    bottom, top = min(ends[0], low - least_room), max(ends[1], high + least_room)
+    return Range(max(bottom, min(least, low)), min(top, max(greatest, high)))
+
+
+def _widened(figures: Sequence[float]) -> tuple[float, float] | None:
+    """Return both ends of the range of the past with as much room as it needed, or None where that is too much."""
+    needed = max(_alone(figures), _later(figures))
     margin = max(_MARGIN, _CAUTION * needed)
     if margin > _WIDEST:
         return None
-    below, above = _sides(known)
-    least_room = max(step, 1e-9 * max(abs(low), abs(high)))
-    bottom = low - max(margin * (high - low) * below, least_room)
-    top = high + max(margin * (high - low) * above, least_room)
-    return Range(max(bottom, min(least, low)), min(top, max(greatest, high)))
+    low, high = min(figures), max(figures)
+    below, above = _sides(figures)
+    return low - margin * (high - low) * below, high + margin * (high - low) * above
 
 
 def usual_most(shares: Sequence[float | None], *, step: float, limit: float) -> float | None:
@@ -87,7 +160,7 @@ def usual_most(shares: Sequence[float | None], *, step: float, limit: float) -> 
     known = [share for share in shares if share is not None]
     if not known:
         return None
-    most = 2 * max(known) + step
+    most = _RARE * max(known) + step
     return most if most <= limit else None
 
 
@@ -96,7 +169,8 @@ def _sides(figures: Sequence[float]) -> tuple[float, float]:
     middle = median(figures)
     below, above = middle - min(figures), max(figures) - middle
     if not below or not above:
-        return 1.0, 1.0
+        # What mostly is at one end, and leaves it now and then, has the longest tail.
+        return (_LONGEST if below else 1.0), (_LONGEST if above else 1.0)
     return min(_LONGEST, max(1.0, below / above)), min(_LONGEST, max(1.0, above / below))
 
 

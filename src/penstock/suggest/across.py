@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import combinations, permutations
+from statistics import median
 from typing import Any
 
-from penstock.profiles.ranges import usual_most, usual_range
+from penstock.profiles.ranges import Amounts, usual_most, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import LOAD, PLACE, Recent, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -17,6 +18,8 @@ _LOOKED = 300
 """Rows by which totals are guessed, before all rows are asked."""
 _OFTEN = 0.2
 """An order that more rows break is none."""
+_MOST_OFTEN = 0.4
+"""What may break it at most, to say anything."""
 _TOUCHED = 0.2
 """In so many loads two columns are equal in some row, if one is the limit of the other."""
 _UNTOUCHED = 0.05
@@ -50,14 +53,15 @@ def ordered(recent: Recent) -> Iterator[Suggestion]:
         condition = f"{identifier(low)} <= {identifier(high)}"
         if (alike[low, high] or 0.0) < (_ALIKE if max(shares) == 0 else _MUCH_ALIKE):
             continue
+        # What is broken in most loads is broken by a kind of rows; what was only now and then may be no order at all.
+        touched = _touched(recent, low, high)
+        if not touched and median(shares) == 0 and not _apart(recent, low, high):
+            continue
         if max(shares) == 0:
-            touched = _touched(recent, low, high)
-            if not touched and not _apart(recent, low, high):
-                continue
-            keywords = {} if touched else {"at_most": _UNTOUCHED}
+            keywords = {"at_most": recent.tolerated if touched else max(_UNTOUCHED, recent.tolerated)}
             yield Suggestion("expression", (condition,), keywords, f"in every row of {recent.loads} loads")
             continue
-        most = usual_most(found[low, high], step=0.005, limit=_OFTEN)
+        most = usual_most(found[low, high], step=recent.tolerated, limit=_MOST_OFTEN)
         if most is not None:
             allowed = float(rounded(most, 3, up=True))
             said = f"in all but {max(shares):.1%} of the rows of a load"
@@ -215,7 +219,7 @@ def _expected(
     if not own or not spread or sum(spread) / len(spread) > 0.75 * sum(own) / len(own):
         return
     others = " and ".join(predictors)
-    far = usual_range(found["most"], least=0)
+    far = usual_range(found["most"], least=0, scale=Amounts())
     typical = sum(own) / len(own)
     if far is not None and far.high < 3 * typical:
         allowed = rounded(far.high, 4, up=True)

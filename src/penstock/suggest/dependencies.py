@@ -47,7 +47,7 @@ def _refers(
     own, other = identifier(column), identifier(key)
     unknown = f"{own} IS NOT NULL AND {own} NOT IN (SELECT {other} FROM {relation} WHERE {other} IS NOT NULL)"
     shares = recent.by_load({"unknown": f"count_if({unknown}) / nullif(count({own}), 0)"})["unknown"]
-    most, usual = max(value or 0 for value in shares), usual_most(shares, step=0.02, limit=0.5)
+    most, usual = max(value or 0 for value in shares), usual_most(shares, step=recent.tolerated, limit=0.75)
     if most == 0:
         # A number is found among others by chance, unless it is called the same.
         if kind_of(recent.columns[column]) == "whole" and column != key:
@@ -118,7 +118,7 @@ def _follows(recent: Recent, codes: tuple[str, ...], name: str) -> Iterator[Sugg
         f"JOIN ({pairs}) AS p USING ({key}, {value}) JOIN ({firsts}) AS c USING ({key}))"
     )
     shares = recent.by_load({"wrong": "count_if(wrong) / count(*)"}, joined)["wrong"]
-    usual = usual_most(shares[recent.loads // 4 :], step=0.02, limit=0.2)
+    usual = usual_most(shares[recent.loads // 4 :], step=recent.tolerated, limit=0.3)
     if usual is None:
         return
     spread = recent.ask(f"SELECT count(DISTINCT {value}) FROM {recent.relation}")[0][0]

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from itertools import combinations
 
-from penstock.profiles.ranges import Range, usual_range
+from penstock.profiles.ranges import Correlations, Range, Shares, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import Recent, kind_of, written
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -46,7 +46,11 @@ def _group(recent: Recent, of: str) -> Iterator[Suggestion]:
     found = recent.by_load({sql: f"TRY_CAST({sql} AS DOUBLE)" for sql in asked})
     for sql, most in asked.items():
         share = sql.startswith("count")
-        usual = usual_range(found[sql], varied=not share, step=_ROOM, **({"least": 0, "greatest": 1} if share else {}))
+        usual = (
+            usual_range(found[sql], least=0, greatest=1, step=_ROOM, scale=Shares(recent.typical))
+            if share
+            else usual_range(found[sql], varied=True, step=_ROOM)
+        )
         if usual is not None and usual.width < most:
             yield _bounded(sql, usual, recent)
 
@@ -57,7 +61,7 @@ def together(recent: Recent) -> Iterator[Suggestion]:
     number = {name: _finite(recent, name) for name in recent.numbers}
     found = recent.by_load({pair: f"corr({number[pair[0]]}, {number[pair[1]]})" for pair in pairs})
     for pair in pairs:
-        usual = usual_range(found[pair], least=-1, greatest=1)
+        usual = usual_range(found[pair], least=-1, greatest=1, scale=Correlations())
         if usual is not None and (usual.low > 0.1 or usual.high < -0.1) and all(map(_known, found[pair])):
             bounds = (
                 {"min": rounded(usual.low, 3, up=False)} if usual.low > 0 else {"max": rounded(usual.high, 3, up=True)}

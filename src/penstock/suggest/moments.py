@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator
 from datetime import timedelta
 
-from penstock.profiles.ranges import usual_range
+from penstock.profiles.ranges import Amounts, Shares, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import LOAD, STARTS, Recent
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -46,7 +46,7 @@ def _inside(recent: Recent, name: str, length: timedelta) -> Iterator[Suggestion
         yield Suggestion("expression", (condition,), {}, said)
     asked = f"(epoch({{}}({column})) - epoch(CAST(:interval_start AS TIMESTAMP))) / {_HOUR:.0f}"
     for end, figures, word in (("min", found["low"], "first"), ("max", found["high"], "last")):
-        usual = usual_range(figures, step=0.05)
+        usual = usual_range(figures, step=max(0.05, _spacing(recent, name) / _HOUR))
         if usual is not None and usual.width < whole:
             bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
             said = f"the {word} one, in hours after the beginning of the interval"
@@ -63,9 +63,9 @@ def _gaps(recent: Recent, name: str) -> Iterator[Suggestion]:
             f"epoch(lag({column}) OVER (PARTITION BY {series} ORDER BY {column})) AS step "
             f"FROM (SELECT DISTINCT {series}, {column} FROM {recent.relation} WHERE {column} IS NOT NULL))"
         )
-        found = recent.by_load({"most": "max(step)", "middle": "median(step)", "steps": "count(step)"}, steps)
+        found = recent.by_load({"most": "max(step)", "steps": "count(step)"}, steps)
         most = [float(value) if value is not None else None for value in found["most"]]
-        usual = usual_range(most, step=1.0)
+        usual = usual_range(most, step=max(1.0, _spacing(recent, name)), scale=Amounts())
         count = sum(value or 0 for value in found["steps"]) / recent.loads
         if usual is None or count < 5:
             continue
@@ -75,6 +75,16 @@ def _gaps(recent: Recent, name: str) -> Iterator[Suggestion]:
         longest = timedelta(seconds=int(max(value or 0 for value in most)))
         said = f"neighbouring moments {called}were {longest} apart at most"
         yield Suggestion("no_gaps", (name, _duration(every)), keywords, said)
+
+
+def _spacing(recent: Recent, name: str) -> float:
+    """Return how many seconds neighbouring moments are apart in the middle: one that is missing makes a gap of that."""
+    column = identifier(name)
+    steps = (
+        f"(SELECT {LOAD}, epoch({column}) - epoch(lag({column}) OVER (PARTITION BY {LOAD} ORDER BY {column})) AS step "
+        f"FROM (SELECT DISTINCT {LOAD}, {column} FROM {recent.relation} WHERE {column} IS NOT NULL))"
+    )
+    return float(recent.whole({"middle": "median(step)"}, steps)["middle"] or 0.0)
 
 
 def _duration(length: timedelta) -> str:
@@ -99,7 +109,9 @@ def _whole(recent: Recent, name: str) -> Iterator[Suggestion]:
         "hours": f"count(DISTINCT hour({column}))",
     }
     for figure, sql in asked.items():
-        usual = usual_range(found[figure], least=0, greatest=24 if figure == "hours" else 1, step=0.01)
+        # One row more or less is no alarm.
+        greatest, step, scale = (24, 1.0, None) if figure == "hours" else (1, recent.tolerated, Shares(recent.typical))
+        usual = usual_range(found[figure], least=0, greatest=greatest, step=step, scale=scale)
         if usual is not None:
             bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
             yield Suggestion("aggregate", (sql,), bounds, f"as in {recent.loads} loads")

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from penstock.profiles.ranges import usual_most, usual_range
+from penstock.profiles.ranges import Amounts, usual_most, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import Recent, kind_of, new_shares
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_DECIMALS = 6
 _LEVELS = 12
+_NEW_LEVELS = 0.1
+"""What is allowed to be a new level, though none was."""
 
 
 def numbers(recent: Recent) -> Iterator[Suggestion]:
@@ -33,7 +35,7 @@ def ranges(recent: Recent) -> Iterator[Suggestion]:
     highs = recent.by_load({name: f"max({identifier(name)}) {finite[name]}" for name in names})
     for name in names:
         low = usual_range([None if value is None else float(value) for value in lows[name]])
-        high = usual_range([None if value is None else float(value) for value in highs[name]])
+        high = usual_range([None if value is None else float(value) for value in highs[name]], scale=Amounts())
         least = min((float(value) for value in lows[name] if value is not None), default=0.0)
         greatest = max((float(value) for value in highs[name] if value is not None), default=0.0)
         # A range whose ends vary little is not narrower than the values themselves.
@@ -62,7 +64,9 @@ def _decimals(recent: Recent, name: str) -> Iterator[Suggestion]:
     for digits in range(_MOST_DECIMALS + 1):
         if not found[digits]:
             said = f"no value has more than {digits} decimals" if digits else "all values are whole"
-            yield Suggestion("expression", (f"{column} = round({column}, {digits})",), {}, said)
+            yield Suggestion(
+                "expression", (f"{column} = round({column}, {digits})",), {"at_most": recent.tolerated}, said
+            )
             return
 
 
@@ -71,8 +75,12 @@ def _levels(recent: Recent, name: str) -> Iterator[Suggestion]:
     values = recent.values.get(name)
     if not values or recent.distinct[name] < 2 or _counts(values):
         return
+    if not recent.settled[name] and all(value == int(value) for value in values):
+        # Whole numbers that still come new are counts, perhaps.
+        return
     shares = new_shares(recent, name)
-    most = usual_most(shares, step=0.05, limit=0.25)
+    filled = 1 - recent.nulls[name] / max(1, sum(recent.rows))
+    most = usual_most(shares, step=max(_NEW_LEVELS, recent.tolerated / max(filled, 0.01)), limit=0.5)
     if most is not None:
         allowed = float(rounded(most, 3, up=True))
         said = f"{len(values)} levels; at most {max(value or 0 for value in shares):.1%} of a load were new ones"

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import median
 from typing import Any
 
 import duckdb
@@ -13,6 +14,7 @@ import duckdb
 from penstock.model.interval import Interval
 from penstock.queries.text import identifier, literal
 from penstock.schema import MOMENTS
+from penstock.suggest.suggestion import rounded
 
 LOAD = "_penstock_number"
 """The place of the load among the recent ones, from 0."""
@@ -25,6 +27,7 @@ START = "CAST(:interval_start AS TIMESTAMP)"
 _PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "isodow", "dayofweek", "hour", "minute", "second")
 _WIDEST = 150
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
+_TOLERATED, _FEW_ROWS = 0.02, 2
 FEW = 60
 """So many different values are a list to choose from."""
 
@@ -92,6 +95,16 @@ class Recent:
     def rows(self) -> list[int]:
         """The number of rows of each load."""
         return [int(count or 0) for count in self.by_load({"rows": "count(*)"})["rows"]]
+
+    @cached_property
+    def typical(self) -> float:
+        """How many rows a load has, in the middle; 1 at least."""
+        return max(1.0, float(median(self.rows))) if self.rows else 1.0
+
+    @cached_property
+    def tolerated(self) -> float:
+        """The share of the rows of a load that may be otherwise one day, though none was: a few rows at least."""
+        return rounded(max(_TOLERATED, _FEW_ROWS / self.typical), 3, up=True)
 
     @cached_property
     def nulls(self) -> dict[str, int]:
@@ -198,7 +211,7 @@ class Recent:
         first = self.by_value
         return {name: all(load < half for load in loads) for name, loads in first.items()}
 
-    def closed(self, name: str, loads: int = 3) -> bool:
+    def closed(self, name: str, loads: int = 5) -> bool:
         """Say whether a column with few values has all it will ever have: each came early, and in several loads."""
         if name not in self.settled or not self.settled[name]:
             return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 from collections.abc import Iterator
 
-from penstock.profiles.ranges import usual_range
+from penstock.profiles.ranges import Amounts, usual_range
 from penstock.queries.text import identifier, identifiers
 from penstock.schema import MOMENTS
 from penstock.suggest.recent import LOAD, PLACE, Recent
@@ -30,7 +30,7 @@ def columns(recent: Recent) -> Iterator[Suggestion]:
         yield Suggestion("not_null", tuple(named), {}, said)
     if measured:
         yield Suggestion(
-            "not_null", tuple(measured), {"at_most": 0.02}, f"{said}; what is measured may be missing once"
+            "not_null", tuple(measured), {"at_most": recent.tolerated}, f"{said}; what is measured may be missing once"
         )
 
 
@@ -47,7 +47,9 @@ def volume(recent: Recent) -> Iterator[Suggestion]:
         chosen = (alike if recent.interval and len(alike) >= _LEAST else before[::-1])[:_BEFORE]
         if len(chosen) >= _LEAST and statistics.median(chosen):
             shares.append(rows / statistics.median(chosen))
-    usual = usual_range(shares, least=0, step=_ROOM if len(set(shares)) > 1 else 0.01)
+    usual = usual_range(
+        shares, least=0, step=_ROOM if len(set(shares)) > 1 else max(0.01, recent.tolerated), scale=Amounts()
+    )
     if usual is not None:
         low, high = rounded(usual.low, 3, up=False), rounded(usual.high, 3, up=True)
         said = f"{min(shares):.0%} to {max(shares):.0%} of the middle of the loads before"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 
-from penstock.profiles.ranges import usual_range
+from penstock.profiles.ranges import Amounts, Shares, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import LOAD, Recent
 from penstock.suggest.shape import key
@@ -47,8 +48,8 @@ def _steps(recent: Recent, name: str, at: str, per: str | None) -> Iterator[Sugg
         return
     limits = []
     for figure, sql in figures.items():
-        natural = {"least": 0.0, "greatest": 1.0} if figure == "still" else {"least": 0.0}
-        usual = usual_range(found[figure], step=_ROOM, varied=True, **natural)
+        greatest, scale = (1.0, Shares(recent.typical)) if figure == "still" else (math.inf, Amounts())
+        usual = usual_range(found[figure], step=_ROOM, varied=True, least=0.0, greatest=greatest, scale=scale)
         if usual is not None and usual.width < 0.9:
             low, high = rounded(usual.low, 4, up=False), rounded(usual.high, 4, up=True)
             limits.append(f"{sql} NOT BETWEEN {low!r} AND {high!r}")

@@ -43,7 +43,7 @@ def _almost_listed(recent: Recent, name: str) -> Iterator[Suggestion]:
     values = recent.values.get(name)
     if values and not recent.closed(name) and name not in referring(recent):
         shares = new_shares(recent, name)
-        most = usual_most(shares, step=0.02, limit=0.25)
+        most = usual_most(shares, step=recent.tolerated, limit=0.4)
         if most is not None:
             allowed = float(rounded(most, 3, up=True))
             said = f"{len(values)} values; at most {max(value or 0 for value in shares):.1%} of a load were new ones"
@@ -96,7 +96,7 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
 
 def _tolerance(recent: Recent, name: str) -> dict[str, float]:
     """Return what may be otherwise: words for people come to be longer, or to have other signs, one day."""
-    return {"at_most": 0.02} if recent.distinct[name] > _MOST_LISTED or not recent.settled.get(name) else {}
+    return {"at_most": recent.tolerated} if recent.distinct[name] > _MOST_LISTED or not recent.settled.get(name) else {}
 
 
 def _signs_settled(recent: Recent, column: str, others: list[str]) -> bool:
@@ -125,7 +125,9 @@ def _shapes(recent: Recent, name: str) -> Iterator[Suggestion]:
         return
     pattern = "|".join(_pattern(shape, values) for shape, _, _, values in found)
     examples = ", ".join(str(values[0]) for _, _, _, values in found[:3])
-    yield Suggestion("matches", (name, pattern), {"name": f"shape of {name}"}, f"written as {examples}")
+    yield Suggestion(
+        "matches", (name, pattern), {"name": f"shape of {name}", **_tolerance(recent, name)}, f"written as {examples}"
+    )
 
 
 def _pattern(shape: str, values: list[str]) -> str:
@@ -149,7 +151,7 @@ def _usual_case(recent: Recent, name: str) -> Iterator[Suggestion]:
     for case in ("upper", "lower"):
         condition = f"{column} = {case}({column}) AND {column} <> {'lower' if case == 'upper' else 'upper'}({column})"
         shares = recent.by_load({"share": f"count_if({condition}) / nullif(count({column}), 0)"})["share"]
-        most = usual_most(shares, step=0.02, limit=0.5)
+        most = usual_most(shares, step=recent.tolerated, limit=0.75)
         if most is not None and recent.distinct[name] > 1:
             allowed = float(rounded(most, 3, up=True))
             said = f"texts all in {case} case: {max(share or 0 for share in shares):.1%} at most"
