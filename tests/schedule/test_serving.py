@@ -72,7 +72,8 @@ def killed(yard: Yard, kills: int, seconds: int, seed: int = 20261122) -> None:
     for name in ("p", "q"):
         firings = yard.firings(name)
         assert {firing.state for firing in firings} == {FiringState.DONE}
-        assert firings[0].after == start
+        # A scheduler that came before the start settled that moment, from which nothing was due.
+        assert firings[0].after <= start
         assert all(later.after == earlier.due for earlier, later in pairwise(firings))
         assert sum(firing.times for firing in firings) == seconds
     assert overlapping(yard.trace()) == []

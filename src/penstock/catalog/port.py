@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
-from penstock.catalog.alerts import AlertBook
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, StepReceipt
@@ -18,6 +17,7 @@ from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
 
 if TYPE_CHECKING:
+    from penstock.catalog.alerts import AlertBook
     from penstock.catalog.schedules import Schedules
 
 
@@ -104,15 +104,17 @@ class CatalogReader(Protocol):
 
 
 class Catalog(CatalogReader, Protocol):
-    """Questions and changes. Only ``orchestrate`` and ``project`` hold one.
+    """Questions and changes. Only ``orchestrate`` and ``project`` hold one."""
 
-    Attributes:
-        alerts: The state of alerts; may be lost, like leases.
-        schedules: Schedules and their firings.
-    """
+    @property
+    def alerts(self) -> AlertBook:
+        """The state of alerts; may be lost, like leases."""
+        ...
 
-    alerts: AlertBook
-    schedules: Schedules
+    @property
+    def schedules(self) -> Schedules:
+        """Schedules and their firings."""
+        ...
 
     def index(self, entries: Sequence[Entry]) -> None:
         """Add entries of staging tables; quiet about those it has."""

@@ -7,16 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from penstock.catalog import standing
-from penstock.catalog.alerts import AlertBook
 from penstock.catalog.database import Database
 from penstock.catalog.leases import Leases
 from penstock.catalog.migrations import migrate
 from penstock.catalog.moments import from_micros, to_micros
 from penstock.catalog.port import Lease, LoadRecord
-from penstock.catalog.schedules import Schedules
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry, EntryKind, Verdict
@@ -53,6 +52,11 @@ _INTERVALS = (
 )
 
 
+if TYPE_CHECKING:
+    from penstock.catalog.alerts import AlertBook
+    from penstock.catalog.schedules import Schedules
+
+
 @dataclass(frozen=True, slots=True)
 class _Schema:
     """The tables of a database, as they are kept."""
@@ -70,13 +74,25 @@ class SqlCatalog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._leases = Leases(database)
-        self.alerts = AlertBook(database)
-        self.schedules = Schedules(database)
         try:
             migrate(database)
         except BaseException:
             database.close()
             raise
+
+    @cached_property
+    def alerts(self) -> AlertBook:
+        """The state of alerts."""
+        from penstock.catalog.alerts import AlertBook
+
+        return AlertBook(self._database)
+
+    @cached_property
+    def schedules(self) -> Schedules:
+        """Schedules and their firings."""
+        from penstock.catalog.schedules import Schedules
+
+        return Schedules(self._database)
 
     # Questions
 
