@@ -74,7 +74,8 @@ class Bench:
             "files": self.files,
             "origins": (Origin(uri="flights.csv", first=0, rows=sum(file.rows for file in self.files)),),
         }
-        return check(Checking(**{**spec, **changes}), CheckPorts(connection=self.connection, objects=self.objects))
+        ports = CheckPorts(connection=self.connection, objects=self.objects, scale_out=changes.pop("scale_out", None))
+        return check(Checking(**{**spec, **changes}), ports)
 
     def failure(self, found: Any, **changes: Any) -> CheckFailure:
         """Run one check that must fail, and return its finding."""

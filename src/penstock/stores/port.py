@@ -15,6 +15,7 @@ from penstock.queries.relations import FileSet
 
 if TYPE_CHECKING:
     import duckdb
+    import pyarrow as pa
 
 
 CONDITION = "_store/create-only.json"
@@ -240,6 +241,67 @@ class Engine(Protocol):
 
     def alone(self, wanted: bool) -> AbstractContextManager[None]:
         """Let one thread work at a time, if wanted: each holds what it reads, which very long values make too much."""
+        ...
+
+
+class Asked(Protocol):
+    """Who is asked about the rows that are checked, in DuckDB's SQL: a connection of DuckDB, or Spark behind the same."""
+
+    @property
+    def description(self) -> Any:
+        """The columns of what was asked last."""
+        ...
+
+    def execute(self, query: str) -> Asked:
+        """Run one statement: a query, or one that makes or drops a temporary table."""
+        ...
+
+    def fetchall(self) -> list[Any]:
+        """Return the rows of what was asked last."""
+        ...
+
+    def sql(self, query: str) -> AskedRelation:
+        """Return what a query gives."""
+        ...
+
+    def register(self, view_name: str, python_object: pa.Table) -> object:
+        """Make an Arrow table visible to queries."""
+        ...
+
+    def unregister(self, view_name: str) -> object:
+        """Forget such a table."""
+        ...
+
+
+class AskedRelation(Protocol):
+    """What a query gives, as Arrow."""
+
+    def to_arrow_table(self) -> pa.Table:
+        """Return all of it."""
+        ...
+
+    def to_arrow_reader(self, batch_size: int) -> pa.RecordBatchReader:
+        """Return it in batches of at most so many rows."""
+        ...
+
+
+class Answerer(Asked, Protocol):
+    """Who answers queries of DuckDB without being DuckDB."""
+
+    def translatable(self, query: str) -> None:
+        """See to it that a query can be answered; nothing is read.
+
+        Raises:
+            ConfigurationError: It holds what has no form there that would surely mean the same.
+        """
+        ...
+
+
+class ScaleOut(Protocol):
+    """An engine on other machines, which reads the files of the lake by itself."""
+
+    def asked(self, connection: duckdb.DuckDBPyConnection) -> AbstractContextManager[Answerer]:
+        """Lend who answers in the place of a connection, which sees the files and tables that queries name."""
         ...
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 import duckdb
@@ -14,14 +14,15 @@ from penstock.model.events import Advance
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import CheckSpec
-from penstock.stores.port import Objects
+from penstock.stores.port import Answerer, Objects, ScaleOut
 from penstock.validate.binding import bind
 from penstock.validate.bound import Bound
 from penstock.validate.findings import Reporter
 from penstock.validate.judging import Circumstances, Judge
 from penstock.validate.kinds.outliers import settled
 from penstock.validate.kinds.whole import PastLoad
-from penstock.validate.measuring import measure
+from penstock.validate.elsewhere import answerable
+from penstock.validate.measuring import Measured, measure
 from penstock.validate.rows import Scope, opened
 
 
@@ -83,11 +84,14 @@ class CheckPorts:
         connection: DuckDB, to which the relations are visible.
         objects: The lake root.
         advance: Told the rows that were looked at.
+        scale_out: Who judges the rows in the place of ``connection``, which then only binds the checks, takes the
+            profile and writes the rows that are set aside. Asks for rows that stand in files.
     """
 
     connection: duckdb.DuckDBPyConnection
     objects: Objects
     advance: Advance | None = None
+    scale_out: ScaleOut | None = None
 
 
 def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
@@ -103,7 +107,10 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         DataError: The rows cannot be read as what they should be.
     """
     try:
-        return _check(spec, ports)
+        if ports.scale_out is None:
+            return _check(spec, ports, None)
+        with ports.scale_out.asked(ports.connection) as asked:
+            return _check(spec, ports, asked)
     except PenstockError:
         raise
     except duckdb.IOException as error:
@@ -125,14 +132,26 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
         raise TransientError(f"Checking {spec.table} failed to read or write: {error}") from error
 
 
-def _check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
-    rows = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
+def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckReceipt:
+    here = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
+    rows = here if asked is None else replace(here, asked=asked)
     scope = Scope(rows, spec.tables, spec.now, ports.connection, spec.interval)
     sets_aside = spec.quarantine_path is not None
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
+    if asked is not None:
+        answerable(rows, checks, asked)
     checks = [settled(check, rows) if check.spec.kind == "no_outliers" else check for check in checks]
     hidden, sketched = tuple(spec.hidden), spec.sketch_path is not None
-    measured = measure(rows, checks, hidden, profiled=spec.profiled, sketched=sketched)
+    if asked is None:
+        measured = measure(rows, checks, hidden, profiled=spec.profiled, sketched=sketched)
+    else:
+        # The registers of sketches are made of DuckDB's hashes, so that they merge with those of other loads.
+        taken = measure(here, (), hidden, sketched=sketched) if spec.profiled else Measured(0)
+        measured = measure(rows, checks, hidden, profiled=False)
+        measured = replace(measured, profile=taken.profile, sketches=taken.sketches)
+        landed = sum(file.rows for file in spec.files)
+        if spec.files and measured.rows != landed:
+            raise TransientError(f"Spark read {measured.rows:,} rows of {spec.table}, where {landed:,} landed")
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
     circumstances = Circumstances(spec.now, spec.history, spec.interval)

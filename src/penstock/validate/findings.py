@@ -165,7 +165,9 @@ class Reporter:
         reads = {name.lower() for name in check.columns or [column.name for column in self.rows.columns]}
         kind = "" if isinstance(error, AnswerError) else type(error).__name__
         quiet = bool(reads & self.personal) and not isinstance(error, AnswerError | PenstockError)
-        said = "" if quiet else _bounded(" ".join(str(error).split()), _LONGEST_REASON)
+        # What DuckDB quotes of the query is ours, not the user's.
+        words = str(error).partition("\n\nLINE ")[0].split()
+        said = "" if quiet else _bounded(" ".join(words), _LONGEST_REASON)
         why = ": ".join(part for part in (kind, said) if part)
         return _finding(check, 1, f"the check itself failed: {why}", severity="error")
 

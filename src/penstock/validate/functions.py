@@ -112,7 +112,7 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
     where = "" if call.where is None else f" WHERE {call.where}"
     source = f"FROM {rows.sql(place=rows.located)}{where}"
     if call.frame == RELATION:
-        relation = rows.connection.sql(f"SELECT {listed} {source}")
+        relation = _relation(rows, f"SELECT {listed} {source}")
         answer = call.call(relation)
         if isinstance(_plain(answer), bool):
             return Answer(good=bool(answer))
@@ -120,7 +120,7 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
         return _read(answer, whole, examples)
     query = f"SELECT {listed}{place} {source}"
     if call.frame == BATCH:
-        return _together(_batches(call, rows.connection, query, examples), examples)
+        return _together(_batches(call, rows, query, examples), examples)
     whole = rows.connection.sql(query).to_arrow_table()
     return _read(call.call(_framed(_shown(whole), call.frame)), whole, examples)
 
@@ -135,8 +135,14 @@ def positions(places: pa.Table, rows: Rows) -> pa.Table:
     return pa.table({POSITION: pc.add(first, places[ROW])})
 
 
-def _batches(call: Call, connection: duckdb.DuckDBPyConnection, query: str, examples: int) -> Iterator[Answer]:
-    reader = connection.sql(query).to_arrow_reader(_BATCH_ROWS)
+def _relation(rows: Rows, query: str) -> duckdb.DuckDBPyRelation:
+    if rows.asked is None:
+        return rows.engine.sql(query)
+    return rows.engine.from_arrow(rows.asked.sql(query).to_arrow_table())
+
+
+def _batches(call: Call, rows: Rows, query: str, examples: int) -> Iterator[Answer]:
+    reader = rows.connection.sql(query).to_arrow_reader(_BATCH_ROWS)
     try:
         for batch in reader:
             whole = pa.Table.from_batches([batch])

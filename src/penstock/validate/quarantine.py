@@ -10,7 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from typing import Any
 
 import pyarrow as pa
@@ -29,7 +30,7 @@ from penstock.validate.values import quoted
 FOLDER = "_quarantine"
 FILE_OF, ROW_OF = "_file", "_row"
 _OWN = (REASONS, FILE_OF, ROW_OF, ORIGIN, DETAIL, LINE)
-_ORIGINS = "_penstock_origins"
+_ORIGINS, _FOUND = "_penstock_origins", "_penstock_found"
 _BATCH_ROWS = 65_536
 
 
@@ -65,16 +66,22 @@ def write(rows: Rows, failing: Mapping[str, str], objects: Objects, path: str, r
     folder, _, name = path.rpartition("/")
     partial = f"{folder}/{TEMPORARY}{name}" if folder else TEMPORARY + name
     objects.remove(partial)
-    rows.connection.register(_ORIGINS, _origins(rows))
+    judged = _judged(rows, failing)
+    here = replace(rows, asked=None)
+    rows.engine.register(_ORIGINS, _origins(rows))
     try:
-        target = objects.uri(partial)
-        copy = f"COPY ({_query(rows, failing, replayed)}) TO {literal(target)} (FORMAT parquet)"
-        ((written,),) = rows.connection.execute(copy).fetchall()
+        with nullcontext() if rows.asked is None else here.registered():
+            if rows.asked is not None:
+                rows.engine.register(_FOUND, rows.asked.sql(_marked(rows, failing)).to_arrow_table())
+            target = objects.uri(partial)
+            copy = f"COPY ({_query(rows, judged, replayed)}) TO {literal(target)} (FORMAT parquet)"
+            ((written,),) = rows.engine.execute(copy).fetchall()
         sync_file(target)
         objects.remove(path)
         objects.adopt(target, path)
     finally:
-        rows.connection.unregister(_ORIGINS)
+        rows.engine.unregister(_ORIGINS)
+        rows.engine.unregister(_FOUND)
         objects.remove(partial)
     if not written:
         raise BugError(f"No row of {rows.table} was set aside, though checks found rows to set aside")
@@ -148,13 +155,32 @@ def _open(objects: Objects, path: str) -> pq.ParquetFile:
     return file
 
 
-def _query(rows: Rows, failing: Mapping[str, str], replayed: str | None) -> str:
+def _judged(rows: Rows, failing: Mapping[str, str]) -> str:
+    """Return a query for the position and the reasons of each row that fails a check."""
+    if rows.asked is None:
+        source, fails = rows.positioned(), list(failing.values())
+    else:
+        source, fails = _FOUND, [f"fails_{place}" for place in range(len(failing))]
+    reasons = ", ".join(f"CASE WHEN {each} THEN {quoted(name)} END" for name, each in zip(failing, fails, strict=True))
+    return (
+        f"SELECT {POSITION}, list_filter([{reasons}], lambda reason: reason IS NOT NULL) AS reasons "
+        f"FROM {source} WHERE {' OR '.join(f'({each})' for each in fails)}"
+    )
+
+
+def _marked(rows: Rows, failing: Mapping[str, str]) -> str:
+    """Return the query that another engine is asked: positions of rows that fail, and which checks each fails."""
+    listed = ", ".join(f"({fails}) AS fails_{place}" for place, fails in enumerate(failing.values()))
+    marked = f"SELECT {POSITION}, {listed} FROM {rows.positioned()}"
+    return f"SELECT * FROM ({marked}) WHERE {' OR '.join(f'fails_{place}' for place in range(len(failing)))}"
+
+
+def _query(rows: Rows, judged: str, replayed: str | None) -> str:
     """Return the query of the file.
 
     Rows are judged with nothing but their position and reasons kept, so that a wide row is neither held nor joined by
     range; the whole rows, in their stored form, are read once more for those that fail.
     """
-    reasons = ", ".join(f"CASE WHEN {fails} THEN {quoted(name)} END" for name, fails in failing.items())
     if replayed is not None:
         origin = (
             f"SELECT {POSITION}, reasons, t._origin AS origin, t._origin_detail AS detail FROM judged "
@@ -164,9 +190,7 @@ def _query(rows: Rows, failing: Mapping[str, str], replayed: str | None) -> str:
         origin = _origin()
     kept = ", ".join(f"stored.{identifier(name)} AS {identifier(renamed(name))}" for name in rows.names)
     return (
-        f"WITH judged AS MATERIALIZED (SELECT {POSITION}, "
-        f"list_filter([{reasons}], lambda reason: reason IS NOT NULL) AS reasons "
-        f"FROM {rows.positioned()} WHERE {' OR '.join(f'({fails})' for fails in failing.values())}), "
+        f"WITH judged AS MATERIALIZED ({judged}), "
         f"found AS MATERIALIZED ({origin}) "
         f"SELECT {kept + ', ' if kept else ''}found.reasons AS {REASONS}, places.path AS {FILE_OF}, "
         f"stored.{ROW} AS {ROW_OF}, found.origin AS {ORIGIN}, found.detail AS {DETAIL} "

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import cached_property
+from typing import cast
 
 import duckdb
 import pyarrow as pa
@@ -19,6 +20,7 @@ from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.schema import restore, storage
+from penstock.stores.port import Asked
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""
@@ -49,6 +51,8 @@ class Rows:
         located: Whether the relation says file and row of each row.
         files: The files of the load, in order.
         origins: Where the rows came from, by position.
+        engine: DuckDB of this machine, which reads the files too.
+        asked: Who is asked about the rows; None: ``engine``.
     """
 
     table: str
@@ -59,7 +63,13 @@ class Rows:
     located: bool
     files: tuple[DataFile, ...]
     origins: tuple[Origin, ...]
-    connection: duckdb.DuckDBPyConnection = field(repr=False)
+    engine: duckdb.DuckDBPyConnection = field(repr=False)
+    asked: Asked | None = field(default=None, repr=False)
+
+    @property
+    def connection(self) -> Asked:
+        """Who is asked about the rows."""
+        return cast("Asked", self.engine) if self.asked is None else self.asked
 
     @property
     def alias(self) -> str:

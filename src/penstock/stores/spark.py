@@ -1,0 +1,413 @@
+"""Spark as a place where checks run: a session, and a connection that takes the SQL that DuckDB takes.
+
+A query is translated (``queries.spark``), run by Spark over the same Parquet files, and its few result rows are given the
+types that DuckDB would have given them. Beside it stands a DuckDB with the same tables without rows: it binds each query,
+so that names, types and mistakes are DuckDB's, whichever engine computes.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import re
+import secrets
+import sys
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import reduce
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+import duckdb
+import pyarrow as pa
+from sqlglot import exp
+
+from penstock.errors import ConfigurationError, MissingExtraError, TransientError
+from penstock.queries.spark import Translated, parsed, translate
+from penstock.queries.spark_scope import Call, UntranslatableError
+from penstock.queries.spark_types import carried, name, spark_type, text
+from penstock.queries.text import identifier
+from penstock.schema import restore
+from penstock.stores.spark_worker import MARK, evaluated
+
+if TYPE_CHECKING:
+    from pyspark.sql import DataFrame, SparkSession
+
+LEAST = (4, 3)
+"""The oldest Spark that is known to answer as DuckDB does."""
+_SETTINGS = {
+    "spark.sql.session.timeZone": "UTC",
+    "spark.sql.ansi.enabled": "true",
+    "spark.sql.caseSensitive": "false",
+    "spark.sql.timestampType": "TIMESTAMP_LTZ",
+    "spark.sql.parser.escapedStringLiterals": "false",
+    # Quotes are those of texts, names stand in backticks.
+    "spark.sql.ansi.doubleQuotedIdentifiers": "false",
+    "spark.sql.ansi.enforceReservedKeywords": "false",
+    "spark.sql.variable.substitute": "false",
+    "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
+}
+_LOCAL = {
+    "spark.ui.enabled": "false",
+    "spark.ui.showConsoleProgress": "false",
+    "spark.driver.host": "127.0.0.1",
+    "spark.driver.bindAddress": "127.0.0.1",
+    "spark.sql.shuffle.partitions": "4",
+    # It would log values at which something stopped.
+    "spark.log.level": "OFF",
+}
+_CONVERSIONS = ("CAST_INVALID_INPUT", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE", "CANNOT_PARSE")
+_RANGES = ("ARITHMETIC_OVERFLOW", "DIVIDE_BY_ZERO", "BINARY_ARITHMETIC_OVERFLOW", "DATETIME_OVERFLOW", "INTERVAL_")
+_PATTERN = re.compile(r"[\[\]{}*?\\]")
+_OWN = re.compile(re.escape(MARK) + r'(\["\w+", "(?:[^"\\]|\\.)*"\])')
+
+
+class Spark:
+    """A Spark that is reached at its first use.
+
+    Args:
+        url: ``local``, ``local[4]``, ``local[*]``, or ``sc://host:port`` of Spark Connect.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._lock = Lock()
+        self._session: SparkSession | None = None
+        self._started = False
+
+    @contextmanager
+    def asked(self, connection: duckdb.DuckDBPyConnection) -> Iterator[SparkConnection]:
+        """Lend a connection to one thread; its views and functions are its own.
+
+        Args:
+            connection: DuckDB, which sees the files and tables that queries name.
+        """
+        # Its errors quote values, and are told by us.
+        logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
+        # Nothing of pandas is used: rows come and go as Arrow.
+        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+        session = self._open().newSession()
+        for key, value in _SETTINGS.items():
+            session.conf.set(key, value)
+        asked = SparkConnection(session, connection)
+        try:
+            yield asked
+        finally:
+            asked.close()
+
+    def close(self) -> None:
+        """Leave Spark; one that this process started is stopped."""
+        with self._lock:
+            if self._session is not None and self._started:
+                self._session.stop()
+            self._session = None
+
+    def _open(self) -> SparkSession:
+        with self._lock:
+            if self._session is None:
+                self._session = self._connected()
+                found = tuple(int(part) for part in re.findall(r"\d+", self._session.version)[:2])
+                if found < LEAST:
+                    raise ConfigurationError(
+                        "This Spark is too old to check as DuckDB does",
+                        value=self._session.version,
+                        valid=f"{'.'.join(map(str, LEAST))} or newer",
+                    )
+            return self._session
+
+    def _connected(self) -> SparkSession:
+        try:
+            from pyspark.errors import PySparkException
+            from pyspark.sql import SparkSession
+        except ImportError as error:
+            raise MissingExtraError("Checking on Spark", "spark") from error
+        try:
+            if self.url.startswith("sc://"):
+                self._started = True
+                return SparkSession.builder.remote(self.url).getOrCreate()
+            self._started = SparkSession.getActiveSession() is None
+            # The workers need what this process has.
+            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+            builder = SparkSession.builder.master(self.url).appName("penstock")
+            for key, value in _LOCAL.items():
+                builder = builder.config(key, value)
+            return builder.getOrCreate()
+        except ImportError as error:
+            raise MissingExtraError("Checking on Spark", "spark") from error
+        except PySparkException as error:
+            if "JAVA_GATEWAY" in str(error) or "JAVA_HOME" in str(error):
+                raise ConfigurationError(
+                    "Spark could not be started here: it needs Java",
+                    value=os.environ.get("JAVA_HOME"),
+                    valid="Java 17 or newer, as java on the path or by JAVA_HOME",
+                ) from error
+            raise TransientError(f"Spark at {self.url} cannot be reached: {_first(error)}") from error
+
+
+class SparkConnection:
+    """What checks ask of a connection of DuckDB, answered by Spark.
+
+    Args:
+        session: Of its own: its views and functions are nobody else's.
+        connection: DuckDB, which sees the files and tables that queries name.
+    """
+
+    def __init__(self, session: SparkSession, connection: duckdb.DuckDBPyConnection) -> None:
+        self._session = session
+        self._shapes = connection.cursor()
+        self._shapes.execute("SET TimeZone = 'UTC'")
+        self._token = secrets.token_hex(4)
+        self._scans: dict[str, str] = {}
+        self._known: set[str] = set()
+        self._kept: dict[str, DataFrame] = {}
+        self._found: duckdb.DuckDBPyConnection | None = None
+
+    @property
+    def description(self) -> Any:
+        """The columns of what was asked last, as DuckDB describes them."""
+        return None if self._found is None else self._found.description
+
+    def execute(self, query: str) -> SparkConnection:
+        """Run one statement: a query, or one that makes or drops a temporary table."""
+        statement = parsed(query)
+        self._found = None
+        if isinstance(statement, exp.Create):
+            self._make(statement)
+        elif isinstance(statement, exp.Drop):
+            self._drop(statement.this.name)
+        else:
+            self._found = self._shapes.execute(self._typed(*self._answer(statement)))
+        return self
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """Return the rows of what was asked last."""
+        return [] if self._found is None else self._found.fetchall()
+
+    def sql(self, query: str) -> Answered:
+        """Return what a query gives, which is asked at once."""
+        return Answered(self._shapes.sql(self._typed(*self._answer(parsed(query)))).to_arrow_table())
+
+    def register(self, view_name: str, python_object: pa.Table) -> None:
+        """Make a table of this process visible to queries."""
+        self._shapes.register(view_name, python_object.schema.empty_table())
+        self._session.createDataFrame(python_object).createOrReplaceTempView(view_name)
+
+    def unregister(self, view_name: str) -> None:
+        """Forget such a table."""
+        self._shapes.unregister(view_name)
+        self._session.catalog.dropTempView(view_name)
+
+    def translatable(self, query: str) -> None:
+        """See to it that a query can be asked; nothing is read.
+
+        Raises:
+            ConfigurationError: It holds what has no form in Spark that would surely mean the same.
+        """
+        self._translated(self._scanned(parsed(query)), native=True)
+
+    def close(self) -> None:
+        """Forget all tables."""
+        for view in list(self._kept):
+            self._drop(view)
+        for view in self._scans.values():
+            self._session.catalog.dropTempView(view)
+        self._shapes.close()
+
+    def described(self, query: str) -> list[tuple[str, str]]:
+        """Return names and DuckDB types of a query's columns."""
+        found = self._shapes.execute(f"DESCRIBE {query}").fetchall()
+        return [(str(label), str(type_)) for label, type_, *_ in found]
+
+    def value(self, expression: str) -> tuple[Any, str]:
+        """Return value and DuckDB type of an expression without columns."""
+        ((_, type_),) = self.described(f"SELECT {expression} AS it")
+        ((value,),) = self._shapes.execute(f"SELECT {expression}").fetchall()
+        return value, type_
+
+    def _answer(self, statement: exp.Expr) -> tuple[pa.Table, Translated]:
+        statement = self._scanned(statement)
+        translated = self._translated(statement, native=True)
+        try:
+            return self._run(translated).toArrow(), translated
+        except Exception as error:
+            data, own = _meant(error)
+            if data is None:
+                raise
+            if own:
+                raise data from None
+        # Spark's own SQL stopped on the data. DuckDB judges each expression, and says in its words what it stops at.
+        translated = self._translated(statement, native=False)
+        try:
+            return self._run(translated).toArrow(), translated
+        except Exception as error:
+            data, _ = _meant(error)
+            raise (data or error) from None
+
+    def _run(self, translated: Translated) -> DataFrame:
+        from pyspark.errors import AnalysisException, ParseException
+
+        for call in translated.calls:
+            self._known_call(call)
+        try:
+            return self._session.sql(translated.sql)
+        except (AnalysisException, ParseException) as error:
+            raise ConfigurationError(
+                f"Spark does not understand a check: {_first(error)}", remedy="Check this table with engine = \"duckdb\""
+            ) from error
+
+    def _known_call(self, call: Call) -> None:
+        if call.name in self._known:
+            return
+        from pyspark.sql.functions import arrow_udf
+
+        self._session.udf.register(call.name, arrow_udf(evaluated(call.query), call.output))
+        self._known.add(call.name)
+
+    def _translated(self, statement: exp.Expr, *, native: bool) -> Translated:
+        try:
+            return translate(statement, self, native=native)
+        except UntranslatableError as error:
+            raise ConfigurationError(
+                "Spark has no form of a part of this that would surely give what DuckDB gives",
+                value=str(error),
+                remedy="Write it another way, or check this table with engine = \"duckdb\"",
+            ) from error
+
+    def _typed(self, answer: pa.Table, translated: Translated) -> str:
+        """Return a query for an answer with DuckDB's types."""
+        columns = translated.columns
+        self._shapes.register("_penstock_answer", answer.rename_columns([f"c{place}" for place in range(len(columns))]))
+        listed = ", ".join(
+            f"{_restored(f'c{place}', type_)} AS {identifier(label)}" for place, (label, type_) in enumerate(columns)
+        )
+        return f"SELECT {listed} FROM _penstock_answer"
+
+    def _make(self, statement: exp.Create) -> None:
+        table, query = statement.this.name, self._scanned(statement.expression)
+        self._drop(table)
+        translated = self._translated(query, native=True)
+        frame = self._run(translated).persist()
+        try:
+            frame.count()
+        except Exception as error:
+            frame.unpersist()
+            data, _ = _meant(error)
+            raise (data or error) from None
+        frame.createOrReplaceTempView(table)
+        self._shapes.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(table)} AS {query.sql(dialect='duckdb')}")
+        self._kept[table] = frame
+
+    def _drop(self, table: str) -> None:
+        frame = self._kept.pop(table, None)
+        if frame is not None:
+            self._session.catalog.dropTempView(table)
+            frame.unpersist()
+            self._shapes.execute(f"DROP TABLE IF EXISTS {identifier(table)}")
+
+    def _scanned(self, statement: exp.Expr) -> exp.Expr:
+        """Return a statement with its scans of files replaced by views of the same."""
+        for table in list(statement.find_all(exp.Table)):
+            if isinstance(table.this, exp.ReadParquet):
+                table.set("this", exp.to_identifier(self._view(table.this), quoted=True))
+        return statement
+
+    def _view(self, scan: exp.ReadParquet) -> str:
+        sql = scan.sql(dialect="duckdb")
+        if sql in self._scans:
+            return self._scans[sql]
+        view = f"_penstock_scan_{self._token}_{len(self._scans)}"
+        files = [each.this for each in scan.expressions[0].expressions]
+        options = {each.this.name.lower(): each.expression for each in scan.expressions[1:]}
+        file = options["filename"].this if "filename" in options else None
+        row = "file_row_number" if "file_row_number" in options else None
+        self._shapes.execute(f"CREATE TEMP TABLE {view} AS SELECT * FROM {sql} LIMIT 0")
+        columns = [(label, type_) for label, type_ in self.described(f"SELECT * FROM {view}") if label not in (file, row)]
+        self._frame(files, columns, (file, row)).createOrReplaceTempView(view)
+        self._scans[sql] = view
+        return view
+
+    def _frame(
+        self, files: Sequence[str], columns: Sequence[tuple[str, str]], place: tuple[str | None, str | None]
+    ) -> DataFrame:
+        """Return the rows of files; a column that a file lacks is null."""
+        from pyspark.sql.functions import col, expr
+
+        _refuse(files, columns)
+        schema = ", ".join(f"{name(label)} {carried(type_)}" for label, type_ in columns)
+        # A folder may have a name that would be a pattern; several such files at once are read several times.
+        patterns = any(_PATTERN.search(file) for file in files)
+        groups = [[file] for file in files] if patterns else [list(files)]
+        frames = [
+            self._session.read.schema(schema)
+            .option("datetimeRebaseMode", "CORRECTED")
+            .option("__globPaths__", str(not patterns).lower())
+            .parquet(*group)
+            for group in groups
+        ]
+        listed = [col(name(label)) for label, _ in columns]
+        for label, made in zip(place, (_file(files), "_metadata.row_index"), strict=True):
+            listed += [expr(made).alias(label)] if label is not None else []
+        return reduce(lambda all_, more: all_.unionAll(more), [frame.select(*listed) for frame in frames])
+
+
+class Answered:
+    """What a query gave."""
+
+    def __init__(self, table: pa.Table) -> None:
+        self._table = table
+
+    def to_arrow_table(self) -> pa.Table:
+        """Return all of it."""
+        return self._table
+
+    def to_arrow_reader(self, batch_size: int) -> pa.RecordBatchReader:
+        """Return it in batches of at most so many rows."""
+        return pa.RecordBatchReader.from_batches(self._table.schema, iter(self._table.to_batches(batch_size)))
+
+
+def _refuse(files: Sequence[str], columns: Sequence[tuple[str, str]]) -> None:
+    for label, type_ in columns:
+        if carried(type_) is None:
+            raise ConfigurationError(
+                "Spark cannot read a column of these files",
+                value=f"{label} {type_}",
+                remedy="Check this table with engine = \"duckdb\"",
+            )
+    if not all(os.path.isabs(file) for file in files):
+        raise ConfigurationError("Spark reads files of the lake by their whole path", value=files[0])
+
+
+def _file(files: Sequence[str]) -> str:
+    """Return the path of a row's file as it was given: Spark tells a URI."""
+    if len(files) == 1:
+        return text(files[0])
+    plain = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+    return f"regexp_replace({plain}, '^file:/+', '/')"
+
+
+def _restored(column: str, type_: str) -> str:
+    if type_ == '"NULL"':
+        return "NULL"
+    return f"CAST({column} AS {type_})" if spark_type(type_) else restore(column, type_)
+
+
+def _meant(error: Exception) -> tuple[duckdb.Error | None, bool]:
+    """Return the error of DuckDB that an error of Spark stands for, if any, and whether it is DuckDB's own."""
+    said = str(error)
+    own = _OWN.search(said)
+    if own is not None:
+        kind, message = json.loads(own[1])
+        found = getattr(duckdb, kind, duckdb.InvalidInputException)
+        return found(message), True
+    if any(mark in said for mark in _CONVERSIONS):
+        return duckdb.ConversionException(_first(error)), False
+    if any(mark in said for mark in _RANGES):
+        return duckdb.OutOfRangeException(_first(error)), False
+    return None, False
+
+
+def _first(error: Exception) -> str:
+    line = str(error).strip().partition("\n")[0]
+    return line if len(line) <= 200 else line[:199] + "…"
