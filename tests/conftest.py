@@ -9,8 +9,10 @@ from typing import TypeVar
 
 import pytest
 
+from penstock.stores.spark import Spark
 from servers import azurite as _azurite
 from servers import gcs as _gcs
+from servers import java as _java
 from servers import mariadb as _mariadb
 from servers import moto as _moto
 from servers import postgres as _postgres
@@ -49,6 +51,12 @@ def azure() -> Iterator[str]:
 def gcs() -> Iterator[str]:
     """The address of a Google Cloud Storage server; it needs Go, which a machine may lack."""
     yield from _served("Google Cloud Storage", _gcs.running(), optional=True)
+
+
+@pytest.fixture(scope="session")
+def spark() -> Iterator[Spark]:
+    """A real Spark, started once."""
+    yield from _served("Spark", _java.spark())
 
 
 def _served(name: str, running: AbstractContextManager[Server], *, optional: bool = False) -> Iterator[Server]:

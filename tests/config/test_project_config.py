@@ -370,3 +370,17 @@ def test_a_database_that_cannot_serve_production(write: Write, lines: list[str],
     with pytest.raises(ConfigurationError, match=sentence) as refused:
         load(file)
     assert "s3cret" not in str(refused.value)
+
+
+def test_a_spark_that_judges_rows(write: Write) -> None:
+    assert load(write(LEAST)).checking is None
+    found = load(
+        write(LEAST + '[checks]\nengine = "spark"\nurl = "sc://h:1/;token=${T}"\ntables = ["a"]\n'), T="hidden"
+    )
+    assert found.checking is not None
+    assert (found.checking.url, found.checking.tables) == ("sc://h:1/;token=hidden", ("a",))
+    assert "hidden" not in repr(found)
+    with pytest.raises(ConfigurationError, match=r"checks.url in .* is no address of Spark. Got: spark://h:7077"):
+        load(write(LEAST + '[checks]\nengine = "spark"\nurl = "spark://h:7077/;token=hidden"\n'))
+    with pytest.raises(ConfigurationError, match='Add engine = "spark"'):
+        load(write(LEAST + '[checks]\nurl = "local[2]"\n'))

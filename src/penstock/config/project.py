@@ -16,6 +16,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from penstock.config.alerts import Alerts
+from penstock.config.checking import Checks
 from penstock.config.connections import GivenConnection, connection_from_table, resolved
 from penstock.config.production import Locks, postgres_from
 from penstock.config.releases import Announce, Automatic
@@ -30,7 +31,14 @@ from penstock.model.firings import ServeSpec
 from penstock.model.lineage import EventsSpec
 from penstock.model.production import PostgresSpec
 from penstock.model.sizes import parse_size
-from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import (
+    AnnouncementSpec,
+    AutomaticSpec,
+    CheckEngineSpec,
+    CompactionSpec,
+    ConnectionSpec,
+    EnvironmentSpec,
+)
 from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
 
@@ -64,6 +72,7 @@ class ProjectConfig:
         announce: Who is told of a release.
         alerts: Who is told of what goes wrong.
         serve: How schedules are carried out.
+        checking: The Spark that judges rows; None: DuckDB does.
     """
 
     name: str
@@ -84,6 +93,7 @@ class ProjectConfig:
     announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
     alerts: AlertsSpec = field(default_factory=AlertsSpec)
     serve: ServeSpec = field(default_factory=ServeSpec)
+    checking: CheckEngineSpec | None = None
 
 
 class _Section(BaseModel):
@@ -170,6 +180,7 @@ class _File(_Section):
     announce: Announce = Field(default_factory=Announce)
     alerts: Alerts = Field(default_factory=Alerts)
     serve: Serve = Field(default_factory=Serve)
+    checks: Checks = Field(default_factory=Checks)
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -243,6 +254,7 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
         announce=given.announce.spec(root, file),
         alerts=given.alerts.spec(root, file),
         serve=given.serve.spec(file),
+        checking=given.checks.spec(file),
     )
 
 

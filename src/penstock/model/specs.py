@@ -418,6 +418,19 @@ class CompactionSpec:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CheckEngineSpec:
+    """A Spark that judges rows in the place of DuckDB.
+
+    Attributes:
+        url: ``local[4]``, or ``sc://host:port`` of Spark Connect; may hold a token, so it is not shown.
+        tables: The tables whose rows it judges; empty: those of all sources.
+    """
+
+    url: str = field(repr=False)
+    tables: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AutomaticSpec:
     """Inside which limits a candidate may be approved by nobody; each is of a single table.
 

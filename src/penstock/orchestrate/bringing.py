@@ -207,7 +207,10 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 sketch_path=sketch_path(source.table, load.number, context),
             ),
             CheckPorts(
-                connection=connection, objects=workspace.lake.objects, advance=context.advance(f"check {load.table}")
+                connection=connection,
+                objects=workspace.lake.objects,
+                advance=context.advance(f"check {load.table}"),
+                scale_out=workspace.judge_of(source.table) if load.files else None,
             ),
         )
         touched = touching.touched_by(load, found.quarantine, source, context, connection)

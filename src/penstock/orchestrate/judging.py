@@ -110,7 +110,11 @@ def check(workspace: Workspace, spec: PipelineSpec, table: str) -> CheckReceipt:
                 now=now(),
                 quarantine_path=None,
             ),
-            CheckPorts(connection=connection, objects=workspace.lake.objects),
+            CheckPorts(
+                connection=connection,
+                objects=workspace.lake.objects,
+                scale_out=workspace.judge_of(name.removeprefix(names.RAW_PREFIX)),
+            ),
         )
     skipped = (*found.report.skipped, *(each.name for each in unordered))
     return replace(found, report=replace(found.report, skipped=skipped))

@@ -10,10 +10,18 @@ from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
 from penstock.model.alerts import AlertsSpec
+from penstock.model.buckets import is_bucket
 from penstock.model.budget import DEFAULT_CAP, MemoryBudget
 from penstock.model.events import Observer, Waiting, ignore
 from penstock.model.lineage import EventsSpec
-from penstock.model.specs import AnnouncementSpec, AutomaticSpec, CompactionSpec, ConnectionSpec, EnvironmentSpec
+from penstock.model.specs import (
+    AnnouncementSpec,
+    AutomaticSpec,
+    CheckEngineSpec,
+    CompactionSpec,
+    ConnectionSpec,
+    EnvironmentSpec,
+)
 from penstock.names import raw
 from penstock.orchestrate import clock
 from penstock.privacy.keys import Keys
@@ -21,11 +29,12 @@ from penstock.stores.copies import LIMIT, Copies
 from penstock.stores.engine import LocalEngine
 from penstock.stores.lake import DeltaLake
 from penstock.stores.places import open_objects
-from penstock.stores.port import Objects
+from penstock.stores.port import Objects, ScaleOut
 from penstock.stores.warehouse import DuckDBWarehouse
 
 if TYPE_CHECKING:
     from penstock.config.project import ProjectConfig
+    from penstock.stores.spark import Spark
 
 now, new_id = clock.now, clock.new_id
 COPIES = ".penstock/copies"
@@ -57,6 +66,7 @@ class Workspace:
         automatic: Inside which limits a candidate may be approved by nobody.
         announce: Who is told of a release.
         alerts: Who is told of what goes wrong.
+        checking: The Spark that judges rows; None: DuckDB does.
     """
 
     name: str
@@ -79,6 +89,7 @@ class Workspace:
     automatic: AutomaticSpec = field(default_factory=AutomaticSpec)
     announce: AnnouncementSpec = field(default_factory=AnnouncementSpec)
     alerts: AlertsSpec = field(default_factory=AlertsSpec)
+    checking: CheckEngineSpec | None = None
 
     def __post_init__(self) -> None:
         self.budget = MemoryBudget(self.memory)
@@ -86,6 +97,11 @@ class Workspace:
         self._copies = Copies(self.copies or os.path.join(self.root, COPIES), self.copies_limit)
         self._opened: dict[str, Objects] = {}
         self._production: DeltaLake | None = None
+        self._spark: Spark | None = None
+        if self.checking is not None:
+            from penstock.stores.spark import Spark
+
+            self._spark = Spark(self.checking.url, remote_lake=is_bucket(self.staging.lake))
         self.lake = DeltaLake(self.objects(self.staging.lake))
         self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self.waiting)
 
@@ -110,6 +126,15 @@ class Workspace:
         """Say whether a root exists already, without making it."""
         return self.objects(place).holds()
 
+    def judge_of(self, table: str) -> ScaleOut | None:
+        """Return who judges the rows of a lake table in DuckDB's place; None: nobody.
+
+        Args:
+            table: Without the prefix of raw tables, as checks are declared for it.
+        """
+        wanted = () if self.checking is None else self.checking.tables
+        return self._spark if not wanted or table in wanted else None
+
     def warehouse_table(self, source: str) -> str:
         """Return the warehouse table that serves a source."""
         return self.served.get(source, raw(source))
@@ -119,7 +144,9 @@ class Workspace:
         self.observer(Waiting(sentence=sentence))
 
     def close(self) -> None:
-        """Close catalog and engine."""
+        """Close catalog and engines."""
+        if self._spark is not None:
+            self._spark.close()
         self.catalog.close()
         self.engine.close()
 
@@ -147,6 +174,7 @@ def open_workspace(config: ProjectConfig, observer: Observer) -> Workspace:
         automatic=config.automatic,
         announce=config.announce,
         alerts=config.alerts,
+        checking=config.checking,
     )
 
 

@@ -1,8 +1,8 @@
 """Queries of DuckDB as queries of Spark, with the same rows.
 
 The text is taken apart by sqlglot and written anew for Spark. Nothing is passed on as it is: what is not on a list of
-things that both engines mean alike is either evaluated by DuckDB itself inside Spark's workers (expressions over one row,
-see ``spark_scope.Call``) or refused (``UntranslatableError``).
+things that both engines mean alike is either evaluated by DuckDB itself inside Spark's workers (expressions over one
+row, see ``spark_scope.Call``) or refused (``UntranslatableError``).
 """
 
 from __future__ import annotations
@@ -114,7 +114,11 @@ class _Translation:
             columns = []
             for label, type_ in whole:
                 known, carried = own.get(label.lower()), _carried(type_)
-                if known is not None and known[1] != type_ and (spark_type(type_) is None or spark_type(known[1]) is None):
+                if (
+                    known is not None
+                    and known[1] != type_
+                    and (spark_type(type_) is None or spark_type(known[1]) is None)
+                ):
                     raise UntranslatableError(f"column {label}, whose types differ: {known[1]} and {type_}")
                 value = "NULL" if known is None else name(known[0])
                 same = known is not None and known[1] == type_
@@ -127,16 +131,17 @@ class _Translation:
         if unknown or (node.args.get("distinct") is not None and node.args["distinct"].args.get("on")):
             raise UntranslatableError(f"{(unknown or ['DISTINCT ON'])[0].rstrip('_').upper()} in {shown(node)}")
         source, spark = self._source(node, ctes)
-        scope = Scope(self.typing, source, ctes, spark)
+        alias = _alias(node)
+        scope = Scope(self.typing, source, ctes, spark, alias=alias)
         where = node.args.get("where")
         if where is not None:
             kept = self.values(scope).condition(where.this)
             spark += f" WHERE {kept}"
             filtered = f"{source} {where.sql(dialect='duckdb')}"
-            scope = Scope(self.typing, filtered, ctes, spark, filtered=True)
+            scope = Scope(self.typing, filtered, ctes, spark, filtered=True, alias=alias)
         told = self._listed(node, scope, flat, labels)
         outputs = {label.lower(): value.type for label, value in told}
-        scope = Scope(self.typing, scope.source, ctes, spark, where is not None, outputs)
+        scope = Scope(self.typing, scope.source, ctes, spark, where is not None, outputs, alias)
         distinct = "DISTINCT " if node.args.get("distinct") is not None else ""
         listed = ", ".join(f"{value.sql} AS {name(label)}" for label, value in told)
         return f"SELECT {distinct}{listed} {spark}{self._grouped(node, scope)}{self._tail(node, scope)}"
@@ -195,7 +200,9 @@ class _Translation:
         """Return order and limit."""
         made, order = "", node.args.get("order")
         if order is not None:
-            made = " ORDER BY " + ", ".join(ordered(each, lambda key: self._sorted(key, scope)) for each in order.expressions)
+            made = " ORDER BY " + ", ".join(
+                ordered(each, lambda key: self._sorted(key, scope)) for each in order.expressions
+            )
         for clause in ("limit", "offset"):
             found = node.args.get(clause)
             if found is not None:
@@ -229,7 +236,11 @@ class _Translation:
                 spark += f" ON {self.values(Scope(self.typing, beside, ctes)).condition(join.args['on'])}"
             if join.args.get("using"):
                 spark += f" USING ({', '.join(name(each.name) for each in join.args['using'])})"
-            duck += f" {join.sql(dialect='duckdb').lstrip(', ')}" if kind != "JOIN" or join.args.get("on") else f", {join.this.sql(dialect='duckdb')}"
+            duck += (
+                f" {join.sql(dialect='duckdb').lstrip(', ')}"
+                if kind != "JOIN" or join.args.get("on")
+                else f", {join.this.sql(dialect='duckdb')}"
+            )
             seen = duck if kind.endswith(("SEMI JOIN", "ANTI JOIN")) else beside
         return duck, spark
 
@@ -275,6 +286,15 @@ class _Translation:
             leaf=aggregates.leaf,
         )
         return aggregates.values
+
+
+def _alias(node: exp.Select) -> str:
+    """Return what the only relation of a SELECT is called, or nothing where there are several."""
+    start = node.args.get("from_")
+    if start is None or node.args.get("joins"):
+        return ""
+    alias = start.this.args.get("alias")
+    return alias.this.sql(dialect="duckdb") if alias is not None else "anything"
 
 
 def _carried(type_: str) -> str:

@@ -12,7 +12,7 @@ from penstock.queries.spark_values import Value, Values
 
 _RELATIVE_ERROR = 0.01
 """Of an approximate number of different values; DuckDB's is of the same order."""
-_OF_DOUBLES = {
+_OF_DOUBLES: dict[type[exp.Expr], str] = {
     exp.StddevPop: "stddev_pop",
     exp.StddevSamp: "stddev_samp",
     exp.Stddev: "stddev_samp",
@@ -182,9 +182,13 @@ class Aggregates:
             called = found.sql
         parts = []
         if node.args.get("partition_by"):
-            parts.append("PARTITION BY " + ", ".join(self.values.carried(each).sql for each in node.args["partition_by"]))
+            parts.append(
+                "PARTITION BY " + ", ".join(self.values.carried(each).sql for each in node.args["partition_by"])
+            )
         if node.args.get("order") is not None:
-            parts.append("ORDER BY " + ", ".join(ordered(each, self._ordered) for each in node.args["order"].expressions))
+            parts.append(
+                "ORDER BY " + ", ".join(ordered(each, self._ordered) for each in node.args["order"].expressions)
+            )
         parts += [_frame(node.args["spec"])] if node.args.get("spec") is not None else []
         return f"{called} OVER ({' '.join(parts)})"
 

@@ -1,10 +1,11 @@
-"""What translating to Spark goes by: what stands in a FROM clause, what types things have, what DuckDB evaluates there."""
+"""What translating to Spark goes by: what stands in FROM, what types things have, what DuckDB evaluates there."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 from sqlglot import exp
@@ -58,6 +59,7 @@ class Scope:
     Attributes:
         typing: Who tells types.
         source: FROM and joins in DuckDB's SQL, empty where nothing is read; ``ctes`` stand before.
+        alias: What the only relation in it is called, in DuckDB's SQL; empty where there are several.
         ctes: WITH clauses above, in DuckDB's SQL.
         spark: FROM, joins and WHERE in Spark's SQL.
         filtered: Whether it ends with a WHERE.
@@ -70,6 +72,7 @@ class Scope:
     spark: str = ""
     filtered: bool = False
     outputs: dict[str, str] = field(default_factory=dict)
+    alias: str = ""
     _types: dict[str, str] = field(default_factory=dict)
 
     def type(self, node: exp.Expr) -> str:
@@ -83,11 +86,37 @@ class Scope:
         sql = node.sql(dialect=QUOTED)
         if sql not in self._types:
             try:
-                found = self.typing.described(f"{self.ctes}SELECT {sql} AS it {self.source}")
+                found = self.typing.described(f"{self._ctes(node)}SELECT {sql} AS it {self._from(node)}")
             except duckdb.Error as error:
-                raise UntranslatableError(f"{shown(node)} (does it name what stands outside of its subquery?)") from error
+                raise UntranslatableError(
+                    f"{shown(node)} (does it name what stands outside of its subquery?)"
+                ) from error
             self._types[sql] = found[0][1]
         return self._types[sql]
+
+    def _ctes(self, node: exp.Expr) -> str:
+        return self.ctes if self._bare(node) is None else ""
+
+    def _from(self, node: exp.Expr) -> str:
+        bare = self._bare(node)
+        return self.source if bare is None else bare
+
+    def _bare(self, node: exp.Expr) -> str | None:
+        """Return a relation of just the columns that an expression reads, which binds sooner than all there is."""
+        if node.find(exp.Query, exp.Star) is not None or not self.alias:
+            return None
+        known = self._columns
+        read = {part.name.lower() for part in node.find_all(exp.Column)}
+        paths = any(len(part.parts) > 1 for part in node.find_all(exp.Column))
+        if paths or not read or not read <= set(known):
+            return None
+        listed = ", ".join(f"CAST(NULL AS {known[each][1]}) AS {identifier(known[each][0])}" for each in sorted(read))
+        return f"FROM (SELECT {listed} WHERE false) AS {self.alias}"
+
+    @cached_property
+    def _columns(self) -> dict[str, tuple[str, str]]:
+        found = self.typing.described(f"{self.ctes}SELECT * {self.source}")
+        return {label.lower(): (label, type_) for label, type_ in found}
 
 
 def shown(node: exp.Expr) -> str:

@@ -78,7 +78,7 @@ def names(identifiers: Sequence[str]) -> str:
     return ".".join(name(each) for each in identifiers)
 
 
-def constant(value: Any, type_: str) -> str | None:
+def constant(value: Any, type_: str) -> str | None:  # noqa: C901 - one case for each kind of value
     """Return a value as a literal of its type, or None where it cannot be written.
 
     Args:

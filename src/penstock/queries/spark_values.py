@@ -13,14 +13,30 @@ from sqlglot import exp
 
 from penstock.queries.spark_patterns import same_in_java
 from penstock.queries.spark_scope import Call, Scope, UnsafeError, UntranslatableError, call, shown
-from penstock.queries.spark_types import FAITHFUL, INTEGERS, ZONED, carried, constant, decimal_places, name, names, spark_type
+from penstock.queries.spark_types import (
+    FAITHFUL,
+    INTEGERS,
+    ZONED,
+    constant,
+    decimal_places,
+    name,
+    names,
+    spark_type,
+)
 from penstock.schema import restore
 
 _WIDEST = 38
-_COMPARED = {exp.EQ: "=", exp.NEQ: "<>", exp.LT: "<", exp.LTE: "<=", exp.GT: ">", exp.GTE: ">="}
-_DISTINCT = {exp.NullSafeEQ: "", exp.NullSafeNEQ: "NOT "}
+_COMPARED: dict[type[exp.Expr], str] = {
+    exp.EQ: "=",
+    exp.NEQ: "<>",
+    exp.LT: "<",
+    exp.LTE: "<=",
+    exp.GT: ">",
+    exp.GTE: ">=",
+}
+_DISTINCT: dict[type[exp.Expr], str] = {exp.NullSafeEQ: "", exp.NullSafeNEQ: "NOT "}
 _ALIKE = ("VARCHAR", "DATE", "TIMESTAMP", ZONED, "BOOLEAN", "BLOB", "DOUBLE", "FLOAT")
-_BINARY = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
+_BINARY: dict[type[exp.Expr], str] = {exp.Add: "+", exp.Sub: "-", exp.Mul: "*"}
 _WITHOUT_TIME = {"DATE", "TIMESTAMP"}
 LEAVES = (exp.Column, exp.AggFunc, exp.Filter, exp.Window, exp.Subquery, exp.Anonymous)
 
@@ -90,10 +106,22 @@ class Values:
 
     def condition(self, node: exp.Expr) -> str:
         """Return a condition, each part that AND joins by itself."""
-        parts = [self.scalar(part).sql for part in node.flatten()] if isinstance(node, exp.And) else []
-        return " AND ".join(f"({part})" for part in parts) if parts else self.scalar(node).sql
+        parts = list(node.flatten()) if isinstance(node, exp.And) else [node]
+        return " AND ".join(f"({self._conjunct(part)})" for part in parts)
 
-    def native(self, node: exp.Expr) -> Value:
+    def _conjunct(self, node: exp.Expr) -> str:
+        try:
+            return self.native(node).sql
+        except UnsafeError:
+            types = (
+                {self._scope.type(side) for side in (node.this, node.expression)} if isinstance(node, exp.EQ) else set()
+            )
+            if len(types) == 1 and types <= {"VARCHAR", "BIGINT", "VARCHAR[]"}:
+                # Spark takes a call in the condition of a join only if it is of one side.
+                return f"{self.scalar(node.this).sql} = {self.scalar(node.expression).sql}"
+            return self._called(node).sql
+
+    def native(self, node: exp.Expr) -> Value:  # noqa: C901 - one case for each kind of node
         """Return an expression in Spark's own SQL.
 
         Raises:
@@ -145,7 +173,7 @@ class Values:
             ((exp.Cast, exp.TryCast), self._cast),
             (tuple(_BINARY), self._arithmetic),
             ((exp.Div,), self._divided),
-            ((exp.IsNan, exp.IsInf, exp.Anonymous, exp.Abs, exp.Length, exp.Left), self._function),
+            ((exp.IsNan, exp.IsInf, exp.Anonymous, exp.Abs, exp.Length, exp.Left, exp.EndsWith), self._function),
             ((exp.Like,), self._like),
             ((exp.RegexpFullMatch,), self._matches),
         ):
@@ -268,12 +296,12 @@ class Values:
             return None
         return self._folded(exp.cast(inner.copy(), type_, dialect="duckdb")).sql
 
-    def _between(self, node: exp.Between) -> Value:
+    def _between(self, node: exp.Expr) -> Value:
         low = self._comparable(node.this, node.args["low"])
         high = self._comparable(node.this, node.args["high"])
         return Value(f"({low[0]} >= {low[1]} AND {high[0]} <= {high[1]})", "BOOLEAN")
 
-    def _in_list(self, node: exp.In) -> Value:
+    def _in_list(self, node: exp.Expr) -> Value:
         if not node.expressions:
             raise UnsafeError(shown(node))
         pairs = [self._comparable(node.this, each) for each in node.expressions]
@@ -320,12 +348,17 @@ class Values:
     def _arithmetic(self, node: exp.Expr) -> Value:
         left, right, type_ = self.native(node.this), self.native(node.expression), self._scope.type(node)
         exact = all(decimal_places(each) is not None for each in (left.type, right.type, type_))
-        narrow = exact and "HUGEINT" not in (left.type, right.type, type_) and sum(decimal_places(type_) or ()) < _WIDEST
+        narrow = (
+            exact and "HUGEINT" not in (left.type, right.type, type_) and sum(decimal_places(type_) or ()) < _WIDEST
+        )
         if not narrow and not (type_ == "DOUBLE" and {left.type, right.type} <= {"DOUBLE", *INTEGERS}):
             raise UnsafeError(shown(node))
         known = spark_type(type_)
         # Each side as the result is, so that the sum overflows where DuckDB's does.
-        sides = [f"CAST({each.sql} AS {known})" if type_ in INTEGERS or type_ == "DOUBLE" else each.sql for each in (left, right)]
+        sides = [
+            f"CAST({each.sql} AS {known})" if type_ in INTEGERS or type_ == "DOUBLE" else each.sql
+            for each in (left, right)
+        ]
         return Value(f"CAST({sides[0]} {_BINARY[type(node)]} {sides[1]} AS {known})", type_)
 
     def _divided(self, node: exp.Expr) -> Value:
@@ -341,6 +374,10 @@ class Values:
     def _function(self, node: exp.Expr) -> Value:
         called = node.name.lower() if isinstance(node, exp.Anonymous) else node.key
         arguments = node.expressions if isinstance(node, exp.Anonymous) else [node.this]
+        if isinstance(node, exp.EndsWith):
+            sides = [self.native(each) for each in (node.this, node.expression)]
+            if {side.type for side in sides} == {"VARCHAR"}:
+                return Value(f"endswith({sides[0].sql}, {sides[1].sql})", "BOOLEAN")
         if len(arguments) != 1:
             raise UnsafeError(shown(node))
         inner = self.native(arguments[0])
@@ -363,13 +400,13 @@ class Values:
                 return Value(f"left({x}, {many.this})", "VARCHAR")
         raise UnsafeError(shown(node))
 
-    def _like(self, node: exp.Like) -> Value:
+    def _like(self, node: exp.Expr) -> Value:
         pattern, inner = node.expression.unnest(), self.native(node.this)
         if inner.type != "VARCHAR" or not isinstance(pattern, exp.Literal) or "\\" in pattern.this:
             raise UnsafeError(shown(node))
         return Value(f"({inner.sql} LIKE {self._folded(pattern).sql})", "BOOLEAN")
 
-    def _matches(self, node: exp.RegexpFullMatch) -> Value:
+    def _matches(self, node: exp.Expr) -> Value:
         pattern, inner = node.expression.unnest(), self.native(node.this)
         known = same_in_java(pattern.this) if isinstance(pattern, exp.Literal) else None
         if inner.type != "VARCHAR" or known is None or node.args.get("options") is not None:

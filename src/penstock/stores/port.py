@@ -245,7 +245,7 @@ class Engine(Protocol):
 
 
 class Asked(Protocol):
-    """Who is asked about the rows that are checked, in DuckDB's SQL: a connection of DuckDB, or Spark behind the same."""
+    """Who is asked about the rows that are checked, in DuckDB's SQL: DuckDB, or Spark behind the same."""
 
     @property
     def description(self) -> Any:

@@ -1,8 +1,8 @@
 """Spark as a place where checks run: a session, and a connection that takes the SQL that DuckDB takes.
 
-A query is translated (``queries.spark``), run by Spark over the same Parquet files, and its few result rows are given the
-types that DuckDB would have given them. Beside it stands a DuckDB with the same tables without rows: it binds each query,
-so that names, types and mistakes are DuckDB's, whichever engine computes.
+A query is translated (``queries.spark``), run by Spark over the same Parquet files, and its few result rows are given
+the types that DuckDB would have given them. Beside it stands a DuckDB with the same tables without rows: it binds each
+query, so that names, types and mistakes are DuckDB's, whichever engine computes.
 """
 
 from __future__ import annotations
@@ -60,6 +60,8 @@ _LOCAL = {
 }
 _CONVERSIONS = ("CAST_INVALID_INPUT", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE", "CANNOT_PARSE")
 _RANGES = ("ARITHMETIC_OVERFLOW", "DIVIDE_BY_ZERO", "BINARY_ARITHMETIC_OVERFLOW", "DATETIME_OVERFLOW", "INTERVAL_")
+_ELSEWHERE = "Leave the table out of tables below [checks] in penstock.toml, and DuckDB judges it"
+_TOLD = "_penstock_told"
 _PATTERN = re.compile(r"[\[\]{}*?\\]")
 _OWN = re.compile(re.escape(MARK) + r'(\["\w+", "(?:[^"\\]|\\.)*"\])')
 
@@ -69,13 +71,14 @@ class Spark:
 
     Args:
         url: ``local``, ``local[4]``, ``local[*]``, or ``sc://host:port`` of Spark Connect.
+        remote_lake: Whether files lie in a bucket, of which this machine holds copies that other machines do not see.
     """
 
-    def __init__(self, url: str) -> None:
-        self.url = url
+    def __init__(self, url: str, *, remote_lake: bool = False) -> None:
+        self._url = url
+        self._remote_lake = remote_lake
         self._lock = Lock()
         self._session: SparkSession | None = None
-        self._started = False
 
     @contextmanager
     def asked(self, connection: duckdb.DuckDBPyConnection) -> Iterator[SparkConnection]:
@@ -98,9 +101,9 @@ class Spark:
             asked.close()
 
     def close(self) -> None:
-        """Leave Spark; one that this process started is stopped."""
+        """Leave Spark Connect. A Spark of this machine ends with the process, as others in it may use the same."""
         with self._lock:
-            if self._session is not None and self._started:
+            if self._session is not None and self._url.startswith("sc://"):
                 self._session.stop()
             self._session = None
 
@@ -118,19 +121,24 @@ class Spark:
             return self._session
 
     def _connected(self) -> SparkSession:
+        if self._remote_lake and self._url.startswith("sc://"):
+            raise ConfigurationError(
+                "Checks of a lake in a bucket cannot be judged by a Spark on other machines: it would not see the "
+                "copies of files that are here",
+                valid="local[*]",
+                remedy="Set checks.url in penstock.toml to it, or take the section [checks] out",
+            )
         try:
             from pyspark.errors import PySparkException
             from pyspark.sql import SparkSession
         except ImportError as error:
             raise MissingExtraError("Checking on Spark", "spark") from error
         try:
-            if self.url.startswith("sc://"):
-                self._started = True
-                return SparkSession.builder.remote(self.url).getOrCreate()
-            self._started = SparkSession.getActiveSession() is None
+            if self._url.startswith("sc://"):
+                return SparkSession.builder.remote(self._url).getOrCreate()
             # The workers need what this process has.
             os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            builder = SparkSession.builder.master(self.url).appName("penstock")
+            builder = SparkSession.builder.master(self._url).appName("penstock")
             for key, value in _LOCAL.items():
                 builder = builder.config(key, value)
             return builder.getOrCreate()
@@ -143,7 +151,9 @@ class Spark:
                     value=os.environ.get("JAVA_HOME"),
                     valid="Java 17 or newer, as java on the path or by JAVA_HOME",
                 ) from error
-            raise TransientError(f"Spark at {self.url} cannot be reached: {_first(error)}") from error
+            # What follows the address may hold a token.
+            place = self._url.partition("/;")[0]
+            raise TransientError(f"Spark at {place} cannot be reached: {_first(error)}") from error
 
 
 class SparkConnection:
@@ -161,6 +171,7 @@ class SparkConnection:
         self._token = secrets.token_hex(4)
         self._scans: dict[str, str] = {}
         self._known: set[str] = set()
+        self._values: dict[str, tuple[Any, ...]] = {}
         self._kept: dict[str, DataFrame] = {}
         self._found: duckdb.DuckDBPyConnection | None = None
 
@@ -222,9 +233,12 @@ class SparkConnection:
 
     def value(self, expression: str) -> tuple[Any, str]:
         """Return value and DuckDB type of an expression without columns."""
-        ((_, type_),) = self.described(f"SELECT {expression} AS it")
-        ((value,),) = self._shapes.execute(f"SELECT {expression}").fetchall()
-        return value, type_
+        if expression not in self._values:
+            self._values[expression] = self._shapes.execute(
+                f"SELECT it, typeof(it) FROM (SELECT {expression} AS it)"
+            ).fetchall()[0]
+        value, type_ = self._values[expression]
+        return value, str(type_)
 
     def _answer(self, statement: exp.Expr) -> tuple[pa.Table, Translated]:
         statement = self._scanned(statement)
@@ -234,7 +248,7 @@ class SparkConnection:
         except Exception as error:
             data, own = _meant(error)
             if data is None:
-                raise
+                raise _failed(error) from error
             if own:
                 raise data from None
         # Spark's own SQL stopped on the data. DuckDB judges each expression, and says in its words what it stops at.
@@ -243,7 +257,7 @@ class SparkConnection:
             return self._run(translated).toArrow(), translated
         except Exception as error:
             data, _ = _meant(error)
-            raise (data or error) from None
+            raise (data or _failed(error)) from error
 
     def _run(self, translated: Translated) -> DataFrame:
         from pyspark.errors import AnalysisException, ParseException
@@ -253,14 +267,12 @@ class SparkConnection:
         try:
             return self._session.sql(translated.sql)
         except (AnalysisException, ParseException) as error:
-            raise ConfigurationError(
-                f"Spark does not understand a check: {_first(error)}", remedy="Check this table with engine = \"duckdb\""
-            ) from error
+            raise _failed(error) from error
 
     def _known_call(self, call: Call) -> None:
         if call.name in self._known:
             return
-        from pyspark.sql.functions import arrow_udf
+        from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
 
         self._session.udf.register(call.name, arrow_udf(evaluated(call.query), call.output))
         self._known.add(call.name)
@@ -272,7 +284,7 @@ class SparkConnection:
             raise ConfigurationError(
                 "Spark has no form of a part of this that would surely give what DuckDB gives",
                 value=str(error),
-                remedy="Write it another way, or check this table with engine = \"duckdb\"",
+                remedy=f"Write it another way. {_ELSEWHERE}",
             ) from error
 
     def _typed(self, answer: pa.Table, translated: Translated) -> str:
@@ -294,7 +306,7 @@ class SparkConnection:
         except Exception as error:
             frame.unpersist()
             data, _ = _meant(error)
-            raise (data or error) from None
+            raise (data or _failed(error)) from error
         frame.createOrReplaceTempView(table)
         self._shapes.execute(f"CREATE OR REPLACE TEMP TABLE {identifier(table)} AS {query.sql(dialect='duckdb')}")
         self._kept[table] = frame
@@ -323,7 +335,9 @@ class SparkConnection:
         file = options["filename"].this if "filename" in options else None
         row = "file_row_number" if "file_row_number" in options else None
         self._shapes.execute(f"CREATE TEMP TABLE {view} AS SELECT * FROM {sql} LIMIT 0")
-        columns = [(label, type_) for label, type_ in self.described(f"SELECT * FROM {view}") if label not in (file, row)]
+        columns = [
+            (label, type_) for label, type_ in self.described(f"SELECT * FROM {view}") if label not in (file, row)
+        ]
         self._frame(files, columns, (file, row)).createOrReplaceTempView(view)
         self._scans[sql] = view
         return view
@@ -347,9 +361,13 @@ class SparkConnection:
             for group in groups
         ]
         listed = [col(name(label)) for label, _ in columns]
-        for label, made in zip(place, (_file(files), "_metadata.row_index"), strict=True):
-            listed += [expr(made).alias(label)] if label is not None else []
-        return reduce(lambda all_, more: all_.unionAll(more), [frame.select(*listed) for frame in frames])
+        parts = []
+        for frame in frames:
+            # The data may have a column of the same name.
+            told = frame.withColumn(_TOLD, frame.metadataColumn("_metadata"))
+            own = zip(place, (_file(files), f"{_TOLD}.row_index"), strict=True)
+            parts.append(told.select(*listed, *[expr(made).alias(label) for label, made in own if label is not None]))
+        return reduce(lambda all_, more: all_.unionAll(more), parts)
 
 
 class Answered:
@@ -373,7 +391,7 @@ def _refuse(files: Sequence[str], columns: Sequence[tuple[str, str]]) -> None:
             raise ConfigurationError(
                 "Spark cannot read a column of these files",
                 value=f"{label} {type_}",
-                remedy="Check this table with engine = \"duckdb\"",
+                remedy=_ELSEWHERE,
             )
     if not all(os.path.isabs(file) for file in files):
         raise ConfigurationError("Spark reads files of the lake by their whole path", value=files[0])
@@ -383,7 +401,7 @@ def _file(files: Sequence[str]) -> str:
     """Return the path of a row's file as it was given: Spark tells a URI."""
     if len(files) == 1:
         return text(files[0])
-    plain = "url_decode(replace(_metadata.file_path, '+', '%2B'))"
+    plain = f"url_decode(replace({_TOLD}.file_path, '+', '%2B'))"
     return f"regexp_replace({plain}, '^file:/+', '/')"
 
 
@@ -406,6 +424,18 @@ def _meant(error: Exception) -> tuple[duckdb.Error | None, bool]:
     if any(mark in said for mark in _RANGES):
         return duckdb.OutOfRangeException(_first(error)), False
     return None, False
+
+
+def _failed(error: Exception) -> Exception:
+    """Return a sentence about what Spark did not do; its own text may quote values."""
+    from pyspark.errors import AnalysisException, PySparkException
+
+    if not isinstance(error, PySparkException) and type(error).__module__.partition(".")[0] not in ("py4j", "grpc"):
+        return error
+    kind = (error.getCondition() if isinstance(error, PySparkException) else None) or type(error).__name__
+    if isinstance(error, AnalysisException):
+        return ConfigurationError("Spark does not take the query of a check", value=kind, remedy=_ELSEWHERE)
+    return TransientError("Spark stopped while it judged rows; its log says why", value=kind)
 
 
 def _first(error: Exception) -> str:

@@ -17,7 +17,6 @@ def evaluated(query: str) -> Callable[..., Any]:
     Args:
         query: Over ``batch``, whose columns are ``a0``, ``a1`` and so on; it has one column.
     """
-    opened: list[Any] = []
     mark = MARK
 
     def evaluate(*arrays: Any) -> Any:
@@ -26,13 +25,12 @@ def evaluated(query: str) -> Callable[..., Any]:
         import duckdb
         import pyarrow as pa
 
-        if not opened:
-            connection = duckdb.connect(config={"threads": 1, "autoload_known_extensions": False})
-            connection.execute("SET TimeZone = 'UTC'")
-            opened.append(connection)
-        opened[0].register("batch", pa.table(list(arrays), names=[f"a{place}" for place in range(len(arrays))]))
+        # One for all calls of a worker, which does one after the other.
+        connection = duckdb.default_connection()
+        connection.execute("SET TimeZone = 'UTC'; SET threads = 1; SET autoload_known_extensions = false")
+        connection.register("batch", pa.table(list(arrays), names=[f"a{place}" for place in range(len(arrays))]))
         try:
-            column = opened[0].sql(query).to_arrow_table().column(0)
+            column = connection.sql(query).to_arrow_table().column(0)
         except duckdb.Error as error:
             raise RuntimeError(mark + json.dumps([type(error).__name__, str(error)])) from None
         whole = column.combine_chunks()

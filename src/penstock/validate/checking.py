@@ -17,11 +17,11 @@ from penstock.model.specs import CheckSpec
 from penstock.stores.port import Answerer, Objects, ScaleOut
 from penstock.validate.binding import bind
 from penstock.validate.bound import Bound
+from penstock.validate.elsewhere import answerable
 from penstock.validate.findings import Reporter
 from penstock.validate.judging import Circumstances, Judge
 from penstock.validate.kinds.outliers import settled
 from penstock.validate.kinds.whole import PastLoad
-from penstock.validate.elsewhere import answerable
 from penstock.validate.measuring import Measured, measure
 from penstock.validate.rows import Scope, opened
 
@@ -150,7 +150,7 @@ def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckRe
         measured = measure(rows, checks, hidden, profiled=False)
         measured = replace(measured, profile=taken.profile, sketches=taken.sketches)
         landed = sum(file.rows for file in spec.files)
-        if spec.files and measured.rows != landed:
+        if spec.files and not measured.broken and measured.rows != landed:
             raise TransientError(f"Spark read {measured.rows:,} rows of {spec.table}, where {landed:,} landed")
     if ports.advance is not None:
         ports.advance(measured.rows, 0)

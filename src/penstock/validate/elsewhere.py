@@ -25,7 +25,7 @@ def answerable(rows: Rows, checks: Sequence[Bound], asked: Answerer) -> None:
                     f"Check {check.spec.name!r} of {rows.table} cannot be judged on Spark: it holds what has no form "
                     "there that would surely give what DuckDB gives",
                     value=error.value,
-                    remedy='Write it another way, or take the table out of tables below [checks] in penstock.toml',
+                    remedy="Write it another way, or leave the table out of tables below [checks] in penstock.toml",
                 ) from error
 
 

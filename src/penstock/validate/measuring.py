@@ -104,7 +104,8 @@ def measure(
     return Measured(
         rows=total,
         failed=_named(found, "failed"),
-        looked=_named(found, "looked"),
+        # DuckDB's count_if of no rows is null.
+        looked={index: count or 0 for index, count in _named(found, "looked").items()},
         figures=_named(found, "figure"),
         places=[place for key, places in found.items() if key[1] == _PLACES for place in places or ()],
         skipped=frozenset(index for index, due in _named(found, "when").items() if due is not True),

@@ -37,13 +37,14 @@ def count(rows: Rows, check: Bound, repeating: str) -> int:
 
 def repeated(rows: Rows, check: Bound, repeating: str) -> str:
     """Return a query for the positions of the rows that repeat a key; only while the places are registered."""
-    first = f"min({POSITION})" if check.known is None else f"CASE WHEN {check.known} THEN -1 ELSE min({POSITION}) END"
+    first = "_penstock_first" if check.known is None else f"CASE WHEN {check.known} THEN -1 ELSE _penstock_first END"
     found = f"{check.looked} AND {_row(check)} IN (SELECT {_row(check)} FROM {repeating})"
     scan = f"SELECT {check.keys}, {POSITION} FROM {rows.positioned(check.reads)} WHERE {found}"
     equal = " AND ".join(f"each.{identifier(name)} = kept.{identifier(name)}" for name in check.columns)
     return (
         f"SELECT each.{POSITION} FROM ({scan}) AS each JOIN "
-        f"(SELECT {check.keys}, {first} AS _penstock_first FROM ({scan}) GROUP BY {check.keys}) AS kept "
+        f"(SELECT {check.keys}, {first} AS _penstock_first FROM "
+        f"(SELECT {check.keys}, min({POSITION}) AS _penstock_first FROM ({scan}) GROUP BY {check.keys})) AS kept "
         f"ON {equal} WHERE each.{POSITION} > kept._penstock_first"
     )
 
