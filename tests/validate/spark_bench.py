@@ -30,8 +30,9 @@ class Both:
         left = self._set_aside(here)
         there = self.bench.check(*checks, **changes, scale_out=self.spark)
         right = self._set_aside(there)
-        for mine, other in zip(here.report.failures, there.report.failures, strict=False):
-            assert repr(other) == repr(mine)
+        pairs = zip(here.report.failures, there.report.failures, strict=False)
+        differing = [f"{other}\n{mine}" for mine, other in pairs if repr(other) != repr(mine)]
+        assert not differing, "\n".join(differing)
         assert repr(there.report) == repr(here.report)
         assert right == left
         return here

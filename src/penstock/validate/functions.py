@@ -111,6 +111,11 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
     place = f", hash({FILE}) AS {MARK}, {ROW}" if rows.located else ""
     where = "" if call.where is None else f" WHERE {call.where}"
     source = f"FROM {rows.sql(place=rows.located)}{where}"
+    if rows.asked is not None and rows.located:
+        # Elsewhere files are read in any order.
+        source = f"FROM {rows.positioned()}{where} ORDER BY {POSITION}"
+        with rows.registered():
+            return _asked(call, rows, f"SELECT {listed}{place} {source}", examples)
     if call.frame == RELATION:
         relation = _relation(rows, f"SELECT {listed} {source}")
         answer = call.call(relation)
@@ -123,6 +128,18 @@ def ask(call: Call, rows: Rows, examples: int) -> Answer:
         return _together(_batches(call, rows, query, examples), examples)
     whole = rows.connection.sql(query).to_arrow_table()
     return _read(call.call(_framed(_shown(whole), call.frame)), whole, examples)
+
+
+def _asked(call: Call, rows: Rows, query: str, examples: int) -> Answer:
+    """Return the answer about rows that come from another engine."""
+    whole = rows.connection.sql(query).to_arrow_table()
+    if call.frame == BATCH:
+        parts = (pa.Table.from_batches([batch]) for batch in whole.to_batches(_BATCH_ROWS))
+        one = (_read(call.call(_shown(part).combine_chunks().to_batches()[0]), part, examples) for part in parts)
+        return _together(one, examples)
+    shown = _shown(whole)
+    frame = rows.engine.from_arrow(shown) if call.frame == RELATION else _framed(shown, call.frame)
+    return _read(call.call(frame), whole, examples)
 
 
 def positions(places: pa.Table, rows: Rows) -> pa.Table:
