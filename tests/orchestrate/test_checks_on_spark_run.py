@@ -32,7 +32,8 @@ def test_a_run_and_a_check_on_spark(tmp_path: Path, spark: Spark) -> None:
     (tmp_path / "pipeline.py").write_text(PIPELINE.replace("MORE", 'not_null("id")'))
     with Project(tmp_path) as project:
         run = project.run()
-        assert (run.state, run.error) == (State.DONE, "")
+        assert not run.error, run.error
+        assert run.state is State.DONE
         found = project.check("orders").report
         assert (found.rows, found.failures) == (11, ())
     (tmp_path / "pipeline.py").write_text(PIPELINE.replace("MORE", 'aggregate("length(string_agg(id))", min=1)'))

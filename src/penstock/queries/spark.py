@@ -64,6 +64,7 @@ class _Translation:
         self.typing = typing
         self.native = native
         self.calls: dict[str, Call] = {}
+        self.tables = 0
 
     def query(self, node: exp.Expr, ctes: str, flat: int, labels: Sequence[str] | None = None) -> str:
         """Return a query.
@@ -264,7 +265,10 @@ class _Translation:
             made = name(node.name)
         else:
             raise UntranslatableError(f"the table {shown(node)}")
-        return f"{made} AS {name(alias.name)}" if alias is not None else made
+        # Without a name, what follows may be one: Spark reads ``(SELECT …) WHERE (x)`` as a table "where".
+        self.tables += 1
+        called = alias.name if alias is not None else node.name if isinstance(node, exp.Table) else f"_{self.tables}"
+        return f"{made} AS {name(called)}"
 
     def _rows(self, node: exp.Values, around: exp.Expr | None = None) -> str:
         """Return rows that are written out."""
