@@ -6,14 +6,16 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from penstock.model.events import Event, Waiting
 from penstock.orchestrate import clock as clocks
+from penstock.project import Project
 
 SETTINGS = """
 [project]
@@ -28,6 +30,9 @@ shop = Pipeline(
     checks={"orders": [checks.not_null("id"), checks.between("price", 0, 100, severity="quarantine", owner="ada")]},
 )
 """
+SILENT = SHOP.replace('table="orders")', 'table="orders", silent_after="36h")')
+SHELF = '\n[alerts.channels.shelf]\nfolder = "told"\n'
+MONDAY = datetime(2026, 11, 16, 2, tzinfo=UTC)
 
 
 class Clock:
@@ -105,3 +110,32 @@ def hook() -> Iterator[Hook]:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+def told(folder: Path) -> list[tuple[str, str]]:
+    """Return (event, alert) of everything that the folder channel got, in order."""
+    files = sorted((folder / "told").iterdir()) if (folder / "told").exists() else []
+    return [(each["event"], each["id"]) for file in files for each in json.loads(file.read_text())["alerts"]]
+
+
+def text(folder: Path) -> str:
+    return "\n".join(json.loads(file.read_text())["text"] for file in sorted((folder / "told").iterdir()))
+
+
+def hearing(said: list[str]) -> Any:
+    def hear(event: Event) -> None:
+        if isinstance(event, Waiting):
+            said.append(event.sentence)
+
+    return hear
+
+
+@contextmanager
+def silent(folder: Path, clock: Clock, alerts: str) -> Iterator[Project]:
+    """A project whose source orders has been silent for two days."""
+    place(folder, alerts, SILENT)
+    send(folder, "orders", MONDAY)
+    with Project(folder) as project:
+        project.run()
+        clock.at += timedelta(days=2)
+        yield project

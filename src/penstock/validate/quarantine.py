@@ -128,7 +128,7 @@ def rows(objects: Objects, path: str, limit: int = 50, reason: str | None = None
     """
     file = _open(objects, path)
     names = file.schema_arrow.names
-    ordered = [REASONS, ORIGIN, DETAIL, *(name for name in names if name not in _OWN), FILE_OF, ROW_OF]
+    ordered = [REASONS, ORIGIN, DETAIL, LINE, *(name for name in names if name not in _OWN), FILE_OF, ROW_OF]
     kept, left = [file.schema_arrow.empty_table()], limit
     for batch in file.iter_batches(min(_BATCH_ROWS, max(1, limit))):
         part = pa.Table.from_batches([batch])
