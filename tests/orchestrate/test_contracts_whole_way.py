@@ -182,7 +182,7 @@ def test_discarded_rows_leave_the_columns_of_the_table_as_they_are(shop_of) -> N
     shop = shop_of()
     shop.run([{"id": None, "amount": 5}])
     shop.run([{"id": 2, "amount": 0.5, "note": "x"}])
-    replaying.discard(shop.workspace, {"shop": shop.spec()}, "t", None, reason="no id", by="ada")
+    replaying.discard(shop.workspace, {"shop": shop.spec()}, "t", Edit(), reason="no id", by="ada")
     table = shop.workspace.lake.table("raw_t")
     assert [(column.name, column.type) for column in table.columns()] == [
         ("id", "BIGINT"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,6 +11,14 @@ import pytest
 from yard import Yard
 
 _schemas = itertools.count(1)
+
+
+@pytest.fixture(autouse=True)
+def hang_up() -> Iterator[None]:
+    """Have children heed SIGHUP: whoever runs the tests may have us ignore it, as nohup does, and they inherit that."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
