@@ -30,13 +30,14 @@ def column_origins(sql: str, schema: Mapping[str, Sequence[str]], *, origin: str
         origin: The file it stands in, for messages.
 
     Returns:
-        None where the query cannot be taken apart so far.
+        The pairs of each column, sorted; None where the query cannot be taken apart so far.
     """
     bound = edges.bind(sql, dict.fromkeys(edges.parameters(sql, origin=origin), _MOMENT), origin=origin)
     known = {table.lower(): {name.lower(): "VARCHAR" for name in columns} for table, columns in schema.items()}
     try:
         nodes = lineage(None, sqlglot.parse_one(bound, dialect=_DIALECT), known, dialect=_DIALECT)
-        found = {name: tuple(dict.fromkeys(_leaves(node, schema))) for name, node in nodes.items()}
+        # Sorted, since sqlglot walks over a set: its order changes from process to process.
+        found = {name: tuple(sorted(set(_leaves(node, schema)))) for name, node in nodes.items()}
     except (SqlglotError, ValueError, KeyError, RecursionError):
         return None
     return found
