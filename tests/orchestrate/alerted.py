@@ -33,6 +33,16 @@ shop = Pipeline(
 SILENT = SHOP.replace('table="orders")', 'table="orders", silent_after="36h")')
 SHELF = '\n[alerts.channels.shelf]\nfolder = "told"\n'
 MONDAY = datetime(2026, 11, 16, 2, tzinfo=UTC)
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+DOWN = """
+from pathlib import Path
+from penstock import Pipeline, sources
+def orders():
+    if (Path(__file__).parent / "down").exists():
+        raise RuntimeError("Ada Lovelace could not be read")
+    yield {"id": 1}
+shop = Pipeline(name="shop", sources=[sources.python(orders, table="orders", write="replace")])
+"""
 
 
 class Clock:

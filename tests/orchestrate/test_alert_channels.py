@@ -13,35 +13,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alerted import MONDAY, SILENT, Clock, hearing, hook, place, send, silent
+from alerted import DAY, HOUR, MONDAY, SILENT, Clock, hearing, hook, place, send, silent
 
 from penstock.model.receipts import State
 from penstock.orchestrate import alerting
 from penstock.project import Project
 from servers import mail
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-DOWN = """
-from pathlib import Path
-from penstock import Pipeline, sources
-def orders():
-    if (Path(__file__).parent / "down").exists():
-        raise RuntimeError("Ada Lovelace could not be read")
-    yield {"id": 1}
-shop = Pipeline(name="shop", sources=[sources.python(orders, table="orders", write="replace")])
-"""
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine takes its time to load what sends."""
-    monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch, MONDAY)
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise"), pytest.mark.usefixtures("patience")]
 
 
 def test_channels_get_what_they_ask_for(tmp_path: Path, clock: Clock) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alerted import MONDAY, SHELF, SHOP, SILENT, Clock, place, send, silent, text, told
+from alerted import DAY, DOWN, HOUR, MONDAY, SHELF, SHOP, SILENT, Clock, place, send, silent, text, told
 
 from penstock import sources
 from penstock.errors import ConfigurationError, NotFoundError
@@ -21,28 +21,7 @@ from penstock.orchestrate import alerting
 from penstock.project import Project
 from servers.postgres import PostgresServer
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
-HOUR, DAY = timedelta(hours=1), timedelta(days=1)
-DOWN = """
-from pathlib import Path
-from penstock import Pipeline, sources
-def orders():
-    if (Path(__file__).parent / "down").exists():
-        raise RuntimeError("Ada Lovelace could not be read")
-    yield {"id": 1}
-shop = Pipeline(name="shop", sources=[sources.python(orders, table="orders", write="replace")])
-"""
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine takes its time to load what sends."""
-    monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
-
-
-@pytest.fixture
-def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    return Clock(monkeypatch, MONDAY)
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise"), pytest.mark.usefixtures("patience")]
 
 
 def test_a_failed_run_is_told_once_and_a_run_that_finds_nothing_new_resolves_it(tmp_path: Path, clock: Clock) -> None:

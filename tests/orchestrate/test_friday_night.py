@@ -13,7 +13,7 @@ from alerted import Clock, place, send
 from penstock.cli.main import main
 from servers import mail
 
-pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise")
+pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise"), pytest.mark.usefixtures("patience")]
 CHANNEL = """
 [alerts.channels.oncall]
 url = "${ONCALL}"
@@ -21,12 +21,6 @@ url = "${ONCALL}"
 FIRST = datetime(2026, 10, 19, 1, 30, tzinfo=UTC)
 """A Monday."""
 FRIDAY = datetime(2026, 11, 13, 1, 30, tzinfo=UTC)
-
-
-@pytest.fixture(autouse=True)
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A busy machine takes its time to load what sends."""
-    monkeypatch.setenv("PENSTOCK__ALERTS__WAIT", "60")
 
 
 def penstock(*arguments: str) -> int:

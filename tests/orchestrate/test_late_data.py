@@ -163,6 +163,17 @@ def places(tmp_path: Path) -> Iterator[list[Place]]:
         place.close()
 
 
+def begun(folder: Path, places: list[Place], source: SourceSpec, chance: random.Random) -> Shop:
+    """A shop after its first thirty orders and the first run."""
+    shop = Shop(folder, source, chance)
+    places.append(shop.place)
+    for _ in range(30):
+        shop.order(chance.randrange(DAYS))
+    shop.run()
+    shop.holds()
+    return shop
+
+
 @pytest.mark.parametrize("seed", range(2))
 @pytest.mark.parametrize("write", ["append", "merge"])
 def test_late_batches_reopen_just_the_intervals_that_they_touch(
@@ -172,12 +183,7 @@ def test_late_batches_reopen_just_the_intervals_that_they_touch(
     source = sources.sql(
         "ops", table="orders", cursor="seq", event_time="placed", write=write, key="id" if write == "merge" else ()
     )
-    shop = Shop(tmp_path, source, chance)
-    places.append(shop.place)
-    for _ in range(30):
-        shop.order(chance.randrange(DAYS))
-    shop.run()
-    shop.holds()
+    shop = begun(tmp_path, places, source, chance)
     for _ in range(3):
         touched: set[date] = set()
         for _ in range(chance.randrange(1, 4)):
@@ -203,12 +209,7 @@ def test_intervals_that_are_read_again_reach_as_far_as_the_look_back(
     """A backfill of one day carries its change into the days after it, though they were not asked for."""
     chance = random.Random(seed)
     source = sources.sql("ops", table="orders", interval="placed", write="append")
-    shop = Shop(tmp_path, source, chance)
-    places.append(shop.place)
-    for _ in range(30):
-        shop.order(chance.randrange(DAYS))
-    shop.run()
-    shop.holds()
+    shop = begun(tmp_path, places, source, chance)
     for _ in range(3):
         day = chance.randrange(DAYS)
         touched = shop.order(day) if chance.random() < 0.8 else set()

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
+from penstock.profiles.ranges import MAD_TO_DEVIATION
+
 WINDOW = timedelta(weeks=8)
 """How far back history is looked at."""
 LEAST_APART = timedelta(minutes=30)
@@ -27,8 +29,6 @@ _WEEKLY_UP_TO = timedelta(days=2)
 _STEADY = 1.25
 _ROOM, _LEAST_ROOM = 0.05, timedelta(minutes=30)
 _IRREGULAR = 1.5
-_DEVIATION = 1.4826
-"""Median deviation to standard deviation, of what is normally distributed."""
 _CHANCE = 3.5
 
 
@@ -69,7 +69,7 @@ def learn(moments: Sequence[datetime], last: datetime) -> Usual | None:
         return None
     typical = _middle(sorted(gaps))
     # As the deviation, but of rare gaps, as those of weekends, it takes no notice.
-    spread = _DEVIATION * _middle(sorted(abs(gap - typical) for gap in gaps))
+    spread = MAD_TO_DEVIATION * _middle(sorted(abs(gap - typical) for gap in gaps))
     if typical <= _WEEKLY_UP_TO:
         same = _waits_of_other_weeks(moments, last, typical)
         if len(same) >= _LEAST_WEEKS and (found := _steady(same, spread, 1 if len(same) >= 5 else 0)) is not None:

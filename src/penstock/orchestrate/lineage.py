@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from penstock.catalog.port import LoadRecord
 from penstock.errors import NotFoundError
-from penstock.model.entries import Column, Entry, EntryKind, InputVersion, Verdict
+from penstock.model.entries import CheckReport, Column, Entry, EntryKind, InputVersion, Verdict
 from penstock.model.interval import Interval
 from penstock.model.lineage import LineageRelease, LineageReport, LineageStep
 from penstock.names import RAW_PREFIX, is_internal, unknown
@@ -137,41 +137,19 @@ class Walk:
         if asked is not None and asked <= set(columns):
             read = {origin.rpartition(".")[0] for name in asked for origin in columns[name]}
             inputs = tuple(v for v in inputs if {v.table, v.table.removeprefix(RAW_PREFIX)} & read)
-        report = entry.report
-        return LineageStep(
-            table=entry.table,
-            number=entry.number,
-            kind="version",
-            created_at=entry.created_at,
-            run=entry.run,
-            interval=entry.interval,
-            rows=sum(file.rows for file in entry.files),
-            code=text,
-            passed=report.passed if report else (),
-            failed=tuple(failure.message for failure in report.failures) if report else (),
-            quarantined=report.quarantined if report else 0,
-            inputs=inputs,
-            columns=kept,
-        )
+        step = _told(entry, "version", entry.report)
+        return replace(step, interval=entry.interval, code=text, inputs=inputs, columns=kept)
 
     def _load(self, entry: Entry, asked: set[str] | None) -> LineageStep:
         record = self.loads(entry.table).get(entry.number)
         verdict = record.verdict_entry if record else None
-        report = verdict.report if verdict else None
         decisions = self.workspace.catalog.decisions(f"{entry.table}#{entry.number}")
         accepted = next((each for each in decisions if each.kind == "accept"), None)
-        return LineageStep(
-            table=entry.table,
-            number=entry.number,
-            kind="load",
-            created_at=entry.created_at,
-            run=entry.run,
+        return replace(
+            _told(entry, "load", verdict.report if verdict else None),
             interval=entry.span,
             rows=entry.rows,
             read=tuple(dict.fromkeys(origin.uri for origin in entry.origins)),
-            passed=report.passed if report else (),
-            failed=tuple(failure.message for failure in report.failures) if report else (),
-            quarantined=report.quarantined if report else 0,
             verdict=record.verdict.value if record and record.verdict else "",
             accepted_by=f"{accepted.by}: {accepted.reason}" if accepted else "",
             columns={
@@ -207,6 +185,20 @@ class Walk:
         entry = self.entries(version.table).get(version.number)
         columns: Sequence[Column] = entry.schema if entry is not None else ()
         return tuple(column.at_source for column in columns if not is_internal(column.name))
+
+
+def _told(entry: Entry, kind: str, report: CheckReport | None) -> LineageStep:
+    return LineageStep(
+        table=entry.table,
+        number=entry.number,
+        kind=kind,
+        created_at=entry.created_at,
+        run=entry.run,
+        rows=sum(file.rows for file in entry.files),
+        passed=report.passed if report else (),
+        failed=tuple(failure.message for failure in report.failures) if report else (),
+        quarantined=report.quarantined if report else 0,
+    )
 
 
 def _origins(

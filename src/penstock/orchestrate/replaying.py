@@ -29,7 +29,7 @@ from penstock.orchestrate.bringing import WHOLE, check_load, judged
 from penstock.orchestrate.context import RunContext, leased
 from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
-from penstock.orchestrate.standing import made_by, relations_of
+from penstock.orchestrate.standing import all_of, relations_of
 from penstock.orchestrate.workspace import Workspace, new_id, now, user
 from penstock.privacy.shield import Shield
 from penstock.stores.contending import committed
@@ -370,4 +370,4 @@ def _discard(record: LoadRecord, known: SourceLedger, edit: Edit, reason: str, c
 
 
 def _tables(spec: PipelineSpec, ledger: Ledger, workspace: Workspace) -> dict[str, str]:
-    return relations_of(made_by(spec), ledger, workspace.lake)
+    return relations_of(all_of(spec), ledger, workspace.lake)

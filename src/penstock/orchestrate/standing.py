@@ -19,8 +19,8 @@ from penstock.queries.relations import FileSet
 from penstock.stores.port import Lake
 
 
-def made_by(spec: PipelineSpec) -> list[str]:
-    """Return the tables that a pipeline reads or makes."""
+def all_of(spec: PipelineSpec) -> list[str]:
+    """Return the tables that a pipeline reads or makes, as they are spelt."""
     return [*(source.table for source in spec.sources), *(transform.table for transform in spec.transforms)]
 
 
@@ -30,7 +30,7 @@ def known(workspace: Workspace, spec: PipelineSpec, table: str) -> tuple[str, Le
     Raises:
         ConfigurationError: The pipeline does not make it.
     """
-    name, made = table.removeprefix(names.RAW_PREFIX), made_by(spec)
+    name, made = table.removeprefix(names.RAW_PREFIX), all_of(spec)
     if name not in made:
         raise names.unknown("table", table, made, where=f"pipeline {spec.name!r}")
     indexing.follow(workspace, indexing.tables_of(spec))
@@ -87,4 +87,4 @@ def relations_of(tables: Iterable[str], ledger: Ledger, lake: Lake) -> dict[str,
 
 def others(spec: PipelineSpec, name: str) -> list[str]:
     """Return the other tables that a pipeline reads or makes: what a check of this one may name."""
-    return [other for other in made_by(spec) if other != name]
+    return [other for other in all_of(spec) if other != name]

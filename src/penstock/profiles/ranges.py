@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
 
+MAD_TO_DEVIATION = 1.4826
+"""Median absolute deviation to standard deviation, of what is normally distributed."""
 FEWEST = 10
 """Of fewer loads nothing is concluded."""
 _MARGIN = 1.0

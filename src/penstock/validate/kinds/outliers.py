@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from penstock.profiles.ranges import MAD_TO_DEVIATION
 from penstock.queries.text import identifier
 from penstock.validate.bound import Bound
 from penstock.validate.kinds.figures import finite
@@ -12,8 +13,7 @@ from penstock.validate.rows import Rows
 _CENTRES = {
     "iqr": "SELECT q[1], q[2], q[2] - q[1] FROM (SELECT quantile_cont({x}, [0.25, 0.75]) AS q FROM {rows})",
     "zscore": "SELECT avg({x}), avg({x}), stddev_pop({x}) FROM {rows}",
-    # 1.4826 makes it comparable to the standard deviation of a normal distribution.
-    "mad": "SELECT median({x}), median({x}), 1.4826 * mad({x}) FROM {rows}",
+    "mad": f"SELECT median({{x}}), median({{x}}), {MAD_TO_DEVIATION} * mad({{x}}) FROM {{rows}}",
 }
 
 

@@ -10,12 +10,12 @@ from datetime import datetime, timedelta
 
 from penstock.model.durations import show_duration
 from penstock.model.interval import Interval
+from penstock.profiles.ranges import MAD_TO_DEVIATION
 from penstock.validate.bound import Bound
 from penstock.validate.kinds.wording import spanned
 from penstock.validate.rows import Rows
 
 _SPREADS, _LEAST_SHARE = 5.0, 0.1
-_MAD_TO_DEVIATION = 1.4826
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def _range(check: Bound, counts: Sequence[int], middle: float) -> tuple[float, f
     low, high = check.says("low"), check.says("high")
     if low is not None or high is not None:
         return (low or 0.0) * middle, math.inf if high is None else high * middle
-    spread = _MAD_TO_DEVIATION * statistics.median([abs(count - middle) for count in counts])
+    spread = MAD_TO_DEVIATION * statistics.median([abs(count - middle) for count in counts])
     width = max(_SPREADS * spread, _LEAST_SHARE * middle)
     return middle - width, middle + width
 
