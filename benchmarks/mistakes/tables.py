@@ -75,7 +75,13 @@ RELATED: Mapping[str, str] = {
     "car_parks": "SELECT DISTINCT car_park FROM read_parquet('{data}/parking.parquet') ORDER BY ALL",
     "conditions": "SELECT DISTINCT description, weather FROM read_parquet('{data}/traffic.parquet') ORDER BY ALL",
     "countries": "SELECT DISTINCT country FROM read_parquet('{data}/hotel.parquet') ORDER BY ALL",
+    "clinics": "SELECT DISTINCT clinic FROM read_parquet('{data}/laboratory.parquet') ORDER BY ALL",
     "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
+    "states": "SELECT DISTINCT state FROM read_parquet('{data}/births.parquet') ORDER BY ALL",
+    "turbines": "SELECT DISTINCT turbine FROM read_parquet('{data}/wind.parquet') ORDER BY ALL",
+    "zip_codes": (
+        "SELECT DISTINCT zip_code FROM read_parquet('{data}/pets.parquet') WHERE zip_code IS NOT NULL ORDER BY ALL"
+    ),
 }
 """Tables that others refer to: name to the SELECT of their rows. They do not change from day to day."""
 
@@ -245,7 +251,7 @@ BIKES = Table(
     name="bikes",
     about="How many bicycles were hired in Washington in an hour of 2011, and the weather of it.",
     source="Bike Sharing, H. Fanaee-T, 2013, doi 10.24432/C5W894, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(rented_at AS DATE) AS batch_day, * FROM read_parquet('{data}/bikes.parquet')",
     order="rented_at",
     key=("rented_at",),
@@ -261,7 +267,7 @@ TRAFFIC = Table(
     name="traffic",
     about="How many vehicles passed a counter in Minnesota in an hour of 2016, and what the weather was.",
     source="Metro Interstate Traffic Volume, J. Hogue, 2019, doi 10.24432/C5X60B, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(counted_at AS DATE) AS batch_day, * FROM read_parquet('{data}/traffic.parquet')",
     order="counted_at, description",
     key=("counted_at", "description"),
@@ -278,7 +284,7 @@ HOTEL = Table(
     name="hotel",
     about="A booking of a hotel in the south of Portugal, by the day of arrival, in 2017.",
     source="Hotel booking demand, N. Antonio, A. de Almeida, L. Nunes, 2019, doi 10.1016/j.dib.2018.11.126, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT arrives_on AS batch_day, * FROM read_parquet('{data}/hotel.parquet')",
     order="booking",
     key=("booking",),
@@ -293,7 +299,7 @@ POWER = Table(
     name="power",
     about="Every fifth minute of the electricity of a household near Paris, in 2008.",
     source="Household Electric Power Consumption, G. Hebrail, A. Berard, 2012, doi 10.24432/C58K54, CC BY 4.0",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/power.parquet')",
     order="measured_at",
     key=("measured_at",),
@@ -301,4 +307,62 @@ POWER = Table(
     numbers=("active_power", "reactive_power", "voltage", "intensity", "kitchen", "laundry", "heater"),
 )
 
-TABLES = (FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER)
+WIND = Table(
+    name="wind",
+    about="Half an hour of a turbine of a wind farm in Lorraine, in 2014.",
+    source="La Haute Borne, ENGIE, Open Licence 2.0 of Etalab",
+    held_out=True,
+    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/wind.parquet')",
+    order="measured_at, turbine",
+    key=("turbine", "measured_at"),
+    moment="measured_at",
+    numbers=("pitch", "power", "wind_speed", "vane", "outside_temperature", "nacelle_direction", "wind_direction"),
+    categories=("turbine",),
+    references={"turbine": ("turbines", "turbine")},
+    units={"wind_speed": "speed", "outside_temperature": "celsius"},
+)
+
+PETS = Table(
+    name="pets",
+    about="A pet that was registered in Seattle on the day, in 2018.",
+    source="Seattle Pet Licenses, City of Seattle, public domain",
+    held_out=True,
+    sql="SELECT issued_on AS batch_day, * FROM read_parquet('{data}/pets.parquet')",
+    order="license",
+    key=("license",),
+    categories=("species",),
+    texts=("name", "breed", "second_breed", "zip_code"),
+    references={"zip_code": ("zip_codes", "zip_code")},
+)
+
+BIRTHS = Table(
+    name="births",
+    about="How many were born in a state of the USA on the day, in 1988.",
+    source="Births by state and day, US National Center for Health Statistics, public domain",
+    held_out=True,
+    sql="SELECT born_on AS batch_day, * FROM read_parquet('{data}/births.parquet')",
+    order="state",
+    key=("state",),
+    numbers=("births",),
+    references={"state": ("states", "state")},
+    redundant=("year", "month", "day"),
+)
+
+LABORATORY = Table(
+    name="laboratory",
+    about="A test for SARS-CoV-2 at a hospital for children in Philadelphia, in 2020.",
+    source="COVID-19 testing, A. E. Obstfeld, package medicaldata, MIT",
+    held_out=True,
+    sql="SELECT tested_on AS batch_day, * FROM read_parquet('{data}/laboratory.parquet')",
+    order="test",
+    key=("test",),
+    numbers=("age", "cycles", "hours_to_receipt", "hours_to_result"),
+    categories=("patient_group", "payer", "patient_class", "result"),
+    texts=("clinic",),
+    references={"clinic": ("clinics", "clinic")},
+)
+
+TABLES = (
+    FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER,
+    WIND, PETS, BIRTHS, LABORATORY,
+)  # fmt: skip
