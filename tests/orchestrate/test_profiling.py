@@ -123,6 +123,12 @@ def test_on_the_command_line(folder: Path) -> None:
     assert (found.returncode, "amount: its values are distributed otherwise" in found.stdout) == (3, True)
     said = json.loads(penstock("drift", "orders", "--json").stdout)
     assert [each["column"] for each in said["columns"] if each.get("drifted")] == ["amount"]
+    assert penstock("drift", "orders", "--html", "drift.html").returncode == 3
+    drawn = (folder / "drift.html").read_text()
+    assert drawn.index("<h3>amount</h3>") < drawn.index("<h3>kind</h3>")
+    assert "<script" not in drawn
+    refused = penstock("drift", "orders", "--html", "nowhere/drift.html")
+    assert (refused.returncode, "nowhere/drift.html cannot be written" in refused.stderr) == (2, True)
 
 
 REPLACED = """

@@ -81,6 +81,7 @@ def report(session: Session, table: str, pipeline: str | None, number: int | Non
         found = project.report(table, pipeline, number=number)
     session.output.show(found)
     if html is not None:
-        from penstock.cli.page import page
+        from penstock.cli.pages.document import write
+        from penstock.cli.pages.report import page
 
-        Path(html).write_text(page(found), encoding="utf-8")
+        write(html, page(found))

@@ -76,6 +76,7 @@ def profile(session: Session, table: str, pipeline: str | None) -> None:
     example="""
     penstock drift departures
     penstock drift departures --against weekday --stability 0.2
+    penstock drift departures --html drift.html
     """
 )
 @click.argument("table")
@@ -86,9 +87,16 @@ def profile(session: Session, table: str, pipeline: str | None) -> None:
 @click.option("--nulls", type=click.FloatRange(0, 1), default=0.02, show_default=True, help="Least change of nulls.")
 @click.option("--chance", type=click.FloatRange(0, 1), default=0.001, show_default=True, help="Of a false alarm.")
 @click.option("--growth", type=click.FloatRange(1), help="Most that the number of rows may grow or shrink by.")
+@click.option("--html", metavar="FILE", help="Draw it into FILE as one HTML page, too.")
 @click.option("--classifier", is_flag=True, help="Let a classifier tell the rows apart as well; it reads some.")
 def drift(
-    session: Session, table: str, pipeline: str | None, against: str | None, classifier: bool, **limits: float | None
+    session: Session,
+    table: str,
+    pipeline: str | None,
+    against: str | None,
+    html: str | None,
+    classifier: bool,
+    **limits: float | None,
 ) -> int:
     """Compare the newest load or version of TABLE with those before, by their kept profiles; no data is read.
 
@@ -98,4 +106,9 @@ def drift(
         given = {name: value for name, value in limits.items() if value is not None}
         report = project.drift(table, pipeline, against=against, classifier=classifier, **given)
     session.output.show(report)
+    if html is not None:
+        from penstock.cli.pages.document import write
+        from penstock.cli.pages.drift import page
+
+        write(html, page(report))
     return DataError.exit_code if report.drifted else 0

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 from penstock.monitor import distances
 from penstock.monitor.classifying import DomainDrift
+from penstock.monitor.picturing import Part, parts
 from penstock.profiles.histogram import Histogram, common_edges
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.schema import MOMENTS
@@ -60,6 +61,7 @@ class ColumnDrift:
         wasserstein: Distance in the unit of the values; also as ``wasserstein_deviations`` of the reference.
         nulls: Shares of nulls in the reference and now.
         means: Means in the reference and now.
+        parts: Shares of the values by range or category, to be drawn.
     """
 
     column: str
@@ -76,6 +78,7 @@ class ColumnDrift:
     wasserstein_deviations: float | None = None
     nulls: tuple[float, float] = (0.0, 0.0)
     means: tuple[float, float] | None = None
+    parts: tuple[Part, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -196,6 +199,7 @@ def _column(name: str, before: ColumnProfile, now: ColumnProfile, limits: Limits
         wasserstein_deviations=distance / deviation if distance is not None and deviation > 0 else None,
         nulls=nulls,
         means=means,
+        parts=parts(before, now),
     )
 
 

@@ -41,26 +41,34 @@ def profile(report: ProfileReport) -> list[Block]:
 def drift(report: DriftReport) -> list[Block]:
     """Word what differs between two profiles."""
     head = f"{report.current} ({plural(report.rows[1], 'row')}) against {report.reference} ({count(report.rows[0])})."
-    blocks: list[Block] = [Line(head, "strong")]
-    blocks += [Line(sentence, "bad") for sentence in (*report.schema, *filter(None, [report.volume]))]
-    blocks += [Line(sentence, "bad") for sentence in report.unusual]
-    drifted = [each for each in report.columns if each.drifted]
-    blocks += [Line(f"{each.column}: {'; '.join(each.reasons)}", "bad") for each in drifted]
-    if report.together is not None:
-        blocks.append(_together(report.together))
-    if not report.drifted:
-        blocks.append(Line("Nothing differs by more than chance and by enough to matter.", "good"))
-    rows = [_row(each) for each in (*drifted, *(each for each in report.columns if not each.drifted))]
-    heading = ("column", "drift", ">PSI", ">limit", ">JS", ">KS", ">moved (sd)", ">nulls", ">before")
+    blocks: list[Block] = [Line(head, "strong"), *(Line(*finding) for finding in findings(report))]
+    heading, rows = drift_table(report)
     return [*blocks, table(heading, rows)] if rows else blocks
 
 
-def _together(found: DomainDrift) -> Line:
+def findings(report: DriftReport) -> list[tuple[str, str]]:
+    """Word what differs, a sentence each, with how good it is."""
+    said: list[tuple[str, str]] = [(each, "bad") for each in (*report.schema, report.volume, *report.unusual) if each]
+    said += [(f"{each.column}: {'; '.join(each.reasons)}", "bad") for each in report.columns if each.drifted]
+    if report.together is not None:
+        said.append(_together(report.together))
+    if not report.drifted:
+        said.append(("Nothing differs by more than chance and by enough to matter.", "good"))
+    return said
+
+
+def drift_table(report: DriftReport) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return a heading, ``>`` before what is set to the right, and a row of figures for each column."""
+    heading = ("column", "drift", ">PSI", ">limit", ">JS", ">KS", ">moved (sd)", ">nulls", ">before")
+    return heading, [_row(each) for each in sorted(report.columns, key=lambda each: not each.drifted)]
+
+
+def _together(found: DomainDrift) -> tuple[str, str]:
     area = f"area under the curve {found.area:.3f}, limit {found.limit:.3f}, of {sum(found.rows):,} rows"
     if not found.drifted:
-        return Line(f"A classifier cannot tell the rows apart ({area}).", "good")
+        return f"A classifier cannot tell the rows apart ({area}).", "good"
     by = ", ".join(f"{name} {fall:.3f}" for name, fall in found.columns)
-    return Line(f"A classifier tells the rows apart ({area}){f', by {by}' if by else ''}", "bad")
+    return f"A classifier tells the rows apart ({area}){f', by {by}' if by else ''}", "bad"
 
 
 def bars(parts: Sequence[float]) -> str:

@@ -3,64 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
 from html import escape
 
 from penstock.cli.figures import count, moment, plural
+from penstock.cli.pages.document import document
 from penstock.cli.texts.reports import heading, share, summary
 from penstock.model.answers import ColumnFigures
 from penstock.model.reports import CheckLine, TableReport
+from penstock.schema import MOMENTS
 
-_STYLE = """
-:root { color-scheme: light dark; --ink: #1b1f24; --soft: #5b6570; --line: #d9dee4; --paper: #ffffff; --tint: #f4f6f8;
-  --good: #1a7f4b; --warn: #9a6700; --bad: #c0262d; --bar: #5b7fa6; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e8ec; --soft: #98a3ae; --line: #333b44; --paper: #14181d;
-  --tint: #1c2229; --good: #4cc38a; --warn: #e0a83b; --bad: #ff7b72; --bar: #7ea6d1; } }
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 72rem; padding: 2.5rem 1.5rem 4rem; background: var(--paper); color: var(--ink);
-  font: 16px/1.5 system-ui, sans-serif; }
-h1 { font-size: 1.6rem; line-height: 1.25; margin: 0 0 .4rem; } h2 { font-size: 1.15rem; margin: 2.5rem 0 .6rem; }
-h3 { font-size: 1rem; margin: 0 0 .3rem; overflow-wrap: anywhere; }
-p { margin: .2rem 0 .6rem; } .soft { color: var(--soft); font-size: .9rem; }
-.good { color: var(--good); } .warn { color: var(--warn); } .bad { color: var(--bad); }
-.scroll { overflow-x: auto; } table { border-collapse: collapse; width: 100%; font-size: .9rem; }
-th { text-align: left; color: var(--soft); font-weight: 500; }
-td, th { padding: .4rem .8rem .4rem 0; vertical-align: top; border-bottom: 1px solid var(--line); }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-td.name { overflow-wrap: anywhere; min-width: 12rem; } svg { display: block; } rect { fill: var(--bar); }
-rect.last { fill: var(--ink); } rect.none { fill: var(--line); }
-article { border: 1px solid var(--line); border-left: 4px solid var(--bad); border-radius: 6px; padding: 1rem 1.2rem;
-  margin: 0 0 1rem; } article.warn-edge { border-left-color: var(--warn); }
-pre { background: var(--tint); border-radius: 6px; padding: .8rem; overflow-x: auto;
-  font: .82rem/1.45 ui-monospace, monospace; white-space: pre-wrap;
-  overflow-wrap: anywhere; margin: .4rem 0 0; } summary { cursor: pointer; color: var(--soft); }
-.columns { display: grid; grid-template-columns: repeat(auto-fill, minmax(15rem, 1fr)); gap: 1.2rem; }
-.columns section { border-top: 1px solid var(--line); padding-top: .6rem; }
-@media print { body { max-width: none; padding: 0; } article { break-inside: avoid; } }
-"""
 _CLASSES = {"passed": "good", "skipped": "soft", "warn": "warn", "quarantine": "bad", "error": "bad"}
 _WIDE, _TALL = 220, 44
 
 
 def page(found: TableReport) -> str:
     """Return the report as an HTML document."""
-    # Not even a value that got through as markup could run: the page itself forbids all scripts.
-    policy = "default-src 'none'; style-src 'unsafe-inline'"
-    return "\n".join(
-        [
-            "<!doctype html>",
-            '<html lang="en"><head><meta charset="utf-8">',
-            f'<meta http-equiv="Content-Security-Policy" content="{policy}">',
-            '<meta name="viewport" content="width=device-width, initial-scale=1">',
-            f"<title>{escape(found.table)}: report</title>",
-            f"<style>{_STYLE}</style></head><body><main>",
-            *_head(found),
-            *_failures(found),
-            *_checks(found),
-            *_columns(found),
-            "</main></body></html>",
-            "",
-        ]
-    )
+    return document(f"{found.table}: report", (*_head(found), *_failures(found), *_checks(found), *_columns(found)))
 
 
 def _head(found: TableReport) -> Iterator[str]:
@@ -165,9 +125,10 @@ def _histogram(column: ColumnFigures) -> str:
         height = max(1.5, _TALL * part / most) if part else 0.0
         shape = f'x="{place * width:.1f}" y="{_TALL - height:.1f}" width="{width - 1:.1f}" height="{height:.1f}"'
         bars.append(f"<rect {shape}><title>{escape(f'{part:,.0f} rows')}</title></rect>")
-    low, high = _number(column.least), _number(column.greatest)
     drawn = f'<svg width="{_WIDE}" height="{_TALL}" role="img" aria-label="histogram">{"".join(bars)}</svg>'
-    return f'{drawn}<p class="soft">{escape(low)} to {escape(high)}, mean {escape(_number(column.mean))}</p>'
+    low, high, mean = (_figure(column, value) for value in (column.least, column.greatest, column.mean))
+    of = "lengths " if column.type == "VARCHAR" else ""
+    return f'{drawn}<p class="soft">{escape(f"{of}{low} to {high}, mean {mean}")}</p>'
 
 
 def _top(column: ColumnFigures) -> str:
@@ -178,5 +139,10 @@ def _top(column: ColumnFigures) -> str:
     return f"<table>{rows}</table>"
 
 
-def _number(value: float | None) -> str:
-    return "–" if value is None else f"{value:,.6g}"
+def _figure(column: ColumnFigures, value: float | None) -> str:
+    if value is None or column.type not in MOMENTS:
+        return "–" if value is None else f"{value:,.6g}"
+    with suppress(OverflowError):
+        at = datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=value)
+        return f"{at:%Y-%m-%d}" if column.type == "DATE" else moment(at)
+    return f"{value:,.6g} s since 1970"
