@@ -53,10 +53,11 @@ host all all 127.0.0.1/32 trust
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A running server."""
+    """A running server; ``log`` is what it says."""
 
     port: int
     pid: int
+    log: Path
     database: str = "postgres"
 
     def url(self, user: str = TRUSTED, password: str | None = None, database: str | None = None) -> str:
@@ -83,7 +84,7 @@ def running() -> Iterator[PostgresServer]:
     try:
         process, port = _start(binaries, folder)
         try:
-            server = PostgresServer(port=port, pid=process.pid)
+            server = PostgresServer(port=port, pid=process.pid, log=folder / "log")
             _wait(server, process, folder)
             yield server
         finally:

@@ -31,6 +31,8 @@ _BELOW_DEADLOCK = 0.8
 The swap holds views and waits for others; a reader may hold those and wait for the first. Whoever has waited for
 ``deadlock_timeout`` looks for such a ring, and ends itself: so the swap must be gone before any reader looks.
 """
+_TO_GIVE_BACK = 0.1
+"""Part of the limit that is kept for giving the locks back: readers wait for that, too."""
 _SHORTEST_LOCK = 0.02
 """Seconds that the first attempts wait for a lock."""
 _PAUSES = 4
@@ -123,7 +125,7 @@ class Swapping:
 
         tag = f"$penstock_{secrets.token_hex(8)}$"
         body = ";\n".join(statements)
-        whole, each = (max(1, int(seconds * 1000)) for seconds in (limit, lock))
+        whole, each = (max(1, int(seconds * 1000)) for seconds in (limit * (1 - _TO_GIVE_BACK), lock))
         try:
             self._connection.execute(
                 f"BEGIN; SET LOCAL lock_timeout = {each}; SET LOCAL statement_timeout = {whole}".encode()
