@@ -146,9 +146,13 @@ def test_a_result_equal_to_the_head_is_remembered_and_not_computed_again() -> No
 
 def test_the_state_moves_with_every_load_and_with_code() -> None:
     empty, one = known(), known(record(1, DAYS[0], Verdict.ACCEPTED))
-    codes = {"daily": "d1", "total": "t1"}
-    assert planner.state(empty, codes) != planner.state(one, codes)
-    assert planner.state(one, codes) != planner.state(one, {**codes, "daily": "d2"})
+    wanted = planner.Wanted(interval=None, at=AT, codes={"daily": "d1", "total": "t1"}, functions=("f1",))
+    others = (
+        replace(wanted, codes={"daily": "d2", "total": "t1"}),
+        replace(wanted, functions=("f2",)),
+    )
+    states = {planner.state(empty, wanted, spec), *(planner.state(one, each, spec) for each in (wanted, *others))}
+    assert len(states) == 4
 
 
 def test_a_later_load_supersedes_and_a_replaced_table_has_one_live_load() -> None:

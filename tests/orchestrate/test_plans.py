@@ -189,6 +189,20 @@ def test_a_plan_is_refused_once_the_pipeline_is_another(make: Callable[..., Proj
     assert make().run(plan=planned).state is State.DONE
 
 
+def test_a_plan_is_refused_once_the_code_of_a_check_is_another(make: Callable[..., Project]) -> None:
+    def judging(limit: str) -> tuple[str, str]:
+        return (
+            "shop = Pipeline(",
+            f"LIMIT = {limit}\n\ndef few(total):\n    return total.filter(f'orders > {{LIMIT}}')\n\nshop = Pipeline(",
+        )
+
+    given = ('checks={"orders": [', 'checks={"total": [few], "orders": [')
+    planned = make(judging("99"), given).plan()
+    assert make(judging("99  # rows"), given).plan().state == planned.state
+    with pytest.raises(ConflictError, match="moved since the plan was made"):
+        make(judging("0"), given).run(plan=planned)
+
+
 def test_a_plan_holds_in_another_process(make: Callable[..., Project], tmp_path: Path) -> None:
     """Functions among checks and sources are other objects there."""
     guarded = (

@@ -48,6 +48,7 @@ class Wanted:
         again: Read intervals again that are done.
         at: The clock's moment.
         codes: Transform to the fingerprint of its code.
+        functions: Fingerprints of the functions that sources and checks call, in order.
         only: Sources to read; None: all.
         refresh: Transforms to compute anew, whole.
         texts: Fingerprint of code to its text, as far as it is known, for transforms whose code changed.
@@ -62,6 +63,7 @@ class Wanted:
     refresh: frozenset[str] = frozenset()
     texts: Mapping[str, str] = field(default_factory=dict)
     usual: Mapping[str, Usual] = field(default_factory=dict)
+    functions: Sequence[str] = ()
 
 
 def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wanted: Wanted) -> Plan:
@@ -94,7 +96,7 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
     return Plan(
         pipeline=spec.name,
         created_at=wanted.at,
-        state=state(ledger, wanted.codes, spec),
+        state=state(ledger, wanted, spec),
         interval=wanted.interval,
         again=wanted.again,
         refresh=tuple(sorted(wanted.refresh)),
@@ -103,7 +105,7 @@ def plan(spec: PipelineSpec, order: Sequence[TransformSpec], ledger: Ledger, wan
     )
 
 
-def state(ledger: Ledger, codes: Mapping[str, str], spec: PipelineSpec | None = None) -> str:
+def state(ledger: Ledger, wanted: Wanted, spec: PipelineSpec) -> str:
     """Return a fingerprint of everything that a plan was made from; words for people are left out."""
     sources = {
         table: [(r.entry.number, str(r.verdict)) for r in known.records] for table, known in ledger.sources.items()
@@ -112,7 +114,7 @@ def state(ledger: Ledger, codes: Mapping[str, str], spec: PipelineSpec | None = 
         table: (known.head.number if known.head else 0, sorted(known.same.values()))
         for table, known in ledger.versions.items()
     }
-    return fingerprint(sources, versions, dict(codes), _declared(spec) if spec else None)
+    return fingerprint(sources, versions, dict(wanted.codes), list(wanted.functions), _declared(spec))
 
 
 def _declared(spec: PipelineSpec) -> list[object]:

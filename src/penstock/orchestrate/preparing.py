@@ -17,7 +17,7 @@ from penstock.orchestrate.ledger import Ledger, collect
 from penstock.orchestrate.planner import Usual, Wanted
 from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.workspace import Workspace
-from penstock.transform.fingerprints import code_fingerprint, code_text
+from penstock.transform.fingerprints import code_fingerprint, code_text, function_fingerprint
 
 _LOOKED_AT = 5
 """Earlier runs by which rows and times are estimated."""
@@ -104,11 +104,19 @@ def wanted(
         interval=interval,
         at=at,
         codes=prepared.codes,
+        functions=_functions(prepared.spec),
         again=again,
         refresh=refresh,
         texts=_texts(workspace, prepared),
         usual=_usual(workspace, prepared.spec.name),
     )
+
+
+def _functions(spec: PipelineSpec) -> tuple[str, ...]:
+    """Return the fingerprints of the functions that sources and checks call; what they read is not known before."""
+    called = [source.data for source in spec.sources]
+    called += [check.function for table in sorted(spec.checks) for check in spec.checks[table]]
+    return tuple(function_fingerprint(function) for function in called if callable(function))
 
 
 def _texts(workspace: Workspace, prepared: Prepared) -> dict[str, str]:

@@ -40,6 +40,11 @@ def code_fingerprint(transform: TransformSpec) -> str:
     return codec.fingerprint(transform.table, transform.interval, code, *_options(transform))
 
 
+def function_fingerprint(function: Callable[..., Any]) -> str:
+    """Return 16 hex digits of what a function does: comments, descriptions and form are left out."""
+    return codec.fingerprint(_meaning(function, _Walk()))
+
+
 def code_text(transform: TransformSpec) -> str:
     """Return the code of a transform line by line, for people: to be kept, and compared with the code of later days.
 
