@@ -259,7 +259,11 @@ def _sketched(workspace: Workspace, ledger: Ledger, name: str) -> TableProfile:
     with workspace.engine.session() as connection:
         rows = opened(connection, name, relation, columns, (), ())
         personal = [column.name for column in columns if column.personal]
-        return profiled(rows, personal)
+        judge = workspace.judge_of(name) if name in ledger.sources else None
+        if judge is None:
+            return profiled(rows, personal)
+        with judge.asked(connection) as asked:
+            return profiled(rows, personal, asked)
 
 
 def report_of(workspace: Workspace, name: str, path: str, origin: str) -> ProfileReport:

@@ -34,15 +34,18 @@ class Moments:
         n1, n2 = self.count, other.count
         n, d = n1 + n2, other.mean - self.mean
         mean = self.mean + d * n2 / n
-        m2 = self.m2 + other.m2 + d**2 * n1 * n2 / n
-        m3 = self.m3 + other.m3 + d**3 * n1 * n2 * (n1 - n2) / n**2 + 3 * d * (n1 * other.m2 - n2 * self.m2) / n
+        # A power beyond what a double holds is an error, a product is endless.
+        d2 = d * d
+        m2 = self.m2 + other.m2 + d2 * n1 * n2 / n
+        m3 = self.m3 + other.m3 + d2 * d * n1 * n2 * (n1 - n2) / n**2 + 3 * d * (n1 * other.m2 - n2 * self.m2) / n
         m4 = (
             self.m4
             + other.m4
-            + d**4 * n1 * n2 * (n1**2 - n1 * n2 + n2**2) / n**3
-            + 6 * d**2 * (n1**2 * other.m2 + n2**2 * self.m2) / n**2
+            + d2 * d2 * n1 * n2 * (n1**2 - n1 * n2 + n2**2) / n**3
+            + 6 * d2 * (n1**2 * other.m2 + n2**2 * self.m2) / n**2
             + 4 * d * (n1 * other.m3 - n2 * self.m3) / n
         )
+        m4 = math.inf if math.isnan(m4) else m4
         return Moments(n, mean, m2, m3, m4, min(self.least, other.least), max(self.greatest, other.greatest))
 
     @property
@@ -53,12 +56,12 @@ class Moments:
     @property
     def skewness(self) -> float:
         """The skewness of the population; NaN where all values are equal."""
-        return math.sqrt(self.count) * self.m3 / self.m2**1.5 if self.m2 > 0 else math.nan
+        return math.sqrt(self.count) * self.m3 / (self.m2 * math.sqrt(self.m2)) if self.m2 > 0 else math.nan
 
     @property
     def kurtosis(self) -> float:
         """The excess kurtosis of the population; NaN where all values are equal."""
-        return self.count * self.m4 / self.m2**2 - 3 if self.m2 > 0 else math.nan
+        return self.count * self.m4 / (self.m2 * self.m2) - 3 if self.m2 > 0 else math.nan
 
     def plain(self) -> dict[str, float]:
         """Return them as JSON."""

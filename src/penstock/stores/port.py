@@ -285,8 +285,31 @@ class AskedRelation(Protocol):
         ...
 
 
+PORTION = "_penstock_portion"
+"""The name by which a ``Partial`` calls the rows of its portion."""
+ANSWERS = "_penstock_answers"
+"""The name by which it calls what all portions answered."""
+
+
+@dataclass(frozen=True, slots=True)
+class Partial:
+    """A question that portions of the rows are asked apart.
+
+    Attributes:
+        part: DuckDB's SQL over ``PORTION``. Asked of all rows at once, it is the answer.
+        whole: The SQL over ``ANSWERS`` that makes one answer of those to ``part``, with the same columns.
+    """
+
+    part: str
+    whole: str
+
+
 class Answerer(Asked, Protocol):
     """Who answers queries of DuckDB without being DuckDB."""
+
+    def gathered(self, relation: str, asked: Sequence[Partial]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows that answer each question about the rows of a relation."""
+        ...
 
     def translatable(self, query: str) -> None:
         """See to it that a query can be answered; nothing is read.

@@ -30,7 +30,9 @@ from penstock.queries.spark_scope import Call, UntranslatableError
 from penstock.queries.spark_types import carried, name, spark_type, text
 from penstock.queries.text import identifier
 from penstock.schema import restore
-from penstock.stores.spark_worker import MARK, evaluated
+from penstock.stores.port import Partial
+from penstock.stores.spark_portions import PORTION_BYTES, gathered, portions, unlike
+from penstock.stores.spark_worker import MARK, PROBE, UNLIKE, evaluated
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
@@ -72,10 +74,12 @@ class Spark:
     Args:
         url: ``local``, ``local[4]``, ``local[*]``, or ``sc://host:port`` of Spark Connect.
         remote_lake: Whether files lie in a bucket, of which this machine holds copies that other machines do not see.
+        portion: About how many bytes of files a worker reads at once of what is asked in portions.
     """
 
-    def __init__(self, url: str, *, remote_lake: bool = False) -> None:
+    def __init__(self, url: str, *, remote_lake: bool = False, portion: int = PORTION_BYTES) -> None:
         self._url = url
+        self._portion = portion
         self._remote_lake = remote_lake
         self._lock = Lock()
         self._session: SparkSession | None = None
@@ -94,7 +98,7 @@ class Spark:
         session = self._open().newSession()
         for key, value in _SETTINGS.items():
             session.conf.set(key, value)
-        asked = SparkConnection(session, connection)
+        asked = SparkConnection(session, connection, self._portion)
         try:
             yield asked
         finally:
@@ -162,9 +166,12 @@ class SparkConnection:
     Args:
         session: Of its own: its views and functions are nobody else's.
         connection: DuckDB, which sees the files and tables that queries name.
+        portion: About how many bytes of files a worker reads at once of what is asked in portions.
     """
 
-    def __init__(self, session: SparkSession, connection: duckdb.DuckDBPyConnection) -> None:
+    def __init__(
+        self, session: SparkSession, connection: duckdb.DuckDBPyConnection, portion: int = PORTION_BYTES
+    ) -> None:
         self._session = session
         self._shapes = connection.cursor()
         self._shapes.execute("SET TimeZone = 'UTC'")
@@ -174,6 +181,8 @@ class SparkConnection:
         self._values: dict[str, tuple[Any, ...]] = {}
         self._kept: dict[str, DataFrame] = {}
         self._found: duckdb.DuckDBPyConnection | None = None
+        self._portion = portion
+        self._dealt: dict[str, list[tuple[str, ...]]] = {}
 
     @property
     def description(self) -> Any:
@@ -217,6 +226,22 @@ class SparkConnection:
             ConfigurationError: It holds what has no form in Spark that would surely mean the same.
         """
         self._translated(self._scanned(parsed(query)), native=True)
+
+    def gathered(self, relation: str, asked: Sequence[Partial]) -> list[list[tuple[Any, ...]]]:
+        """Return the rows that answer each question about the rows of a relation, which workers read in portions."""
+        if relation not in self._dealt:
+            self._dealt[relation] = portions(relation, self._shapes, self._portion)
+        known, _ = self.value(PROBE.removeprefix("SELECT "))
+        try:
+            tables = gathered(self._session, self._dealt[relation], asked, known)
+        except Exception as error:
+            data, _ = _meant(error)
+            raise (data or _failed(error)) from error
+        found = []
+        for table in tables:
+            self._shapes.register("_penstock_answer", table)
+            found.append(self._shapes.execute("SELECT * FROM _penstock_answer").fetchall())
+        return found
 
     def close(self) -> None:
         """Forget all tables."""
@@ -430,6 +455,9 @@ def _failed(error: Exception) -> Exception:
     """Return a sentence about what Spark did not do; its own text may quote values."""
     from pyspark.errors import AnalysisException, PySparkException
 
+    other = re.search(f"{UNLIKE}([0-9A-Za-z.]+)", str(error))
+    if other is not None:
+        return unlike(other[1])
     if not isinstance(error, PySparkException) and type(error).__module__.partition(".")[0] not in ("py4j", "grpc"):
         return error
     kind = (error.getCondition() if isinstance(error, PySparkException) else None) or type(error).__name__

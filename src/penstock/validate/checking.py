@@ -24,6 +24,7 @@ from penstock.validate.kinds.outliers import settled
 from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import Measured, measure
 from penstock.validate.rows import Scope, opened
+from penstock.validate.spreading import spread_profile
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,7 +86,7 @@ class CheckPorts:
         objects: The lake root.
         advance: Told the rows that were looked at.
         scale_out: Who judges the rows in the place of ``connection``, which then only binds the checks, takes the
-            profile and writes the rows that are set aside. Asks for rows that stand in files.
+            glance by which a profile is measured, and writes the rows that are set aside. Asks for rows in files.
     """
 
     connection: duckdb.DuckDBPyConnection
@@ -145,13 +146,11 @@ def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckRe
     if asked is None:
         measured = measure(rows, checks, hidden, profiled=spec.profiled, sketched=sketched)
     else:
-        # The registers of sketches are made of DuckDB's hashes, so that they merge with those of other loads.
-        taken = measure(here, (), hidden, sketched=sketched) if spec.profiled else Measured(0)
         measured = measure(rows, checks, hidden, profiled=False)
-        measured = replace(measured, profile=taken.profile, sketches=taken.sketches)
-        landed = sum(file.rows for file in spec.files)
-        if spec.files and not measured.broken and measured.rows != landed:
-            raise TransientError(f"Spark read {measured.rows:,} rows of {spec.table}, where {landed:,} landed")
+        if spec.profiled:
+            taken, sketches = spread_profile(rows, hidden)
+            measured = replace(measured, profile=taken, sketches=sketches)
+        _see_all(spec, measured)
     if ports.advance is not None:
         ports.advance(measured.rows, 0)
     circumstances = Circumstances(spec.now, spec.history, spec.interval)
@@ -180,6 +179,16 @@ def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckRe
         profile=measured.profile,
         sketches=spec.sketch_path,
     )
+
+
+def _see_all(spec: Checking, measured: Measured) -> None:
+    """See to it that an engine that reads the files by itself, maybe elsewhere, read all of them."""
+    counted = [] if measured.broken else [measured.rows]
+    counted += [] if measured.sketches is None else [measured.sketches.rows]
+    landed = sum(file.rows for file in spec.files) if spec.files else counted[0] if counted else 0
+    for rows in counted:
+        if rows != landed:
+            raise TransientError(f"Spark read {rows:,} rows of {spec.table}, where {landed:,} landed")
 
 
 def _named(checks: Sequence[Bound], table: str) -> Sequence[Bound]:

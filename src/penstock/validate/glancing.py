@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from penstock.model.entries import Column
 from penstock.profiles.frequent import MOST_COMPLETE
 from penstock.queries.relations import ROW
 from penstock.queries.text import identifier
+from penstock.stores.port import ANSWERS, Partial
+from penstock.validate.gathering import Gathering
 from penstock.validate.rows import Rows
 from penstock.validate.values import family
 
@@ -30,6 +33,9 @@ _TAIL = 5
 _KEYS = 256
 """More than there are bins to both sides of the centre at one width."""
 _GREATEST_EXPONENT = 1022
+_FIGURES = 7
+"""How many figures a glance takes of each column."""
+_SAMPLE = f"USING SAMPLE reservoir({LOOKED} ROWS) REPEATABLE (7)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,36 +109,75 @@ class Glance:
     scale: Scale | None
 
 
-def glance(rows: Rows, columns: Sequence[Column], total: int) -> dict[str, Glance]:
+def glance(source: Gathering, columns: Sequence[Column], total: int) -> dict[str, Glance]:
     """Look at some rows, or at all where they are few.
 
     Args:
-        rows: The rows.
+        source: The rows.
         columns: Columns with values that can be grouped.
         total: How many rows there are.
     """
     found: dict[str, Glance] = {}
     for part in parts(columns):
-        asked = []
-        for column in part:
-            name, x = identifier(column.name), number(column, identifier(column.name)) or "CAST(NULL AS DOUBLE)"
-            asked.append(
-                f"count({name}), count(DISTINCT {name}), count({x}), avg({x}), "
-                f"quantile_cont({x}, [0.01, 0.5, 0.99]), min({x}), max({x})"
-            )
-        names, query = [column.name for column in part], f"SELECT {', '.join(asked)} FROM "
-        values = rows.connection.execute(query + some(rows, names, total)).fetchall()[0]
-        if total > LOOKED and 0 in values[::7]:
-            # What is rare may be missing among some of the rows.
-            values = rows.connection.execute(query + rows.sql(names)).fetchall()[0]
-        for place, column in enumerate(part):
-            seen, distinct, finite, *shape = values[7 * place : 7 * place + 7]
+        for column, (seen, distinct, finite, *shape) in zip(part, _seen(source, part, total), strict=True):
             found[column.name] = Glance(
                 few=distinct <= max(MOST_COMPLETE * 1.2, min(MOST_GROUPED, total // _ROWS_PER_GROUP)),
                 distinct=_guess(seen, distinct, total),
                 scale=_scale(column, *shape) if finite else None,
             )
     return found
+
+
+def _seen(source: Gathering, columns: Sequence[Column], total: int) -> list[Sequence[Any]]:
+    """Return of each column: values seen, different ones, those measured, their mean, quantiles, least and greatest."""
+    if not shown_here(source, total):
+        return _sampled_figures(source, columns)
+    rows, names = source.here, [column.name for column in columns]
+    asked = [_figures(identifier(column.name), number(column, identifier(column.name))) for column in columns]
+    query = f"SELECT {', '.join(asked)} FROM "
+    values = rows.connection.execute(query + some(rows, names, total)).fetchall()[0]
+    rare = total > LOOKED and 0 in values[::_FIGURES]
+    if rare and not source.spread:
+        # What is rare may be missing among some of the rows.
+        values = rows.connection.execute(query + rows.sql(names)).fetchall()[0]
+    found: list[Sequence[Any]] = [values[place : place + _FIGURES] for place in range(0, len(values), _FIGURES)]
+    if rare and source.spread:
+        missing = [place for place, figures in enumerate(found) if not figures[0]]
+        again = _sampled_figures(source, [columns[place] for place in missing])
+        for place, figures in zip(missing, again, strict=True):
+            found[place] = figures
+    return found
+
+
+def _figures(value: str, x: str | None) -> str:
+    x = x or "CAST(NULL AS DOUBLE)"
+    return (
+        f"count({value}), count(DISTINCT {value}), count({x}), avg({x}), "
+        f"quantile_cont({x}, [0.01, 0.5, 0.99]), min({x}), max({x})"
+    )
+
+
+def shown_here(source: Gathering, total: int) -> bool:
+    """Say whether DuckDB of this machine looks at some rows, because it need read no others for it."""
+    return not source.spread or total <= LOOKED or source.here.located
+
+
+def sampled(source: Gathering, column: Column) -> str:
+    """Return a relation of some values that are not null, as ``hashed`` and ``x``, out of one portion."""
+    x = number(column, "v") or "CAST(NULL AS DOUBLE)"
+    values = f"SELECT hash(v) AS hashed, {x} AS x FROM {source.values(column.name)} WHERE v IS NOT NULL"
+    return f"(SELECT * FROM ({values}) {_SAMPLE})"
+
+
+def sampled_of_all() -> str:
+    """Return a relation of some of those of all portions."""
+    return f"(SELECT * FROM {ANSWERS} {_SAMPLE})"
+
+
+def _sampled_figures(source: Gathering, columns: Sequence[Column]) -> list[Sequence[Any]]:
+    figures = f"SELECT {_figures('hashed', 'x')} FROM {sampled_of_all()}"
+    asked = [Partial(f"SELECT * FROM {sampled(source, column)}", figures) for column in columns]
+    return [answer[0] for answer in source.ask(asked)]
 
 
 def some(rows: Rows, columns: Collection[str], total: int) -> str:

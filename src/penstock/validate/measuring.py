@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import duckdb
 
 from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FILE, ROW
+from penstock.stores.port import Answerer
 from penstock.validate.bound import Bound
 from penstock.validate.profile import COUNT, EXTREME, SCAN, completed, figures, profile
 from penstock.validate.rows import Rows
 from penstock.validate.sketching import sketch
+from penstock.validate.spreading import spread_profile
 
 _PLACES = "places"
 _FIRST = f"arg_min({{'file': {FILE}, 'row': {ROW}}}, {ROW}, 500)"
@@ -115,8 +117,16 @@ def measure(
     )
 
 
-def profiled(rows: Rows, personal: Sequence[str]) -> TableProfile:
-    """Return the whole profile of rows that are not to be checked; of personal columns no value is kept."""
+def profiled(rows: Rows, personal: Sequence[str], asked: Answerer | None = None) -> TableProfile:
+    """Return the whole profile of rows that are not to be checked; of personal columns no value is kept.
+
+    Args:
+        rows: The rows, which stand in files if another engine is asked.
+        personal: The columns of which no value is kept.
+        asked: Who is asked about the rows; None: DuckDB of this machine.
+    """
+    if asked is not None:
+        return spread_profile(replace(rows, asked=asked), personal)[1]
     return measure(rows, (), personal, sketched=True).sketches or TableProfile()
 
 

@@ -30,6 +30,8 @@ class Figure:
         cost: How DuckDB finds it: ``COUNT`` and ``EXTREME`` from the statistics of Parquet files, if each is asked for
             in a query of its own (a hundredth of the time that both take in one query); ``SCAN`` from the rows.
         told: Whether sketches tell it as well.
+        part: The aggregate that portions of the rows are asked for instead; empty: ``sql``.
+        whole: What makes the figure of theirs, which stand in a column ``{c}``.
     """
 
     column: str
@@ -37,6 +39,8 @@ class Figure:
     sql: str
     cost: int
     told: bool = False
+    part: str = ""
+    whole: str = "CAST(sum({c}) AS BIGINT)"
 
 
 def figures(
@@ -125,14 +129,17 @@ def _values(column: str, name: str, kind: str) -> Iterator[Figure]:
         cost, name = SCAN, f"CASE WHEN isfinite({name}) THEN {name} END"
         number = name
     for side in ("min", "max"):
-        extreme = f"{side}({name})"
+        extreme, part, whole = f"{side}({name})", f"{side}({name})", f"{side}({{c}})"
+        if kind in ("text", "long text"):
+            part = f"{side}(left(CAST({name} AS VARCHAR), {LONGEST_TEXT + 1}))"
         if kind == "long text":
             cost, extreme = SCAN, f"{side}(left({name}, {LONGEST_TEXT + 1}))"
         elif kind == "text":
             extreme = f"left(CAST({extreme} AS VARCHAR), {LONGEST_TEXT + 1})"
         elif kind in ("moment", "time", "uuid"):
-            extreme = f"CAST({extreme} AS VARCHAR)"
-        yield Figure(column, side, extreme, cost, told=kind == "real")
+            # Portions answer with values: texts have another order.
+            extreme, whole = f"CAST({extreme} AS VARCHAR)", f"CAST({whole} AS VARCHAR)"
+        yield Figure(column, side, extreme, cost, kind == "real", part, whole)
     if kind in ("number", "real"):
         yield Figure(column, "mean", f"avg({number})", SCAN, told=True)
         yield Figure(column, "deviation", f"stddev_pop({number})", SCAN, told=True)

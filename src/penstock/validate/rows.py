@@ -20,7 +20,7 @@ from penstock.names import RAW_PREFIX, unknown
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.schema import restore, storage
-from penstock.stores.port import Asked
+from penstock.stores.port import Answerer, Asked
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""
@@ -64,7 +64,7 @@ class Rows:
     files: tuple[DataFile, ...]
     origins: tuple[Origin, ...]
     engine: duckdb.DuckDBPyConnection = field(repr=False)
-    asked: Asked | None = field(default=None, repr=False)
+    asked: Answerer | None = field(default=None, repr=False)
 
     @property
     def connection(self) -> Asked:
@@ -150,9 +150,11 @@ class Rows:
     def long_json_as_text(self) -> Rows:
         """Return the rows with columns of long JSON texts as the texts that they are, for what needs no more.
 
-        The profile of both is the same, and the text is not held once more to become JSON.
+        The profile of both is the same, and the text is not held once more to become JSON. Another engine lacks our
+        function for it, and takes all JSON for text.
         """
-        long = {column.name for column in self.columns if column.type == "JSON" and column.name in self.unbounded}
+        json = {column.name for column in self.columns if column.type == "JSON"}
+        long = json if self.asked is not None else json & self.unbounded
         if not long:
             return self
         return replace(self, columns=tuple(replace(c, type="VARCHAR") if c.name in long else c for c in self.columns))
