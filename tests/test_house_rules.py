@@ -18,6 +18,7 @@ MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in pat
 LAYER_OF_KIND = {
     "file_format": "penstock.extract.files.formats.",
     "source": "penstock.extract.",
+    "stream": "penstock.extract.streams.",
     "catalog": "penstock.catalog.",
 }
 HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click")

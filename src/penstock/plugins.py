@@ -25,6 +25,9 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "rest": "penstock.extract.rest.source:RestSource",
         "python": "penstock.extract.python.source:PythonSource",
     },
+    "stream": {
+        "tail": "penstock.extract.streams.tail:TailSource",
+    },
     "file_format": {
         "avro": "penstock.extract.files.formats.avro:read",
         "orc": "penstock.extract.files.formats.orc:read",

@@ -7,6 +7,7 @@ from typing import Any, Unpack
 
 from penstock.errors import ConfigurationError
 from penstock.model.reading import Reading, read_as
+from penstock.model.reading_streams import streamed
 from penstock.model.specs import SchemaSpec, SourceSpec
 from penstock.names import check_table_name, unknown
 
@@ -132,6 +133,28 @@ def python(data: Any, *, table: str, **reading: Unpack[Reading]) -> SourceSpec:
         **reading: See ``Reading``.
     """
     return _source(SourceSpec(table=table, kind="python", data=data), reading)
+
+
+def tail(
+    path: str,
+    *,
+    table: str,
+    format: str = "json",  # noqa: A002 - the word that users know
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Read lines that are appended to files, as a stream: ``penstock stream`` reads it, runs do not.
+
+    Args:
+        path: A file or a glob such as ``logs/clicks*.jsonl``, relative to the project. A file that is given another
+            name in the same folder (rotation) is read to its end.
+        table: What it is called in Penstock.
+        format: What a line is: ``json`` (an object), ``text`` or ``bytes``.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
+        **reading: See ``Reading``.
+    """
+    spec = SourceSpec(table=table, kind="tail", options={"path": path})
+    return streamed(_source(spec, reading), format, stream or {})
 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:

@@ -40,6 +40,7 @@ PAGES = [
     "how-to/history-and-deletes.md",
     "how-to/files-from-anywhere.md",
     "how-to/schema-contracts.md",
+    "how-to/streams.md",
     "how-to/test-transforms.md",
 ]
 

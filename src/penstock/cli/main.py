@@ -25,6 +25,7 @@ COMMANDS = (
     CommandEntry("backfill", "penstock.cli.running:backfill", "Run over a range of time, interval by interval.", "Run"),
     CommandEntry("intervals", "penstock.cli.running:intervals", "List what is done, failed, missing or stale.", "Look"),
     CommandEntry("retry", "penstock.cli.running:retry", "Read rejected loads again, and nothing else.", "Run"),
+    CommandEntry("stream", "penstock.cli.streaming:stream", "Consume streams in micro-batches, without end.", "Run"),
     CommandEntry("serve", "penstock.cli.serving:serve", "Carry out the schedules of all pipelines.", "Run"),
     CommandEntry(
         "schedule", "penstock.cli.serving:schedule", "Say what is due when; pause, resume, ask for a run.", "Run"

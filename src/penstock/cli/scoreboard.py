@@ -13,6 +13,7 @@ from penstock.model.events import (
     StepAdvanced,
     StepRetried,
     StepStarted,
+    Streamed,
     Waiting,
 )
 from penstock.model.interval import Interval
@@ -115,6 +116,8 @@ class Scoreboard:
             )
         elif isinstance(event, Waiting):
             self.say(event.sentence, "warn")
+        elif isinstance(event, Streamed):
+            self.say(_streamed(event), "warn" if event.quarantined else "plain")
         else:
             self._finish(event.receipt)
 
@@ -151,6 +154,19 @@ def _receipt(receipt: StepReceipt) -> str:
         f"{count(receipt.quarantined)} set aside" if receipt.quarantined else "",
         duration(receipt.seconds),
         "" if receipt.state is State.DONE else receipt.state.value,
+    ]
+    return "  ".join(filter(None, parts))
+
+
+def _streamed(event: Streamed) -> str:
+    parts = [
+        f"stream {event.table}",
+        f"{count(event.rows)} rows",
+        plural(event.batches, "micro-batch", "micro-batches"),
+        size(event.bytes),
+        rate(event.rows, event.seconds),
+        f"{count(event.quarantined)} set aside" if event.quarantined else "",
+        "" if event.behind is None else f"{count(event.behind)} behind",
     ]
     return "  ".join(filter(None, parts))
 

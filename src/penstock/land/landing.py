@@ -56,6 +56,7 @@ class Landing:
         supersedes: Loads whose rows this one replaces.
         boundary: Recent accepted loads whose rows may be read again, because of the lag or at the last cursor value.
         taken: Of rows that are replayed: what is taken from a quarantine.
+        after: Of a stream: the newest load that was known when reading began; if another has come, nothing lands.
         current: The newest accepted load (of this interval, where there is one): equal content lands nothing.
     """
 
@@ -68,6 +69,7 @@ class Landing:
     boundary: tuple[Entry, ...] = ()
     current: Entry | None = None
     taken: TakenRows | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,6 +286,7 @@ class _Attempt:
             content=content,
             taken=spec.taken,
             misfits=taken.misfits,
+            after=spec.after,
         )
 
     def _unchanged(self, content: str) -> bool:

@@ -277,6 +277,8 @@ class Entry:
             that they replace, in whole intervals of the schedule; None: not known, so any.
         misfits: Of a load: lines of its source that are no rows and were set aside; ``rows`` does not count them.
         reconciliation: Of a load, and of the verdict that the checks gave: the comparison with its source.
+        after: Of a load of a stream: the newest load that was known when reading began (0: none). It is refused where
+            another has come meanwhile, which may hold the same messages.
     """
 
     table: str
@@ -311,6 +313,7 @@ class Entry:
     touched: tuple[Interval, ...] | None = None
     reconciliation: Reconciliation | None = None
     misfits: Misfits | None = None
+    after: int | None = None
 
     @property
     def span(self) -> Interval | None:

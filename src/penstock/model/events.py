@@ -64,7 +64,30 @@ class Waiting:
     sentence: str
 
 
-Event = Phase | StepStarted | StepAdvanced | StepRetried | StepFinished | Waiting
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Streamed:
+    """What a stream brought since the last such event.
+
+    Attributes:
+        table: The source.
+        rows: Rows that landed, those set aside included.
+        batches: Micro-batches.
+        bytes: Bytes written.
+        quarantined: Rows and messages that were set aside.
+        seconds: The time since the last such event.
+        behind: How many messages (of files: bytes) wait at the source; None: not known.
+    """
+
+    table: str
+    rows: int
+    batches: int
+    bytes: int
+    quarantined: int
+    seconds: float
+    behind: int | None = None
+
+
+Event = Streamed | Phase | StepStarted | StepAdvanced | StepRetried | StepFinished | Waiting
 
 
 class Observer(Protocol):

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from penstock.model.contracts import Contract
+from penstock.model.streams import StreamSpec
 
 if TYPE_CHECKING:
     from penstock.model.production import PostgresSpec
@@ -138,6 +139,7 @@ class SourceSpec:
         contract: What the table's columns and types may do.
         silent_after: How long it may bring nothing new before somebody is told; None: what its history says.
         data: The object or callable of kind ``python``.
+        stream: What makes it a stream, which ``penstock stream`` reads; None: runs read it.
     """
 
     table: str
@@ -163,6 +165,7 @@ class SourceSpec:
     contract: Contract = field(default_factory=Contract)
     silent_after: timedelta | None = None
     data: Any = field(default=None, compare=False)
+    stream: StreamSpec | None = None
 
     @property
     def ends(self) -> tuple[str, ...]:

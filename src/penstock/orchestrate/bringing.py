@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock import names, plugins
 from penstock.errors import PenstockError
-from penstock.extract.port import Request
+from penstock.extract.port import Extraction, Request
 from penstock.land.landing import Landing, LandPorts, land
 from penstock.load.columns import present
 from penstock.model import positions
@@ -59,6 +59,8 @@ class Bringing:
         boundary: Accepted loads whose last rows may be read again.
         current: The newest accepted load, to tell whether anything changed.
         tables: Tables that checks refer to, as FROM-clause relations.
+        opening: What is read, where that is at hand already: a micro-batch of a stream. None: the source is opened.
+        after: Of a stream: the newest load that was known when reading began.
     """
 
     source: SourceSpec
@@ -68,6 +70,8 @@ class Bringing:
     boundary: tuple[Entry, ...] = ()
     current: Entry | None = None
     tables: Mapping[str, str]
+    opening: Callable[[], Extraction] | None = None
+    after: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +128,10 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
 
 def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -> LandReceipt | None:
     workspace = context.workspace
-    connection = workspace.connections.get(task.source.connection) if task.source.connection else None
-    kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
     shield = Shield(task.source.table, task.source.personal, workspace.keys)
     # What a source tries while it opens would stay in Arrow's own pool.
     take_from_the_system()
-    extraction = plugins.find("source", kind)().open(
-        Request(
-            source=task.source,
-            connection=connection,
-            interval=task.interval,
-            position=task.position,
-            root=workspace.root,
-            batch_bytes=share.batch,
-            engine=workspace.engine,
-            without_interval=task.source.table not in context.counted,
-        )
-    )
+    extraction = task.opening() if task.opening is not None else _opened(task, context, share)
     if extraction is None:
         return None
     work = Work(interval=task.interval, since=positions.brief(task.position))
@@ -153,6 +144,7 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
         supersedes=task.supersedes,
         boundary=task.boundary,
         current=task.current,
+        after=task.after,
     )
     ports = LandPorts(
         workspace.lake,
@@ -169,6 +161,25 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
     if receipt.entry is not None:
         workspace.catalog.index((*_retyped(receipt.entry, context), receipt.entry))
     return receipt
+
+
+def _opened(task: Bringing, context: RunContext, share: ReadingShare) -> Extraction | None:
+    workspace = context.workspace
+    connection = workspace.connections.get(task.source.connection) if task.source.connection else None
+    kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
+    opened: Extraction | None = plugins.find("source", kind)().open(
+        Request(
+            source=task.source,
+            connection=connection,
+            interval=task.interval,
+            position=task.position,
+            root=workspace.root,
+            batch_bytes=share.batch,
+            engine=workspace.engine,
+            without_interval=task.source.table not in context.counted,
+        )
+    )
+    return opened
 
 
 def _retyped(load: Entry, context: RunContext) -> tuple[Entry, ...]:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
+from penstock import names
 from penstock.errors import LeaseHeldError, PenstockError, StaleWriterError
 from penstock.model.entries import EntryKind
 from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
@@ -60,9 +62,16 @@ def after_run(context: RunContext) -> None:
 
     What hinders it is told, and does not fail the run: every row is where it was.
     """
-    workspace = context.workspace
+    # What streams write they compact, under a lease of their own.
+    streams = {names.raw(source.table) for source in context.spec.sources if source.stream is not None}
     landed = {step.table for step in context.steps if step.number is not None and step.table.startswith(RAW_PREFIX)}
-    for name in sorted(landed):
+    within_limit(sorted(landed - streams), context)
+
+
+def within_limit(tables: Iterable[str], context: RunContext) -> None:
+    """Compact those of some tables that have more files than the project's limit; what hinders it is told."""
+    workspace = context.workspace
+    for name in tables:
         if len(workspace.lake.table(name).live()) <= workspace.compaction.limit:
             continue
         begun = context.started(f"compact {name}", name)

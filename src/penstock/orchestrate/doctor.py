@@ -14,6 +14,7 @@ from penstock.model.answers import DoctorReport
 from penstock.model.specs import PipelineSpec
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
+from penstock.orchestrate.holding import stream_lease
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.port import Objects
 
@@ -65,7 +66,11 @@ def examine(
         finished = releasing.finish(workspace)
         ended = _end_interrupted(workspace, () if clean else pipelines)
         if clean:
-            ended += sum(indexing.end_interrupted(workspace, spec.name) for spec in pipelines)
+            ended += sum(
+                indexing.end_interrupted(workspace, spec.name, streams=streams)
+                for spec in pipelines
+                for streams in (False, True)
+            )
         checked, orphans = _unnamed(workspace, spared)
         removed = _remove(workspace, orphans, spared) if clean else 0
     sentences = (f"{ended} interrupted {'run was' if ended == 1 else 'runs were'} marked so",) if ended else ()
@@ -101,16 +106,18 @@ def _refuse_mixed(workspace: Workspace) -> None:
 def _writers(pipelines: Sequence[PipelineSpec]) -> list[str]:
     """Return the names of all leases under which the project is written."""
     datasets = [dataset_lease(dataset.name) for spec in pipelines for dataset in spec.datasets]
-    return [*dict.fromkeys([*(spec.name for spec in pipelines), PRODUCTION, *datasets])]
+    streams = [stream_lease(spec.name) for spec in pipelines if any(each.stream for each in spec.sources)]
+    return [*dict.fromkeys([*(spec.name for spec in pipelines), *streams, PRODUCTION, *datasets])]
 
 
 def _end_interrupted(workspace: Workspace, pipelines: Sequence[PipelineSpec]) -> int:
     """Mark the runs of dead processes; a pipeline that is running keeps its own."""
     ended = 0
     for spec in pipelines:
-        if indexing.running(workspace, spec.name):
-            with suppress(LeaseHeldError), leased(workspace, spec.name):
-                ended += indexing.end_interrupted(workspace, spec.name)
+        for streams, lease in ((False, spec.name), (True, stream_lease(spec.name))):
+            if indexing.running(workspace, spec.name, streams=streams):
+                with suppress(LeaseHeldError), leased(workspace, lease):
+                    ended += indexing.end_interrupted(workspace, spec.name, streams=streams)
     return ended
 
 

@@ -23,10 +23,10 @@ from penstock.model.graph import parent
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
-from penstock.orchestrate import code
+from penstock.orchestrate import code, indexing
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.due import Due, due
-from penstock.orchestrate.ledger import SourceLedger
+from penstock.orchestrate.ledger import SourceLedger, collect_source
 from penstock.orchestrate.lending import streaming
 from penstock.orchestrate.sketches import sketch_path
 from penstock.orchestrate.standing import accepted_load
@@ -91,8 +91,9 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
     begun = len(context.steps)
     try:
         with context.workspace.warehouse.writing() as transaction:
+            refresh_streams(context)
             for source in context.spec.sources:
-                _apply_source(source, wave.interval, transaction, context)
+                apply_source(source, wave.interval, transaction, context)
             for transform in context.spec.transforms:
                 _catch_up(transform, transaction, context)
             for transform, interval in wave.transforms:
@@ -116,6 +117,16 @@ def _committed(context: RunContext) -> dict[str, set[int]]:
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
+def refresh_streams(context: RunContext) -> None:
+    """Take in what streams have landed meanwhile. Called while the warehouse is held, so that none is being loaded."""
+    workspace = context.workspace
+    for source in context.spec.sources:
+        if source.stream is not None:
+            table = names.raw(source.table)
+            indexing.follow(workspace, (table,))
+            context.ledger.sources[source.table] = collect_source(source, workspace.catalog)
+
+
 def _behind(context: RunContext) -> bool:
     """Say whether the lake has something that the warehouse may not have."""
     committed = _committed(context)
@@ -126,9 +137,10 @@ def _behind(context: RunContext) -> bool:
 
 def _applied(context: RunContext) -> dict[str, set[int]]:
     """Ask the warehouse, once in a run, how far it is."""
-    committed = {name: (_served(name, context), numbers) for name, numbers in _committed(context).items()}
-    sources = {_served(known.table, context): known for known in context.ledger.sources.values()}
     with context.workspace.warehouse.reading() as transaction:
+        refresh_streams(context)
+        committed = {name: (_served(name, context), numbers) for name, numbers in _committed(context).items()}
+        sources = {_served(known.table, context): known for known in context.ledger.sources.values()}
         for table, there in landed(transaction, list(sources)).items():
             _refuse_another(sources[table], there)
         present = held(transaction, [table for table, _ in committed.values()])
@@ -172,9 +184,10 @@ def _skip_blocked(wave: Wave, context: RunContext) -> None:
             )
 
 
-def _apply_source(
+def apply_source(
     source: SourceSpec, interval: Interval | None, transaction: WarehouseTransaction, context: RunContext
 ) -> None:
+    """Load what is accepted of a source and not in the warehouse yet."""
     lake = context.workspace.lake
     known = context.ledger.sources[source.table]
     live = known.live()

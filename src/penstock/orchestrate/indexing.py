@@ -13,6 +13,7 @@ from penstock.model.entries import Entry
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import PipelineSpec
+from penstock.model.streams import COMMAND as STREAM
 from penstock.orchestrate.workspace import Workspace
 from penstock.stores.port import LakeTable
 
@@ -81,19 +82,19 @@ def keep_run(workspace: Workspace, run: RunReceipt) -> None:
     workspace.catalog.put_run(run)
 
 
-def running(workspace: Workspace, pipeline: str) -> tuple[RunReceipt, ...]:
-    """Return the runs that have not ended, as far as the catalog knows."""
+def running(workspace: Workspace, pipeline: str, *, streams: bool = False) -> tuple[RunReceipt, ...]:
+    """Return the runs that have not ended, as far as the catalog knows; or the streams, which are no such runs."""
     newest = workspace.catalog.runs(pipeline, _LOOKED_AT)
-    return tuple(run for run in newest if run.state is State.RUNNING)
+    return tuple(run for run in newest if run.state is State.RUNNING and (run.command == STREAM) is streams)
 
 
-def end_interrupted(workspace: Workspace, pipeline: str) -> int:
-    """Mark the runs that have not ended as failed; returns how many.
+def end_interrupted(workspace: Workspace, pipeline: str, *, streams: bool = False) -> int:
+    """Mark the runs (or streams) that have not ended as failed; returns how many.
 
-    Whoever calls this holds the pipeline's lease, so nobody else is running: their processes are dead or were
+    Whoever calls this holds their lease, so nobody else is running: their processes are dead or were
     overtaken. A run whose end stands in the lake gets that end.
     """
-    found = running(workspace, pipeline)
+    found = running(workspace, pipeline, streams=streams)
     for run in found:
         keep_run(workspace, replace(run, state=State.FAILED, error="interrupted"))
     return len(found)

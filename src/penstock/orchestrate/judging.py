@@ -14,9 +14,9 @@ from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.releases import Decision
 from penstock.model.specs import PipelineSpec
-from penstock.orchestrate import indexing
+from penstock.orchestrate import holding, indexing
 from penstock.orchestrate.bringing import judge
-from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.ledger import collect
 from penstock.orchestrate.standing import accepted_rows, known, others, relations_of
 from penstock.orchestrate.touching import touched_by
@@ -52,7 +52,7 @@ def _judge(
         raise ConfigurationError("A verdict by a person needs a reason", remedy='Add --reason "…"')
     spec = owner(specs, table)
     indexing.follow(workspace, indexing.tables_of(spec))
-    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+    with holding.whole(workspace, spec) as lease:
         ledger = collect(spec, workspace.catalog)
         waiting = {record.entry.number: record for record in ledger.sources[table].rejected}
         if load not in waiting:

@@ -17,7 +17,7 @@ from penstock.catalog.port import CatalogReader, LoadRecord
 from penstock.model import positions
 from penstock.model.entries import Entry, EntryKind, InputVersion, TakenRows, Verdict
 from penstock.model.interval import Interval
-from penstock.model.specs import PipelineSpec, WriteMode
+from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
 
 _ENDED = (Verdict.ACCEPTED, Verdict.DISCARDED)
 
@@ -281,13 +281,7 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
     """Read what the catalog knows of a pipeline's tables."""
     ledger = Ledger()
     for source in spec.sources:
-        table = names.raw(source.table)
-        ledger.sources[source.table] = SourceLedger(
-            table,
-            source.write,
-            list(reversed(catalog.loads(table))),
-            list(catalog.entries(table, EntryKind.DISCARD)),
-        )
+        ledger.sources[source.table] = collect_source(source, catalog)
     for transform in spec.transforms:
         known = VersionLedger(transform.table)
         for entry in reversed(catalog.entries(transform.table, EntryKind.VERSION)):
@@ -296,6 +290,13 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
             known.equal(step.interval, step.number, step.fingerprint, step.inputs)
         ledger.versions[transform.table] = known
     return ledger
+
+
+def collect_source(source: SourceSpec, catalog: CatalogReader) -> SourceLedger:
+    """Read what the catalog knows of one source."""
+    table = names.raw(source.table)
+    loads = list(reversed(catalog.loads(table)))
+    return SourceLedger(table, source.write, loads, list(catalog.entries(table, EntryKind.DISCARD)))
 
 
 def numbers(records: Sequence[LoadRecord]) -> list[int]:

@@ -139,6 +139,9 @@ def _extractions(
     source: SourceSpec, ledger: Ledger, covered: Sequence[Interval], again: bool, unchanged: list[str]
 ) -> Iterable[PlannedStep]:
     known = ledger.sources[source.table]
+    if source.stream is not None:
+        unchanged.append(f"{source.table}: a stream, which penstock stream reads")
+        return
     for record in known.pending:
         yield PlannedStep(
             action=Action.CHECK,

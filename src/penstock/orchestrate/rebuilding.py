@@ -28,8 +28,8 @@ from penstock.model.events import Phase
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
-from penstock.orchestrate import indexing, running
-from penstock.orchestrate.context import LEASE_SECONDS, RunContext, leased
+from penstock.orchestrate import holding, indexing, running
+from penstock.orchestrate.context import LEASE_SECONDS, RunContext
 from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.workspace import Workspace, now
@@ -144,7 +144,7 @@ def _children(workspace: Workspace, made: Sequence[str]) -> list[str]:
 
 def _held(workspace: Workspace, spec: PipelineSpec) -> AbstractContextManager[Lease]:
     indexing.follow(workspace, indexing.tables_of(spec))
-    return leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec))
+    return holding.whole(workspace, spec)
 
 
 @dataclass(slots=True)

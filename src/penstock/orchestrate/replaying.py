@@ -24,9 +24,9 @@ from penstock.model.entries import CheckFailure, Entry, EntryKind, TakenRows, Wo
 from penstock.model.receipts import RunReceipt
 from penstock.model.releases import Decision
 from penstock.model.specs import CheckSpec, PipelineSpec, Severity, SourceSpec
-from penstock.orchestrate import indexing, running
+from penstock.orchestrate import holding, indexing, running
 from penstock.orchestrate.bringing import WHOLE, check_load, judged
-from penstock.orchestrate.context import RunContext, leased
+from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.standing import all_of, relations_of
@@ -55,7 +55,7 @@ def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
     """
     spec, source = _found(workspace, specs, table)
     edit = _meant(workspace, edit)
-    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+    with holding.whole(workspace, spec) as lease:
         # All edits are looked at before the first row is written.
         chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit)
 
@@ -118,7 +118,7 @@ def discard(
     if not reason.strip():
         raise ConfigurationError("A decision by a person needs a reason", remedy='Add --reason "…"')
     spec, source = _found(workspace, specs, table)
-    with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
+    with holding.whole(workspace, spec) as lease:
         ledger = collect(spec, workspace.catalog)
         known = ledger.sources[source.table]
         chosen = _chosen(workspace, source, ledger, edit)

@@ -22,18 +22,19 @@ from penstock.model.entries import Entry, Verdict
 from penstock.model.events import Phase
 from penstock.model.interval import Interval
 from penstock.model.plan import Action, Plan
-from penstock.model.receipts import RunReceipt, State
+from penstock.model.receipts import RunReceipt
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec, WriteMode
 from penstock.names import unknown
 from penstock.orchestrate import indexing, planner
 from penstock.orchestrate.bringing import Bringing, Brought, bring, check_load, judge, judged
+from penstock.orchestrate.conducting import Conduct, conduct
 from penstock.orchestrate.context import RunContext, failed, leased
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import SourceLedger
 from penstock.orchestrate.preparing import Prepared, prepare, wanted
 from penstock.orchestrate.scopes import beyond, intervals, reached_from, scope_of
 from penstock.orchestrate.standing import relations_of
-from penstock.orchestrate.workspace import Workspace, new_id, now
+from penstock.orchestrate.workspace import Workspace, now
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,8 +107,9 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
         planned = _planned(workspace, prepared, asked, asked.at or started)
         _refuse_moved(asked.expected, planned)
         waves = _retries(asked.retry, prepared) if asked.retry is not None else _waves(planned, prepared)
-        return _conduct(
-            _Conduct(workspace, prepared, asked, lease, started), lambda it: _carry_out(waves, prepared, asked, it)
+        return conduct(
+            Conduct(workspace, prepared, asked.command, lease, started),
+            lambda it: _carry_out(waves, prepared, asked, it),
         )
 
 
@@ -158,46 +160,7 @@ def below(
         first(context)
         _carry_out(_Waves(), prepared, asked, context)
 
-    return _conduct(_Conduct(workspace, prepared, asked, lease, now()), work)
-
-
-@dataclass(frozen=True, slots=True)
-class _Conduct:
-    """What a run is made with."""
-
-    workspace: Workspace
-    prepared: Prepared
-    asked: Asked
-    lease: Lease
-    started: datetime
-
-
-def _conduct(given: _Conduct, work: Callable[[RunContext], None]) -> RunReceipt:
-    """Do the work of a run and keep what came of it."""
-    context = RunContext(
-        workspace=given.workspace,
-        spec=given.prepared.spec,
-        run=new_id(given.started),
-        lease=given.lease,
-        ledger=given.prepared.ledger,
-    )
-    begun = RunReceipt(
-        id=context.run,
-        pipeline=context.spec.name,
-        command=given.asked.command,
-        started=given.started,
-        finished=None,
-        state=State.RUNNING,
-    )
-    given.workspace.catalog.put_run(begun)
-    try:
-        work(context)
-    except PenstockError as error:
-        context.errors.append(error)
-    except BaseException:
-        _keep(begun, context, interrupted=True)
-        raise
-    return _keep(begun, context)
+    return conduct(Conduct(workspace, prepared, asked.command, lease, now()), work)
 
 
 def _carry_out(waves: _Waves, prepared: Prepared, asked: Asked, context: RunContext) -> None:
@@ -300,21 +263,27 @@ def _readers(context: RunContext) -> Iterator[ThreadPoolExecutor]:
 def _judge_pending(prepared: Prepared, context: RunContext) -> None:
     """Check the loads that landed before a crash, in the order in which they landed."""
     for source in prepared.spec.sources:
-        known = prepared.ledger.sources[source.table]
-        for record in known.pending:
-            step = f"check {known.table}"
-            begun = context.started(step, known.table)
-            try:
-                verdict = check_load(record.entry, source, _tables(prepared, context), context)
-            except PenstockError as error:
-                context.errors.append(error)
-                context.finished(failed(step, known.table, time.monotonic() - begun, error))
-                continue
-            known.add(record.entry, verdict)
-            context.finished(judged(step, record.entry, verdict, time.monotonic() - begun))
-        for record in known.overtaken:
-            successors = [other for other in known.records if record.entry.number in other.entry.supersedes]
-            _end_rejected(known, record.entry.number, successors[-1].entry, context)
+        if source.stream is None:
+            judge_pending(source, prepared, context)
+
+
+def judge_pending(source: SourceSpec, prepared: Prepared, context: RunContext) -> None:
+    """Check the loads of one source that landed and were not checked to the end."""
+    known = context.ledger.sources[source.table]
+    for record in known.pending:
+        step = f"check {known.table}"
+        begun = context.started(step, known.table)
+        try:
+            verdict = check_load(record.entry, source, referred(prepared, context), context)
+        except PenstockError as error:
+            context.errors.append(error)
+            context.finished(failed(step, known.table, time.monotonic() - begun, error))
+            continue
+        known.add(record.entry, verdict)
+        context.finished(judged(step, record.entry, verdict, time.monotonic() - begun))
+    for record in known.overtaken:
+        successors = [other for other in known.records if record.entry.number in other.entry.supersedes]
+        end_rejected(known, record.entry.number, successors[-1].entry, context)
 
 
 def _waves(planned: Plan, prepared: Prepared) -> _Waves:
@@ -336,7 +305,7 @@ def _waves(planned: Plan, prepared: Prepared) -> _Waves:
 def _retries(tables: frozenset[str], prepared: Prepared) -> _Waves:
     waves = _Waves()
     for source in prepared.spec.sources:
-        if tables and source.table not in tables:
+        if source.stream is not None or (tables and source.table not in tables):
             continue
         for record in prepared.ledger.sources[source.table].rejected:
             interval = record.entry.span
@@ -352,7 +321,7 @@ def _retries(tables: frozenset[str], prepared: Prepared) -> _Waves:
         raise NotFoundError(
             f"Pipeline {prepared.spec.name!r} has no rejected load to retry"
             + (f" in {', '.join(sorted(tables))}" if tables else ""),
-            remedy="penstock status shows what waits",
+            remedy="penstock status shows what waits; what a stream had rejected, penstock stream --retry reads again",
         )
     return waves
 
@@ -360,7 +329,7 @@ def _retries(tables: frozenset[str], prepared: Prepared) -> _Waves:
 def _begin(
     tasks: Sequence[_Task], pool: ThreadPoolExecutor, prepared: Prepared, context: RunContext
 ) -> list[tuple[_Task, Future[Brought]]]:
-    tables = _tables(prepared, context)
+    tables = referred(prepared, context)
     begun = []
     for task in tasks:
         known = context.ledger.sources[task.source.table]
@@ -410,10 +379,10 @@ def _harvest(running: Sequence[tuple[_Task, Future[Brought]]], context: RunConte
         if brought.load is not None:
             known.add(brought.load, brought.verdict)
         for number in task.supersedes:
-            _end_rejected(known, number, brought.load, context)
+            end_rejected(known, number, brought.load, context)
 
 
-def _end_rejected(known: SourceLedger, number: int, successor: Entry | None, context: RunContext) -> None:
+def end_rejected(known: SourceLedger, number: int, successor: Entry | None, context: RunContext) -> None:
     """Mark a rejected load as retried, once it was read again."""
     what = f"read again as load {successor.number}" if successor else "read again: all of it was accepted before"
     for record in (*known.rejected, *known.overtaken):
@@ -444,49 +413,9 @@ def _flow(
     flow(Wave(interval=interval, transforms=chosen, codes=prepared.codes, wants=wants), context)
 
 
-def _tables(prepared: Prepared, context: RunContext) -> dict[str, str]:
+def referred(prepared: Prepared, context: RunContext) -> dict[str, str]:
+    """Return the tables that checks of raw rows refer to, as relations."""
     return relations_of(prepared.referred, context.ledger, context.workspace.lake)
-
-
-def _keep(begun: RunReceipt, context: RunContext, *, interrupted: bool = False) -> RunReceipt:
-    states = {step.state for step in context.steps}
-    state = State.UNCHANGED
-    if interrupted or context.errors or State.FAILED in states:
-        state = State.FAILED
-    elif State.REJECTED in states:
-        state = State.REJECTED
-    elif State.DONE in states:
-        state = State.DONE
-    ended = RunReceipt(
-        id=begun.id,
-        pipeline=begun.pipeline,
-        command=begun.command,
-        started=begun.started,
-        finished=now(),
-        state=state,
-        steps=tuple(context.steps),
-        exit_code=max((error.exit_code for error in context.errors), default=0),
-        error="interrupted" if interrupted else " ".join(dict.fromkeys(str(error) for error in context.errors)),
-    )
-    if state is State.UNCHANGED and not any(step.fingerprint for step in context.steps):
-        # A run that found nothing to do leaves every file as it was.
-        context.workspace.catalog.drop_run(begun.id)
-    else:
-        indexing.keep_run(context.workspace, ended)
-        _tell(ended, context)
-    # Whoever interrupts a run does not want to wait; the next look finds it. An ingest has nobody to tell.
-    if not interrupted and context.workspace.production is not None:
-        from penstock.orchestrate import alerting
-
-        alerting.after_run(context.workspace, context.spec, ended)
-    return ended
-
-
-def _tell(run: RunReceipt, context: RunContext) -> None:
-    if context.workspace.events is not None:
-        from penstock.orchestrate import telling
-
-        telling.tell(context.workspace, run)
 
 
 def retry(workspace: Workspace, spec: PipelineSpec, table: str | None) -> RunReceipt:

@@ -28,15 +28,19 @@ from penstock.model.entries import Entry, EntryKind
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
 from penstock.model.releases import TableVersion
+from penstock.model.streams import COMMAND as STREAM
 from penstock.names import RAW_PREFIX
 from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import CARE, PRODUCTION, leased
+from penstock.orchestrate.holding import stream_lease
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
 from penstock.stores.lake import DeltaLake, DeltaLakeTable
 from penstock.stores.objects import LocalObjects
 from penstock.stores.port import Objects
 
+_OF_A_STREAM = timedelta(hours=1)
+"""How long a micro-batch may need a file that it began to read."""
 YOUNG = "it ceased to count within the retention, or while a run was at work"
 INTERVAL = "it is the newest version of an interval"
 CANDIDATE = "a candidate that may still be promoted names it"
@@ -118,11 +122,12 @@ def _horizon(workspace: Workspace, older_than: timedelta) -> datetime:
     for run in workspace.catalog.runs(limit=None):
         if run.state is State.RUNNING and run.started < horizon:
             try:
-                with leased(workspace, run.pipeline):
+                with leased(workspace, stream_lease(run.pipeline) if run.command == STREAM else run.pipeline):
                     # Nobody holds the lease: the run died, and needs nothing.
                     pass
             except LeaseHeldError:
-                horizon = run.started
+                # A stream needs no file for longer than one micro-batch takes, however long ago it began.
+                horizon = min(horizon, max(run.started, now() - _OF_A_STREAM) if run.command == STREAM else run.started)
     return horizon
 
 

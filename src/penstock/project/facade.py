@@ -222,6 +222,20 @@ class Project:
 
         return running.retry(self._workspace, self.pipeline(pipeline), table)
 
+    def stream(
+        self, pipeline: str | None = None, tables: Iterable[str] = (), *, until_end: bool = False, retry: bool = False
+    ) -> RunReceipt:
+        """Consume the streams of a pipeline (``tables``: only these) until told to stop by Ctrl-C or SIGTERM.
+
+        ``until_end``: until everything is there that was at the source at the beginning; ``retry``: read the messages
+        of rejected loads again.
+        """
+        from penstock.orchestrate.streaming import consuming, session
+
+        spec = self._declaring(pipeline, lambda spec: any(source.stream is not None for source in spec.sources))
+        asked = consuming.Consuming(until_end=until_end, retry=retry)
+        return session.stream(self._workspace, spec, asked, tuple(tables))
+
     def accept(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """Accept a rejected load as it is; the next run goes on below it."""
         from penstock.orchestrate import judging

@@ -247,6 +247,21 @@ class DeltaLakeTable:
                 f"Another run has taken over the table {self.name} and committed entry {head}",
                 remedy="This run stops; start a new one to go on from there",
             )
+        if entry.after is not None:
+            self._refuse_overtaken(entry.after, head)
+
+    def _refuse_overtaken(self, after: int, head: int) -> None:
+        """Refuse a load of a stream where another has come since its reading began, replays aside."""
+        number: int | None = head
+        while number and number > after:
+            there = self.entry(number)
+            if there.kind is EntryKind.LOAD and there.taken is None:
+                raise StaleWriterError(
+                    f"Another process has landed load {number} of {self.name} since load {after}, from which this one "
+                    "went on: it may hold the same messages",
+                    remedy="This one stops; begin again, and it goes on from there",
+                )
+            number = there.previous
 
     def _create(self, entry: Entry, wanted: Sequence[Field], partition_by: Sequence[str]) -> Entry:
         made = replace(entry, previous=None)

@@ -1,0 +1,262 @@
+"""A micro-batch as an extraction: landed, checked and loaded like any other, and named by its positions."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from penstock.extract.files.csv.misfits import SCHEMA as MISFITS
+from penstock.extract.port import ArrowBatch
+from penstock.extract.streams.decoding import Decoded, Decoder, Piece
+from penstock.extract.streams.port import MESSAGES, Polled, Run
+from penstock.model.codec import plain
+from penstock.model.streams import GAPS, OFFSETS, Gap, Positions, Span, advanced
+
+_MOST_KEPT = 2**20
+"""Bytes of a message that is no row, of which no more are kept: the rest is at the source."""
+
+
+class MicroBatch:
+    """Messages that land together. May be drained again after a failure: they are held until the next ones come.
+
+    Args:
+        polls: What was polled, in order.
+        since: The positions before it.
+        decoder: What turns values into rows.
+        envelope: Name of a column of the raw rows to what it holds; see ``Reader.envelope``.
+        uri: What the source is called in origins, as ``kafka://clicks_kafka``.
+        hidden: Messages may hold personal values: of one that is no row only its place is kept.
+    """
+
+    def __init__(
+        self,
+        polls: Sequence[Polled],
+        since: Positions,
+        decoder: Decoder,
+        envelope: Mapping[str, str],
+        uri: str,
+        *,
+        hidden: bool = False,
+    ) -> None:
+        self._runs = _joined([run for polled in polls for run in polled.runs])
+        self._gaps = tuple(gap for polled in polls for gap in polled.gaps)
+        moved = [
+            each
+            for polled in polls
+            for each in (
+                *((gap.topic, gap.partition, gap.found) for gap in polled.gaps),
+                *((run.topic, run.partition, run.following) for run in polled.runs),
+                *polled.moved,
+            )
+        ]
+        self.positions = advanced(since, moved)
+        self._decoder = decoder
+        self._envelope = envelope
+        self._uri = uri
+        self._hidden = hidden
+
+    @property
+    def schema(self) -> pa.Schema | None:
+        """The columns are in the messages."""
+        return None
+
+    @property
+    def spans(self) -> tuple[Span, ...]:
+        """Return what identifies the batch: of each partition the first and the last offset."""
+        return tuple(_span(run) for run in self._runs)
+
+    @property
+    def gaps(self) -> tuple[Gap, ...]:
+        """Return what was gone at the source."""
+        return self._gaps
+
+    def batches(self) -> Iterator[ArrowBatch]:
+        """Yield the rows, partition by partition, each in the order of its offsets."""
+        if not self._runs:
+            return
+        values = pa.chunked_array([run.data.column("value") for run in self._runs]).combine_chunks()
+        if isinstance(values, pa.ChunkedArray):
+            values = values.chunk(0)
+        present = pc.indices_nonzero(pc.is_valid(values)).cast(pa.int64())
+        decoded = _placed(self._decoder.decode(values.take(present) if values.null_count else values), present)
+        first = 0
+        for run in self._runs:
+            yield from self._of_run(run, first, decoded)
+            first += run.data.num_rows
+
+    def position(self) -> Mapping[str, Any] | None:
+        """Return the positions after the batch, and what was gone before it."""
+        gaps = {GAPS: [plain(gap) for gap in self._gaps]} if self._gaps else {}
+        return {OFFSETS: self.positions, **gaps}
+
+    def notes(self) -> tuple[str, ...]:
+        """Return a sentence for each gap."""
+        return tuple(f"{gap.sentence}; recorded, as on_gap says" for gap in self._gaps)
+
+    def commit(self) -> None:
+        """Tell nobody yet: the far end hears of positions once they are accepted."""
+
+    def close(self) -> None:
+        """Close nothing: the reader goes on."""
+
+    def _of_run(self, run: Run, first: int, decoded: Decoded) -> Iterator[ArrowBatch]:
+        """Yield the rows of one partition, a batch for each stretch of rows of one shape."""
+        count = run.data.num_rows
+        shapes = [(piece, *_within(piece, first, count)) for piece in decoded.pieces]
+        shapes = [each for each in shapes if each[1] < each[2]]
+        bad = {place - first: why for place, why in decoded.misfits.items() if first <= place < first + count}
+        misfits = self._misfits(run, bad) if bad else None
+        span = _span(run)
+        place = run.place or run.topic
+        origin = (
+            f"{self._uri}/{place}",
+            {"partition": run.partition, "offset": span.first, "last": span.last},
+        )
+        for piece, start, end in _stretches(shapes, first, count, bad):
+            data = self._batch(run, piece, first, (start, end), bad)
+            yield ArrowBatch(data, origin, misfits)
+            misfits = None
+        if misfits is not None:
+            yield ArrowBatch(self._batch(run, None, first, (0, 0), bad), origin, misfits)
+
+    def _batch(
+        self, run: Run, piece: Piece | None, first: int, stretch: tuple[int, int], bad: Mapping[int, str]
+    ) -> pa.RecordBatch:
+        """Return the rows of a stretch of messages; those without a value have none in the columns of the others."""
+        places = pa.array([at for at in range(*stretch) if at not in bad], pa.int64())
+        envelope = self._enveloped(run, places)
+        columns: list[tuple[str, pa.Array]] = []
+        if piece is not None and piece.rows.num_columns:
+            rows = piece.rows.take(pc.index_in(pc.add(places, first), piece.places)).combine_chunks()
+            columns = [(name, _whole(column)) for name, column in zip(rows.schema.names, rows.columns, strict=True)]
+        # What these messages lack others have: no column has gone.
+        there = {name for name, _ in columns}
+        columns += [(name, pa.nulls(len(places), type_)) for name, type_ in self._known(there)]
+        names = [name if name not in self._envelope else f"{name}__value" for name, _ in columns]
+        return pa.RecordBatch.from_arrays(
+            [*envelope.columns, *(column for _, column in columns)], names=[*envelope.schema.names, *names]
+        )
+
+    def _known(self, but: Collection[str]) -> list[tuple[str, pa.DataType]]:
+        return [(name, type_) for name, type_ in self._decoder.known.items() if name not in but]
+
+    def _enveloped(self, run: Run, places: pa.Int64Array) -> pa.RecordBatch:
+        found = []
+        for held in self._envelope.values():
+            if held == "topic":
+                found.append(_repeated(run.place or run.topic, len(places)))
+            elif held == "partition":
+                found.append(_repeated(run.partition, len(places)).cast(pa.int32()))
+            elif held in run.data.schema.names:
+                found.append(run.data.column(held).take(places))
+            else:
+                found.append(pa.nulls(len(places), MESSAGES.field(held).type))
+        return pa.RecordBatch.from_arrays(found, names=list(self._envelope))
+
+    def _misfits(self, run: Run, bad: Mapping[int, str]) -> pa.RecordBatch:
+        """Return the messages that are no rows, with all that is needed to find and to read them again."""
+        lines, details = [], []
+        for place in bad:
+            message = run.data.slice(place, 1).to_pylist()[0]
+            value = message.pop("value")
+            detail = {"topic": run.topic, "partition": run.partition, "offset": message.pop("offset")}
+            text = None
+            if not self._hidden:
+                text = _text(value)
+                detail |= {name: _shown(each) for name, each in message.items() if each is not None}
+                if text is None:
+                    detail["value_base64"] = base64.b64encode(value[:_MOST_KEPT]).decode()
+            lines.append(text)
+            details.append(json.dumps(detail, sort_keys=True, separators=(",", ":")))
+        origin = f"{self._uri}/{run.place or run.topic}"
+        columns = ([[why] for why in bad.values()], lines, [origin] * len(bad), details)
+        arrays = [pa.array(column, each.type) for column, each in zip(columns, MISFITS, strict=True)]
+        return pa.RecordBatch.from_arrays(arrays, schema=MISFITS)
+
+
+def _joined(runs: Sequence[Run]) -> tuple[Run, ...]:
+    """Return one run for each partition, sorted by topic and partition."""
+    found: dict[tuple[str, str, str], list[Run]] = {}
+    for run in runs:
+        if run.data.num_rows:
+            found.setdefault((run.topic, run.partition, run.place), []).append(run)
+    joined = []
+    for key in sorted(found, key=lambda each: (each[0], each[1].rjust(12), each[2])):
+        parts = found[key]
+        data = pa.Table.from_batches([part.data for part in parts]).combine_chunks().to_batches()[0]
+        joined.append(Run(parts[0].topic, parts[0].partition, parts[-1].following, data, parts[0].place))
+    return tuple(joined)
+
+
+def _span(run: Run) -> Span:
+    column = run.data.column("offset")
+    return Span(topic=run.topic, partition=run.partition, first=column[0].as_py(), last=column[-1].as_py())
+
+
+def _placed(decoded: Decoded, present: pa.Int64Array) -> Decoded:
+    """Return what was decoded with the places of messages among all, those without a value included."""
+    pieces = tuple(Piece(present.take(piece.places), piece.rows) for piece in decoded.pieces)
+    return Decoded(pieces, {present[at].as_py(): why for at, why in decoded.misfits.items()})
+
+
+def _within(piece: Piece, first: int, count: int) -> tuple[int, int]:
+    """Return from which to which row of a piece its messages are those of a run."""
+    low = pc.sum(pc.less(piece.places, first)).as_py() or 0
+    high = pc.sum(pc.less(piece.places, first + count)).as_py() or 0
+    return low, high
+
+
+def _stretches(
+    shapes: Sequence[tuple[Piece, int, int]], first: int, count: int, bad: Mapping[int, str]
+) -> Iterator[tuple[Piece | None, int, int]]:
+    """Yield stretches of messages of one piece, in their order; those without a value go with what is around them."""
+    if len(shapes) <= 1:
+        if len(bad) < count:
+            yield (shapes[0][0] if shapes else None), 0, count
+        return
+    owner: dict[int, int] = {}
+    # The first piece holds nearly all of them, and owns what none of the others does.
+    for number, (piece, low, high) in list(enumerate(shapes))[1:]:
+        for place in piece.places[low:high].to_pylist():
+            owner[place - first] = number
+    start = 0
+    present = 0
+    for place in sorted(owner):
+        if owner[place] != present:
+            if place > start:
+                yield shapes[present][0], start, place
+            start, present = place, owner[place]
+        following = place + 1
+        if owner.get(following) != present and following < count:
+            yield shapes[present][0], start, following
+            start, present = following, owner.get(following, 0)
+    if start < count:
+        yield shapes[present][0], start, count
+
+
+def _text(value: bytes) -> str | None:
+    try:
+        return value[:_MOST_KEPT].decode()
+    except UnicodeDecodeError:
+        return None
+
+
+def _shown(value: Any) -> Any:
+    if isinstance(value, bytes):
+        return _text(value) if _text(value) is not None else {"base64": base64.b64encode(value).decode()}
+    if isinstance(value, list):
+        return [[header["name"], _shown(header["value"])] for header in value]
+    return value.isoformat() if hasattr(value, "isoformat") else value
+
+
+def _whole(column: pa.ChunkedArray) -> pa.Array:
+    return column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
+
+
+def _repeated(text: str, count: int) -> pa.Array:
+    return pa.array([text], pa.string()).take(pa.array([0] * count, pa.int64()))

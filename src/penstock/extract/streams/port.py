@@ -1,0 +1,137 @@
+"""The port of streams: a reader is opened at positions, gives runs of messages, and is told what is safe.
+
+A reader keeps no position that counts. It is opened at those of the newest accepted load, and told of them again once
+the next one is committed, which serves the far end's displays alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import pyarrow as pa
+
+from penstock.model.specs import ConnectionSpec, SourceSpec
+from penstock.model.streams import Gap, Positions
+
+MOMENT = pa.timestamp("us", tz="UTC")
+HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))
+MESSAGES = pa.schema(
+    [
+        ("offset", pa.int64()),
+        ("timestamp", MOMENT),
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("headers", HEADERS),
+    ]
+)
+"""The columns of messages; a reader may leave out those that its messages never have, but for offset and value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opening:
+    """Where reading begins.
+
+    Attributes:
+        source: The stream; ``source.stream`` says how.
+        connection: Its connection, secrets resolved; None for kinds that need none.
+        positions: What comes next; a partition that is not named begins where ``source.stream.start`` says.
+        root: The project's folder.
+    """
+
+    source: SourceSpec
+    connection: ConnectionSpec | None
+    positions: Positions
+    root: str = "."
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Messages of one partition, in the order of their offsets.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition, as text.
+        following: The offset that comes after them.
+        data: The messages, with columns of ``MESSAGES``.
+        place: What a person knows the place by, as a file's path; empty: the topic.
+    """
+
+    topic: str
+    partition: str
+    following: int
+    data: pa.RecordBatch
+    place: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Polled:
+    """What a poll brought.
+
+    Attributes:
+        runs: Messages; of one partition there may be several, in their order.
+        gaps: What was gone before it could be read.
+        moved: Partitions whose position moved without a message (aborted ones, markers): topic, partition, following.
+    """
+
+    runs: tuple[Run, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    moved: tuple[tuple[str, str, int], ...] = ()
+
+    @property
+    def bytes(self) -> int:
+        """Return how many bytes the messages hold."""
+        return sum(run.data.nbytes for run in self.runs)
+
+    @property
+    def rows(self) -> int:
+        """Return how many messages there are."""
+        return sum(run.data.num_rows for run in self.runs)
+
+    def __bool__(self) -> bool:
+        """Say whether anything moved."""
+        return bool(self.runs or self.gaps or self.moved)
+
+
+class Reader(Protocol):
+    """One reading of one stream, by one thread."""
+
+    @property
+    def envelope(self) -> Mapping[str, str]:
+        """Name of a column of the raw rows to what it holds: a column of ``MESSAGES``, ``topic`` or ``partition``."""
+        ...
+
+    def poll(self, most: int, wait: float) -> Polled:
+        """Return messages that are there, about ``most`` bytes of them; wait ``wait`` seconds where there are none.
+
+        Raises:
+            DataError: What comes next is no longer there, and the stream stops at a gap.
+            TransientError: The far end cannot be reached.
+        """
+        ...
+
+    def ends(self) -> Positions:
+        """Return the offset that the next message of each partition will get."""
+        ...
+
+    def acknowledge(self, positions: Positions) -> None:
+        """Tell the far end, for its displays, that everything before these positions is committed."""
+        ...
+
+    def close(self) -> None:
+        """Release connections; called always, also after a failure."""
+        ...
+
+
+class StreamSource(Protocol):
+    """A kind of stream. Constructed without arguments."""
+
+    def open(self, opening: Opening) -> Reader:
+        """Begin to read.
+
+        Raises:
+            ConfigurationError: A topic, file or option that is not there; credentials are refused.
+            TransientError: The far end cannot be reached.
+        """
+        ...

@@ -1,0 +1,106 @@
+"""A small project whose source is a stream, and what lies in its lake and its warehouse."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+SETTINGS = """
+[project]
+name = "video"
+pipelines = ["pipeline:clicks"]
+[environments.staging]
+lake = "data/staging/lake"
+warehouse = "data/staging/warehouse.duckdb"
+[environments.production]
+lake = "data/production/lake"
+warehouse = "data/production/warehouse.duckdb"
+"""
+PIPELINE = """
+from penstock import Pipeline, checks, sources, sql
+clicks = Pipeline(
+    name="clicks",
+    sources=[
+        sources.tail("logs/clicks*", table="clicks", stream={"every": "200ms"}),
+        sources.files("videos.csv", table="videos", write="replace"),
+    ],
+    checks={"clicks": [checks.not_null("user"), checks.between("n", 0, 1_000_000, severity="quarantine")]},
+    transforms=[sql("per_user", table="per_user", text="SELECT user, count(*) AS clicks FROM clicks GROUP BY user")],
+)
+"""
+
+
+def made(folder: Path, pipeline: str = PIPELINE, settings: str = SETTINGS) -> Path:
+    """Make the project."""
+    (folder / "logs").mkdir(parents=True, exist_ok=True)
+    (folder / "penstock.toml").write_text(settings)
+    (folder / "pipeline.py").write_text(pipeline)
+    (folder / "videos.csv").write_text("video,title\nv1,one\nv2,two\n")
+    return folder
+
+
+def events(first: int, count: int) -> list[dict[str, Any]]:
+    """Return events; ``n`` names one."""
+    return [{"user": f"u{n % 7}", "n": n, "video": f"v{n % 3}"} for n in range(first, first + count)]
+
+
+def append(path: Path, rows: Iterable[dict[str, Any] | str]) -> None:
+    """Append events, or lines as they are, to a log."""
+    with path.open("a") as file:
+        for row in rows:
+            file.write((row if isinstance(row, str) else json.dumps(row)) + "\n")
+
+
+def served(folder: Path, query: str) -> list[tuple[Any, ...]]:
+    """Return what a reader of the staging warehouse gets."""
+    with duckdb.connect(str(folder / "data/staging/warehouse.duckdb"), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
+def in_warehouse(folder: Path, column: str = "n") -> Counter[Any]:
+    """Return the values of a column of the warehouse's table, with how often each is there."""
+    return Counter(value for (value,) in served(folder, f"SELECT {column} FROM raw_clicks"))
+
+
+def in_lake(folder: Path, column: str = "n") -> Counter[Any]:
+    """Return the same of what a Delta reader of the lake sees."""
+    from deltalake import DeltaTable
+
+    files = DeltaTable(str(folder / "data/staging/lake/raw_clicks")).file_uris()
+    with duckdb.connect() as connection:
+        found = connection.execute(f"SELECT {column} FROM read_parquet(?, union_by_name=true)", [files]).fetchall()
+    return Counter(value for (value,) in found)
+
+
+def penstock(folder: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
+    """Run a command of the project to its end."""
+    return subprocess.run(
+        [sys.executable, "-m", "penstock", *arguments],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        **settings,
+    )
+
+
+def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Begin a command of the project in a process of its own."""
+    with open(folder / f"said-{os.urandom(3).hex()}.txt", "w") as said:
+        return subprocess.Popen(
+            [sys.executable, "-m", "penstock", *arguments], cwd=folder, stdout=said, stderr=said, text=True
+        )
+
+
+def said(folder: Path) -> str:
+    """Return what the processes that were begun have said."""
+    return "\n".join(path.read_text() for path in sorted(folder.glob("said-*.txt")))

@@ -1,0 +1,110 @@
+"""A stream that is killed at any of its writes: the next one goes on, and each line counts once."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from stream_project import append, events, in_lake, in_warehouse, made
+
+PARTS = 4
+STATE = ("data", ".penstock")
+
+
+class Children:
+    """Streams in children of one process that has imported everything."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(Path(__file__).with_name("kills.py"))],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+
+    def stream(self, folder: Path, kill_at: int = 0, *, before: bool = True) -> dict[str, Any]:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.write(json.dumps({"folder": str(folder), "kill_at": kill_at, "before": before}) + "\n")
+        self._process.stdin.flush()
+        return json.loads(self._process.stdout.readline())
+
+    def close(self) -> None:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        self._process.stdin.close()
+        self._process.wait(timeout=60)
+        self._process.stdout.close()
+
+
+@pytest.fixture(scope="module")
+def children() -> Iterator[Children]:
+    made = Children()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def begun(tmp_path: Path, children: Children) -> Path:
+    """A project whose stream has landed something, and has more to land: rows, one set aside, a line that is no row."""
+    folder = made(tmp_path / "begun")
+    append(folder / "logs/clicks.jsonl", events(0, 50))
+    assert children.stream(folder)["status"] == 0
+    append(folder / "logs/clicks.jsonl", [*events(50, 50), {"user": "a", "n": -1}, "{oops"])
+    for state in STATE:
+        subprocess.run(["cp", "-a", str(folder / state), f"{folder / state}-begun"], check=True)
+    shutil.copy(folder / "logs/clicks.jsonl", folder / "lines")
+    return folder
+
+
+def back(folder: Path) -> None:
+    """Put everything back; the log keeps its inode, by which it is known."""
+    for state in STATE:
+        shutil.rmtree(folder / state)
+        subprocess.run(["cp", "-a", f"{folder / state}-begun", str(folder / state)], check=True)
+    (folder / "logs/clicks.jsonl").write_bytes((folder / "lines").read_bytes())
+
+
+def killed_and_gone_on(folder: Path, children: Children, kill_at: int, *, before: bool) -> None:
+    back(folder)
+    ended = children.stream(folder, kill_at, before=before)
+    where = f"{'before' if before else 'after'} write {kill_at}"
+    assert ended["status"] in (0, signal.SIGKILL), where
+    append(folder / "logs/clicks.jsonl", events(100, 20))
+    assert children.stream(folder)["status"] == 0, where
+    assert in_warehouse(folder) == Counter(range(120)), where
+    assert in_lake(folder) == Counter([*range(120), -1]), where
+    from penstock.project import Project
+
+    with Project(folder) as project:
+        aside = [(found.rows, found.open, dict(found.reasons)) for found in project.quarantine.summaries("clicks")]
+    assert sorted(aside, key=str) == [(1, 1, {"between(n)": 1}), (1, 1, {"no_json": 1})], where
+
+
+def writes_of(folder: Path, children: Children) -> list[str]:
+    names = children.stream(folder)["writes"]
+    assert {"DeltaLog.append", "LocalObjects.create", "duckdb COMMIT", "catalog commit"} <= set(names)
+    return names
+
+
+def test_killed_at_some_writes(begun: Path, children: Children) -> None:
+    names = writes_of(begun, children)
+    for kill_at in range(2, len(names) + 1, 7):
+        killed_and_gone_on(begun, children, kill_at, before=kill_at % 2 == 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(PARTS))
+def test_killed_at_each_write(part: int, begun: Path, children: Children) -> None:
+    names = writes_of(begun, children)
+    for kill_at in range(1 + part, len(names) + 1, PARTS):
+        for before in (True, False):
+            killed_and_gone_on(begun, children, kill_at, before=before)
