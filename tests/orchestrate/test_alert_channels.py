@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from alerted import DAY, HOUR, MONDAY, SILENT, Clock, hearing, hook, place, send, silent
+from alerted import DAY, HOUR, MONDAY, SILENT, Clock, hearing, place, send, silent
 
 from penstock.model.receipts import State
 from penstock.orchestrate import alerting
 from penstock.project import Project
 from servers import mail
+from servers.hooks import hook
 
 pytestmark = [pytest.mark.filterwarnings("ignore::DeprecationWarning:apprise"), pytest.mark.usefixtures("patience")]
 

@@ -5,11 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import socket
-import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -21,6 +17,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.events import Event, Waiting
 from penstock.model.receipts import State
 from penstock.project import Project
+from servers.hooks import hook
 
 SHOP = """
 from penstock import Pipeline, checks, sources, sql
@@ -153,30 +150,6 @@ def test_a_failed_run_is_told_as_such(tmp_path: Path) -> None:
     assert {event["job"]["namespace"] for event in events} == {"prod"}
 
 
-@contextmanager
-def receiver(status: int, got: list[tuple[str | None, dict[str, Any]]]) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            body = self.rfile.read(int(self.headers["Content-Length"]))
-            got.append((self.headers["Authorization"], json.loads(body)))
-            self.send_response(status)
-            self.send_header("Content-Length", "0")
-            self.end_headers()
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}/api/v1/lineage"
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
-
-
 @pytest.mark.parametrize(
     ("to", "more", "said"),
     [
@@ -197,21 +170,24 @@ def test_a_token_that_is_written_down_or_goes_in_the_clear_is_refused(
 
 def test_events_go_over_http_with_their_token(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LINEAGE_TOKEN", "t0p")
-    got: list[tuple[str | None, dict[str, Any]]] = []
     said: list[str] = []
-    with receiver(201, got) as url, project(tmp_path, url, said, token="${LINEAGE_TOKEN}", wait=30) as opened:
-        opened.run()
-    assert len(got) == 5
-    assert {token for token, _ in got} == {"Bearer t0p"}
-    for _, event in got:
+    with hook() as receiver:
+        receiver.status = 201
+        with project(tmp_path, receiver.url, said, token="${LINEAGE_TOKEN}", wait=30) as opened:
+            opened.run()
+    assert len(receiver.got) == 5
+    assert {headers["Authorization"] for headers, _ in receiver.got} == {"Bearer t0p"}
+    for _, event in receiver.got:
         valid(event)
     assert said == []
 
 
 def test_a_receiver_that_refuses_is_told_and_harms_nothing(tmp_path: Path) -> None:
     said: list[str] = []
-    with receiver(503, []) as url, project(tmp_path, url, said, wait=30) as opened:
-        assert opened.run().state is State.DONE
+    with hook() as receiver:
+        receiver.status = 503
+        with project(tmp_path, receiver.url, said, wait=30) as opened:
+            assert opened.run().state is State.DONE
     assert "refused by 127.0.0.1" in said[0]
     assert "503" in said[0]
 

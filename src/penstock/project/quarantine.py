@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Unpack
 
 if TYPE_CHECKING:
     from penstock.model.answers import ExportReceipt, QuarantineRows, QuarantineSummary, ReplayPreview
@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from penstock.model.receipts import RunReceipt
     from penstock.model.specs import PipelineSpec
     from penstock.orchestrate.workspace import Workspace
+    from penstock.validate.editing import Editing
 
 
 class Quarantine:
@@ -48,15 +49,7 @@ class Quarantine:
         rows = replaying.export(self._workspace, self._pipelines(), table, file, lines=lines)
         return ExportReceipt(table=table, file=file, rows=rows)
 
-    def replay(
-        self,
-        table: str,
-        *,
-        sets: Sequence[str] = (),
-        where: str | None = None,
-        file: str | None = None,
-        lines: bool = False,
-    ) -> RunReceipt:
+    def replay(self, table: str, **edit: Unpack[Editing]) -> RunReceipt:
         """Bring open rows of a source's quarantine in again, through the checks as they are now, and go on below.
 
         ``sets`` are changes, ``column = SQL expression``; ``where`` chooses rows by a SQL condition; ``file`` is an
@@ -66,24 +59,14 @@ class Quarantine:
         from penstock.orchestrate import replaying
         from penstock.validate.editing import Edit
 
-        edit = Edit(sets=tuple(sets), where=where, file=file, lines=lines)
-        return replaying.replay(self._workspace, self._pipelines(), table, edit)
+        return replaying.replay(self._workspace, self._pipelines(), table, Edit(**edit))
 
-    def preview(
-        self,
-        table: str,
-        *,
-        sets: Sequence[str] = (),
-        where: str | None = None,
-        file: str | None = None,
-        lines: bool = False,
-    ) -> ReplayPreview:
-        """Say what a replay would bring in and what the checks would find; nothing is written."""
+    def preview(self, table: str, **edit: Unpack[Editing]) -> ReplayPreview:
+        """Say what such a replay would bring in and what the checks would find; nothing is written."""
         from penstock.orchestrate import replaying
         from penstock.validate.editing import Edit
 
-        edit = Edit(sets=tuple(sets), where=where, file=file, lines=lines)
-        return replaying.preview(self._workspace, self._pipelines(), table, edit)
+        return replaying.preview(self._workspace, self._pipelines(), table, Edit(**edit))
 
     def discard(
         self, table: str, reason: str, *, where: str | None = None, by: str | None = None, lines: bool = False

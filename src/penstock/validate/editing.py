@@ -10,6 +10,7 @@ import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import TypedDict
 
 import duckdb
 
@@ -26,6 +27,15 @@ from penstock.validate.shelf import ORDER, TOLD, Shelf, opened, type_of
 _NAMES = ("_load", "_position")
 
 
+class Editing(TypedDict, total=False):
+    """What may be said of an edit: the attributes of ``Edit``."""
+
+    sets: Sequence[str]
+    where: str | None
+    file: str | None
+    lines: bool
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edit:
     """What is done to rows before they are replayed.
@@ -37,7 +47,7 @@ class Edit:
         lines: What is meant are lines of files that were no rows.
     """
 
-    sets: tuple[str, ...] = ()
+    sets: Sequence[str] = ()
     where: str | None = None
     file: str | None = None
     lines: bool = False
