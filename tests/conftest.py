@@ -16,9 +16,11 @@ from servers import java as _java
 from servers import mariadb as _mariadb
 from servers import moto as _moto
 from servers import postgres as _postgres
+from servers import redis as _redis
 from servers.debian import NoServerError
 from servers.mariadb import MariaServer
 from servers.postgres import PostgresServer
+from servers.redis import RedisServer
 
 Server = TypeVar("Server")
 
@@ -33,6 +35,12 @@ def postgres() -> Iterator[PostgresServer]:
 def mariadb() -> Iterator[MariaServer]:
     """A real MariaDB."""
     yield from _served("MariaDB", _mariadb.running())
+
+
+@pytest.fixture(scope="session")
+def redis() -> Iterator[RedisServer]:
+    """A real Redis."""
+    yield from _served("Redis", _redis.running())
 
 
 @pytest.fixture(scope="session")

@@ -157,6 +157,47 @@ def tail(
     return streamed(_source(spec, reading), format, stream or {})
 
 
+def redis_stream(
+    connection: str,
+    *,
+    stream_name: str,
+    table: str,
+    value: str | None = None,
+    format: str = "json",  # noqa: A002 - the word that users know
+    group: str | None = None,
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Read a stream of Redis: ``penstock stream`` reads it, runs do not.
+
+    Args:
+        connection: A connection of ``penstock.toml``, as ``redis://host:6379/0``.
+        stream_name: Its key, as in ``XADD orders * …``.
+        table: What it is called in Penstock.
+        value: The field of an entry that is the message; the others stand in ``_headers``. Without it all fields are
+            the message: an object of texts.
+        format: What the message is: ``json`` (an object), ``text`` or ``bytes``; the last two want ``value``.
+        group: A consumer group that is told how far was read, for Redis's own displays; nobody reads from it.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
+        **reading: See ``Reading``.
+    """
+    if value is None and format != "json":
+        raise ConfigurationError(
+            f"Stream {table!r}: all fields of an entry are an object",
+            value=f"format={format!r}",
+            remedy="Name a value=…",
+        )
+    options = {"stream": _named(stream_name, table, "stream of Redis"), "value": value, "group": group}
+    spec = SourceSpec(table=table, kind="redis", connection=connection, options=options)
+    return streamed(_source(spec, reading), format, stream or {})
+
+
+def _named(value: str, table: str, what: str) -> str:
+    if not isinstance(value, str) or not value:
+        raise ConfigurationError(f"Stream {table!r} names no {what}", value=repr(value), valid="its name, as 'orders'")
+    return value
+
+
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 

@@ -85,7 +85,7 @@ def test_a_file_that_was_cut_stops_the_stream_or_is_recorded(tmp_path: Path, log
 
 def test_it_may_begin_with_what_comes(tmp_path: Path, log: Path) -> None:
     reader = opened(tmp_path, start="latest")
-    assert not reader.poll(2**20, 0)
+    assert not reader.poll(2**20, 0).rows
     with log.open("ab") as file:
         file.write(b"ee\n")
     (tmp_path / "logs/app-2.log").write_bytes(b"later\n")

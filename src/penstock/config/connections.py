@@ -29,6 +29,8 @@ _SCHEMES = {
     "http": "rest",
     "https": "rest",
     "file": "files",
+    "redis": "redis",
+    "rediss": "redis",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
 DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access", "mssql", "oracle")
@@ -49,6 +51,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",
         "body_bytes", "allow_hosts",
     ),
+    "redis": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file"),
 }  # fmt: skip
 """What a connection of a kind may say besides ``url``, ``kind`` and secrets; other kinds check it themselves."""
 _SECRETS = ("password", "token", "key", "secret")
@@ -135,7 +138,7 @@ def _kind(url: str, where: str) -> str:
 def _kinds() -> list[str]:
     from importlib.metadata import entry_points
 
-    return [*BUILT_IN["source"], *(point.name for point in entry_points(group="penstock.source"))]
+    return [*BUILT_IN["source"], *BUILT_IN["stream"], *(point.name for point in entry_points(group="penstock.source"))]
 
 
 def _without_password(url: str, where: str) -> tuple[str, str | None]:

@@ -59,8 +59,9 @@ def _verify_connections(spec: PipelineSpec, config: ProjectConfig) -> None:
         if source.connection not in config.connections:
             raise unknown("connection", source.connection, config.connections, where=where)
         kind = config.connections[source.connection].kind
-        fits = kind not in ("files", "rest", "python") if source.kind == "sql" else kind == source.kind
-        if kind in BUILT_IN["source"] and not fits:
+        others = ("files", "rest", "python", *BUILT_IN["stream"])
+        fits = kind not in others if source.kind == "sql" else kind == source.kind
+        if (kind in BUILT_IN["source"] or kind in BUILT_IN["stream"]) and not fits:
             raise ConfigurationError(
                 f"Connection {source.connection!r} cannot be read by sources.{source.kind} ({where})",
                 value=kind,

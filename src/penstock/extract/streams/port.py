@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import pyarrow as pa
 
@@ -121,6 +121,19 @@ class Reader(Protocol):
 
     def close(self) -> None:
         """Release connections; called always, also after a failure."""
+        ...
+
+
+@runtime_checkable
+class Counting(Protocol):
+    """What a reader has besides whose offsets are no numbers of messages: it counts by itself what is behind."""
+
+    def behind(self, positions: Positions) -> int | None:
+        """Return how many messages came behind positions; None where nobody knows.
+
+        Raises:
+            TransientError: The far end cannot be reached.
+        """
         ...
 
 

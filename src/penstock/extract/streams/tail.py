@@ -62,8 +62,11 @@ class _Tail:
         assert stream is not None
         self._on_gap = stream.on_gap
         self._at = dict(opening.positions.get(path, {}))
+        self._begun: dict[str, int] = {}
         if not self._at and stream.start is Start.LATEST:
             self._at = self._ends()
+            # Where it began is part of the first load, so that a restart begins there as well.
+            self._begun = dict(self._at)
 
     @property
     def envelope(self) -> Mapping[str, str]:
@@ -107,7 +110,8 @@ class _Tail:
                     runs.append(run)
                     left -= run.data.nbytes
                     self._at[file.identity] = run.following
-        return Polled(tuple(runs), tuple(gaps))
+        begun, self._begun = tuple((self._topic, *each) for each in self._begun.items()), {}
+        return Polled(tuple(runs), tuple(gaps), tuple(each for each in begun if self._at[each[1]] == each[2]))
 
     def _shrunk(self, file: _Growing, at: int, gaps: list[Gap]) -> int:
         gap = Gap(

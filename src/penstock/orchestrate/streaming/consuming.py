@@ -18,7 +18,7 @@ from penstock import names, plugins
 from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError, TransientError
 from penstock.extract.streams.batch import MicroBatch
 from penstock.extract.streams.decoding import Decoder, decoder
-from penstock.extract.streams.port import Opening, Polled, Reader
+from penstock.extract.streams.port import Counting, Opening, Polled, Reader
 from penstock.model.entries import Verdict
 from penstock.model.events import StepRetried
 from penstock.model.specs import SourceSpec
@@ -257,6 +257,6 @@ def _moves(polled: Polled) -> list[tuple[str, str, int]]:
 
 def _behind(reader: Reader, at: Positions) -> int | None:
     try:
-        return behind(at, reader.ends())
+        return reader.behind(at) if isinstance(reader, Counting) else behind(at, reader.ends())
     except TransientError:
         return None
