@@ -67,6 +67,12 @@ def spark() -> Iterator[Spark]:
     yield from _served("Spark", _java.spark())
 
 
+@pytest.fixture(scope="session")
+def spark_connect() -> Iterator[str]:
+    """The URL of a real Spark Connect."""
+    yield from _served("Spark Connect", _java.spark_connect())
+
+
 def _served(name: str, running: AbstractContextManager[Server], *, optional: bool = False) -> Iterator[Server]:
     """Yield a server; where none can be had: a skip with the reason, or a failure if servers are required."""
     with ExitStack() as stack:

@@ -28,12 +28,21 @@ shop = Pipeline(
 """
 
 
-def test_a_run_and_a_check_on_spark(tmp_path: Path, spark: Spark) -> None:
+@pytest.fixture(params=["local", "connect"])
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of each way to a real Spark."""
+    if request.param == "connect":
+        return str(request.getfixturevalue("spark_connect"))
+    request.getfixturevalue("spark")
+    return "local[2]"
+
+
+def test_a_run_and_a_check_on_spark(tmp_path: Path, url: str) -> None:
     with sqlite3.connect(tmp_path / "ops.db") as ops:
         ops.execute("CREATE TABLE orders (id INTEGER, amount REAL)")
         ops.executemany("INSERT INTO orders VALUES (?, ?)", [(n, 10.0 * n) for n in range(12)])
     ops.close()
-    (tmp_path / "penstock.toml").write_text(f'{SETTINGS}\n[checks]\nengine = "spark"\nurl = "local[2]"\n')
+    (tmp_path / "penstock.toml").write_text(f'{SETTINGS}\n[checks]\nengine = "spark"\nurl = "{url}"\n')
     (tmp_path / "pipeline.py").write_text(PIPELINE.replace("MORE", 'not_null("id")'))
     with Project(tmp_path) as project:
         run = project.run()

@@ -5,8 +5,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,16 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from edge_values import TYPES, table
+from profile_pairs import FEW_BYTES, alike, both_profiles, same_moments
 
 from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
-from penstock.profiles.moments import Moments
-from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.queries.relations import FileSet, Moved, accepted
 from penstock.stores import spark_portions
 from penstock.stores.spark import Spark
 from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
 from penstock.validate.spreading import spread_profile
-
-FEW_BYTES = 30_000
 
 
 @pytest.fixture(scope="session")
@@ -37,56 +33,10 @@ def portions(spark: Spark) -> Spark:
     return Spark("local[2]", portion=FEW_BYTES)
 
 
-def alike(mine: ColumnProfile, theirs: ColumnProfile) -> None:
-    """See to it that two profiles of a column are the same, but for the last digits of sums."""
-    for field in fields(ColumnProfile):
-        left, right = getattr(mine, field.name), getattr(theirs, field.name)
-        if field.name == "moments" and left is not None:
-            same_moments(left, right)
-        else:
-            assert right == left, field.name
-
-
-def same_moments(mine: Moments, theirs: Moments) -> None:
-    assert (theirs.count, theirs.least, theirs.greatest) == (mine.count, mine.least, mine.greatest)
-    left, right = asdict(mine), asdict(theirs)
-    # Of values that lie alike to both sides the third one is what rounding leaves of large sums.
-    limit = 1e-9 * math.sqrt(mine.m2) * math.sqrt(mine.m4)
-    assert right.pop("m3") == pytest.approx(left.pop("m3"), abs=limit, nan_ok=True)
-    assert right == pytest.approx(left, rel=1e-9, nan_ok=True)
-
-
-def both(bench: Any, spark: Spark, **changes: Any) -> TableProfile:
-    """Return the profile that DuckDB takes, after seeing to it that Spark takes the same."""
-    here = bench.check(sketch_path="_profiles/here.gz", **changes)
-    there = bench.check(sketch_path="_profiles/there.gz", **changes, scale_out=spark)
-    mine, theirs = (
-        TableProfile.decode(bench.objects.get(f"_profiles/{where}.gz"), where=where) for where in ("here", "there")
-    )
-    assert (theirs.rows, list(theirs.columns)) == (mine.rows, list(mine.columns))
-    for name, column in mine.columns.items():
-        alike(column, theirs.columns[name])
-        same_figures(here.profile[name], there.profile[name], personal=column.personal)
-    merged = mine.merge(theirs)
-    assert [column.distinct for column in merged.columns.values()] == [each.distinct for each in mine.columns.values()]
-    return mine
-
-
-def same_figures(mine: Mapping[str, Any], theirs: Mapping[str, Any], *, personal: bool) -> None:
-    assert mine.keys() == theirs.keys()
-    for figure, value in mine.items():
-        if personal and figure == "distinct":
-            assert theirs[figure] == pytest.approx(value, rel=0.2)
-        elif figure in ("mean", "deviation") and not isinstance(value, str):
-            assert theirs[figure] == pytest.approx(value, rel=1e-9)
-        else:
-            assert theirs[figure] == value, figure
-
-
 def test_every_type_with_the_values_at_its_edges(bench: Any, portions: Spark) -> None:
     chosen = random.Random(3)
     bench.land(table(700, lambda pool, _: chosen.choice(pool)), [100, 7, 593], TYPES)
-    found = both(bench, portions, personal=("origin", "day")).columns
+    found = both_profiles(bench, portions, personal=("origin", "day")).columns
     assert (found["x"].nans > 0, found["x"].endless > 0) == (True, True)
     assert found["origin"].personal
     assert found["key"].distinct is not None
@@ -106,7 +56,7 @@ def test_the_ends_of_what_types_can_hold(bench: Any, portions: Spark) -> None:
     ).to_arrow_table()
     types = {"select": "HUGEINT", "u": "UUID", "j": "JSON", "ns": "TIMESTAMP_NS"}
     bench.land(rows, [1, 2], types)
-    found = both(bench, portions).columns
+    found = both_profiles(bench, portions).columns
     assert found["select"].moments is not None
     assert found["select"].moments.greatest == 2**127
 
@@ -149,7 +99,7 @@ def test_many_rows_in_portions_of_files(bench: Any, portions: Spark) -> None:
     bench.land(rows, [100_000, 19_990, 10], {"key": "UUID"})
     large = bench.root / "raw_flights" / bench.files[0].path
     write_in_groups(large, rows.slice(0, 100_000))
-    found = both(bench, portions, personal=("secret",)).columns
+    found = both_profiles(bench, portions, personal=("secret",)).columns
     assert found["many"].frequent is not None
     assert dict(found["many"].frequent.counts) == {"unknown": rows["many"].to_pylist().count("unknown")}
     assert found["rare"].moments is not None
@@ -177,7 +127,7 @@ def test_portions_hold_each_row_once(bench: Any) -> None:
 
 def test_no_rows_at_all(bench: Any, portions: Spark) -> None:
     bench.land(table(0, None), None, TYPES)
-    assert both(bench, portions, personal=("origin",)).rows == 0
+    assert both_profiles(bench, portions, personal=("origin",)).rows == 0
 
 
 def test_columns_that_some_files_lack_and_rows_set_aside(bench: Any, portions: Spark) -> None:

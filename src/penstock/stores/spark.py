@@ -12,9 +12,8 @@ import logging
 import os
 import re
 import secrets
-import sys
-import warnings
-from collections.abc import Iterator, Sequence
+import weakref
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import reduce
 from threading import Lock
@@ -24,7 +23,7 @@ import duckdb
 import pyarrow as pa
 from sqlglot import exp
 
-from penstock.errors import ConfigurationError, MissingExtraError, TransientError
+from penstock.errors import ConfigurationError, TransientError
 from penstock.queries.spark import Translated, parsed, translate
 from penstock.queries.spark_scope import Call, UntranslatableError
 from penstock.queries.spark_types import carried, name, spark_type, text
@@ -32,13 +31,12 @@ from penstock.queries.text import identifier
 from penstock.schema import restore
 from penstock.stores.port import Partial
 from penstock.stores.spark_portions import PORTION_BYTES, gathered, portions, unlike
+from penstock.stores.spark_session import connects, first_line, leave, reached, register, silence
 from penstock.stores.spark_worker import MARK, PROBE, UNLIKE, evaluated
 
 if TYPE_CHECKING:
     from pyspark.sql import DataFrame, SparkSession
 
-LEAST = (4, 3)
-"""The oldest Spark that is known to answer as DuckDB does."""
 _SETTINGS = {
     "spark.sql.session.timeZone": "UTC",
     "spark.sql.ansi.enabled": "true",
@@ -50,15 +48,6 @@ _SETTINGS = {
     "spark.sql.ansi.enforceReservedKeywords": "false",
     "spark.sql.variable.substitute": "false",
     "spark.sql.parquet.datetimeRebaseModeInRead": "CORRECTED",
-}
-_LOCAL = {
-    "spark.ui.enabled": "false",
-    "spark.ui.showConsoleProgress": "false",
-    "spark.driver.host": "127.0.0.1",
-    "spark.driver.bindAddress": "127.0.0.1",
-    "spark.sql.shuffle.partitions": "4",
-    # It would log values at which something stopped.
-    "spark.log.level": "OFF",
 }
 _CONVERSIONS = ("CAST_INVALID_INPUT", "CAST_OVERFLOW", "NUMERIC_VALUE_OUT_OF_RANGE", "CANNOT_PARSE")
 _RANGES = ("ARITHMETIC_OVERFLOW", "DIVIDE_BY_ZERO", "BINARY_ARITHMETIC_OVERFLOW", "DATETIME_OVERFLOW", "INTERVAL_")
@@ -83,6 +72,7 @@ class Spark:
         self._remote_lake = remote_lake
         self._lock = Lock()
         self._session: SparkSession | None = None
+        self._leave: Callable[[], object] | None = None
 
     @contextmanager
     def asked(self, connection: duckdb.DuckDBPyConnection) -> Iterator[SparkConnection]:
@@ -93,8 +83,7 @@ class Spark:
         """
         # Its errors quote values, and are told by us.
         logging.getLogger("SQLQueryContextLogger").setLevel(logging.CRITICAL + 1)
-        # Nothing of pandas is used: rows come and go as Arrow.
-        warnings.filterwarnings("ignore", message="PySpark does not yet fully support pandas", category=FutureWarning)
+        silence()
         session = self._open().newSession()
         for key, value in _SETTINGS.items():
             session.conf.set(key, value)
@@ -103,61 +92,30 @@ class Spark:
             yield asked
         finally:
             asked.close()
+            if connects(self._url):
+                leave(session)
 
     def close(self) -> None:
         """Leave Spark Connect. A Spark of this machine ends with the process, as others in it may use the same."""
         with self._lock:
-            if self._session is not None and self._url.startswith("sc://"):
-                self._session.stop()
+            if self._leave is not None:
+                self._leave()
             self._session = None
 
     def _open(self) -> SparkSession:
         with self._lock:
             if self._session is None:
-                self._session = self._connected()
-                found = tuple(int(part) for part in re.findall(r"\d+", self._session.version)[:2])
-                if found < LEAST:
+                if self._remote_lake and connects(self._url):
                     raise ConfigurationError(
-                        "This Spark is too old to check as DuckDB does",
-                        value=self._session.version,
-                        valid=f"{'.'.join(map(str, LEAST))} or newer",
+                        "Checks of a lake in a bucket cannot be judged by a Spark on other machines: it would not see "
+                        "the copies of files that are here",
+                        valid="local[*]",
+                        remedy="Set checks.url in penstock.toml to it, or take the section [checks] out",
                     )
+                self._session = reached(self._url)
+                if connects(self._url):
+                    self._leave = weakref.finalize(self, leave, self._session)
             return self._session
-
-    def _connected(self) -> SparkSession:
-        if self._remote_lake and self._url.startswith("sc://"):
-            raise ConfigurationError(
-                "Checks of a lake in a bucket cannot be judged by a Spark on other machines: it would not see the "
-                "copies of files that are here",
-                valid="local[*]",
-                remedy="Set checks.url in penstock.toml to it, or take the section [checks] out",
-            )
-        try:
-            from pyspark.errors import PySparkException
-            from pyspark.sql import SparkSession
-        except ImportError as error:
-            raise MissingExtraError("Checking on Spark", "spark") from error
-        try:
-            if self._url.startswith("sc://"):
-                return SparkSession.builder.remote(self._url).getOrCreate()
-            # The workers need what this process has.
-            os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
-            builder = SparkSession.builder.master(self._url).appName("penstock")
-            for key, value in _LOCAL.items():
-                builder = builder.config(key, value)
-            return builder.getOrCreate()
-        except ImportError as error:
-            raise MissingExtraError("Checking on Spark", "spark") from error
-        except PySparkException as error:
-            if "JAVA_GATEWAY" in str(error) or "JAVA_HOME" in str(error):
-                raise ConfigurationError(
-                    "Spark could not be started here: it needs Java",
-                    value=os.environ.get("JAVA_HOME"),
-                    valid="Java 17 or newer, as java on the path or by JAVA_HOME",
-                ) from error
-            # What follows the address may hold a token.
-            place = self._url.partition("/;")[0]
-            raise TransientError(f"Spark at {place} cannot be reached: {_first(error)}") from error
 
 
 class SparkConnection:
@@ -297,9 +255,7 @@ class SparkConnection:
     def _known_call(self, call: Call) -> None:
         if call.name in self._known:
             return
-        from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
-
-        self._session.udf.register(call.name, arrow_udf(evaluated(call.query), call.output))
+        register(self._session, call.name, evaluated(call.query), call.output)
         self._known.add(call.name)
 
     def _translated(self, statement: exp.Expr, *, native: bool) -> Translated:
@@ -371,8 +327,6 @@ class SparkConnection:
         self, files: Sequence[str], columns: Sequence[tuple[str, str]], place: tuple[str | None, str | None]
     ) -> DataFrame:
         """Return the rows of files; a column that a file lacks is null."""
-        from pyspark.sql.functions import col, expr
-
         _refuse(files, columns)
         schema = ", ".join(f"{name(label)} {carried(type_)}" for label, type_ in columns)
         # A folder may have a name that would be a pattern; several such files at once are read several times.
@@ -385,13 +339,13 @@ class SparkConnection:
             .parquet(*group)
             for group in groups
         ]
-        listed = [col(name(label)) for label, _ in columns]
+        listed = [name(label) for label, _ in columns]
         parts = []
         for frame in frames:
             # The data may have a column of the same name.
             told = frame.withColumn(_TOLD, frame.metadataColumn("_metadata"))
             own = zip(place, (_file(files), f"{_TOLD}.row_index"), strict=True)
-            parts.append(told.select(*listed, *[expr(made).alias(label) for label, made in own if label is not None]))
+            parts.append(told.selectExpr(*listed, *[f"{made} AS {name(label)}" for label, made in own if label]))
         return reduce(lambda all_, more: all_.unionAll(more), parts)
 
 
@@ -445,9 +399,9 @@ def _meant(error: Exception) -> tuple[duckdb.Error | None, bool]:
         found = getattr(duckdb, kind, duckdb.InvalidInputException)
         return found(message), True
     if any(mark in said for mark in _CONVERSIONS):
-        return duckdb.ConversionException(_first(error)), False
+        return duckdb.ConversionException(first_line(error)), False
     if any(mark in said for mark in _RANGES):
-        return duckdb.OutOfRangeException(_first(error)), False
+        return duckdb.OutOfRangeException(first_line(error)), False
     return None, False
 
 
@@ -464,8 +418,3 @@ def _failed(error: Exception) -> Exception:
     if isinstance(error, AnalysisException):
         return ConfigurationError("Spark does not take the query of a check", value=kind, remedy=_ELSEWHERE)
     return TransientError("Spark stopped while it judged rows; its log says why", value=kind)
-
-
-def _first(error: Exception) -> str:
-    line = str(error).strip().partition("\n")[0]
-    return line if len(line) <= 200 else line[:199] + "…"
