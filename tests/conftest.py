@@ -13,11 +13,13 @@ from penstock.stores.spark import Spark
 from servers import azurite as _azurite
 from servers import gcs as _gcs
 from servers import java as _java
+from servers import kafka as _kafka
 from servers import mariadb as _mariadb
 from servers import moto as _moto
 from servers import postgres as _postgres
 from servers import redis as _redis
 from servers.debian import NoServerError
+from servers.kafka import KafkaServer
 from servers.mariadb import MariaServer
 from servers.postgres import PostgresServer
 from servers.redis import RedisServer
@@ -41,6 +43,12 @@ def mariadb() -> Iterator[MariaServer]:
 def redis() -> Iterator[RedisServer]:
     """A real Redis."""
     yield from _served("Redis", _redis.running())
+
+
+@pytest.fixture(scope="session")
+def kafka() -> Iterator[KafkaServer]:
+    """A real Apache Kafka."""
+    yield from _served("Kafka", _kafka.running())
 
 
 @pytest.fixture(scope="session")

@@ -26,6 +26,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "python": "penstock.extract.python.source:PythonSource",
     },
     "stream": {
+        "kafka": "penstock.extract.streams.kafka:KafkaSource",
         "redis": "penstock.extract.streams.redis_streams:RedisSource",
         "tail": "penstock.extract.streams.tail:TailSource",
     },

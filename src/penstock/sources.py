@@ -198,6 +198,36 @@ def _named(value: str, table: str, what: str) -> str:
     return value
 
 
+def kafka(
+    connection: str,
+    *,
+    topics: str | Sequence[str],
+    table: str,
+    format: str = "json",  # noqa: A002 - the word that users know
+    group: str | None = None,
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Read topics of Apache Kafka, as a stream: ``penstock stream`` reads it, runs do not.
+
+    Args:
+        connection: A connection of ``penstock.toml``, as ``kafka://host:9092``.
+        topics: One topic or several, whose messages go into one table.
+        table: What it is called in Penstock.
+        format: What a message is: ``json`` (an object), ``text`` or ``bytes``.
+        group: The consumer group whose offsets show the lag in Kafka's own tools; nobody reads from them. The default
+            is ``penstock-{table}``.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
+        **reading: See ``Reading``; beside the fields of messages there are ``_key`` and ``_tombstone`` to go by.
+    """
+    named = _several(topics)
+    if not named or not all(isinstance(topic, str) and topic for topic in named):
+        raise ConfigurationError(f"Stream {table!r} names no topic", value=repr(topics), remedy='topics="clicks"')
+    options: dict[str, Any] = {"topics": list(dict.fromkeys(named)), **({"group": group} if group else {})}
+    spec = SourceSpec(table=table, kind="kafka", connection=connection, options=options)
+    return streamed(_source(spec, reading), format, stream or {})
+
+
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
     return (value,) if isinstance(value, str) else tuple(value)
 

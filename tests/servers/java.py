@@ -113,9 +113,18 @@ def provide() -> None:
     Raises:
         NoServerError: There is none, and none can be had.
     """
-    home = provided(["openjdk-17-jre-headless"], _WANTED, _home)
-    if CACHE in home.parents:
-        os.environ["JAVA_HOME"] = str(home)
+    java = home()
+    if CACHE in java.parents:
+        os.environ["JAVA_HOME"] = str(java)
+
+
+def home() -> Path:
+    """Return the folder of a Java.
+
+    Raises:
+        NoServerError: There is none, and none can be had.
+    """
+    return provided(["openjdk-17-jre-headless"], _WANTED, _home)
 
 
 def _home() -> Path | None:

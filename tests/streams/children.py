@@ -1,8 +1,9 @@
-"""Streams in children of one process that has imported everything; see ``kills``."""
+"""Streams in children of a process that has imported everything, to be killed at their writes; and states put back."""
 
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,3 +36,25 @@ class Children:
         self._process.stdin.close()
         self._process.wait(timeout=60)
         self._process.stdout.close()
+
+
+class Kept:
+    """The state of a project's lake, warehouse and catalog at a moment, and its logs, to which it can be put back.
+
+    Args:
+        folder: The project.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._logs = {path: path.read_bytes() for path in (folder / "logs").iterdir()}
+        for state in ("data", ".penstock"):
+            subprocess.run(["cp", "-a", str(folder / state), f"{folder / state}-kept"], check=True)
+
+    def back(self) -> None:
+        """Put everything back; logs keep their inodes, by which they are known."""
+        for state in ("data", ".penstock"):
+            shutil.rmtree(self.folder / state)
+            subprocess.run(["cp", "-a", f"{self.folder / state}-kept", str(self.folder / state)], check=True)
+        for path, data in self._logs.items():
+            path.write_bytes(data)

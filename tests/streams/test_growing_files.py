@@ -24,7 +24,7 @@ def lines(polled: Polled) -> list[bytes]:
 
 
 def after(at: Mapping[str, Mapping[str, int]], polled: Polled) -> Positions:
-    return advanced(at, [(run.topic, run.partition, run.following) for run in polled.runs])
+    return advanced(at, polled.moves)
 
 
 @pytest.fixture

@@ -2,26 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
-import subprocess
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from children import Children
+from children import Children, Kept
 from stream_project import append, events, in_lake, in_warehouse, made
 
 PARTS = 4
-STATE = ("data", ".penstock")
-
-
-@pytest.fixture(scope="module")
-def children() -> Iterator[Children]:
-    made = Children()
-    yield made
-    made.close()
 
 
 @pytest.fixture
@@ -31,22 +20,12 @@ def begun(tmp_path: Path, children: Children) -> Path:
     append(folder / "logs/clicks.jsonl", events(0, 50))
     assert children.stream(folder)["status"] == 0
     append(folder / "logs/clicks.jsonl", [*events(50, 50), {"user": "a", "n": -1}, "{oops"])
-    for state in STATE:
-        subprocess.run(["cp", "-a", str(folder / state), f"{folder / state}-begun"], check=True)
-    shutil.copy(folder / "logs/clicks.jsonl", folder / "lines")
     return folder
 
 
-def back(folder: Path) -> None:
-    """Put everything back; the log keeps its inode, by which it is known."""
-    for state in STATE:
-        shutil.rmtree(folder / state)
-        subprocess.run(["cp", "-a", f"{folder / state}-begun", str(folder / state)], check=True)
-    (folder / "logs/clicks.jsonl").write_bytes((folder / "lines").read_bytes())
-
-
-def killed_and_gone_on(folder: Path, children: Children, kill_at: int, *, before: bool) -> None:
-    back(folder)
+def killed_and_gone_on(kept: Kept, children: Children, kill_at: int, *, before: bool) -> None:
+    folder = kept.folder
+    kept.back()
     ended = children.stream(folder, kill_at, before=before)
     where = f"{'before' if before else 'after'} write {kill_at}"
     assert ended["status"] in (0, signal.SIGKILL), where
@@ -68,15 +47,17 @@ def writes_of(folder: Path, children: Children) -> list[str]:
 
 
 def test_killed_at_some_writes(begun: Path, children: Children) -> None:
+    kept = Kept(begun)
     names = writes_of(begun, children)
     for kill_at in range(2, len(names) + 1, 7):
-        killed_and_gone_on(begun, children, kill_at, before=kill_at % 2 == 0)
+        killed_and_gone_on(kept, children, kill_at, before=kill_at % 2 == 0)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("part", range(PARTS))
 def test_killed_at_each_write(part: int, begun: Path, children: Children) -> None:
+    kept = Kept(begun)
     names = writes_of(begun, children)
     for kill_at in range(1 + part, len(names) + 1, PARTS):
         for before in (True, False):
-            killed_and_gone_on(begun, children, kill_at, before=before)
+            killed_and_gone_on(kept, children, kill_at, before=before)

@@ -29,6 +29,7 @@ _SCHEMES = {
     "http": "rest",
     "https": "rest",
     "file": "files",
+    "kafka": "kafka",
     "redis": "redis",
     "rediss": "redis",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
@@ -51,6 +52,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",
         "body_bytes", "allow_hosts",
     ),
+    "kafka": ("user", "security", "sasl_mechanism", "ssl_ca", "ssl_certificate", "ssl_key_file", "settings"),
     "redis": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file"),
 }  # fmt: skip
 """What a connection of a kind may say besides ``url``, ``kind`` and secrets; other kinds check it themselves."""

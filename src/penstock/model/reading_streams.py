@@ -11,11 +11,11 @@ from penstock.errors import ConfigurationError
 from penstock.model.durations import parse_duration
 from penstock.model.sizes import parse_size
 from penstock.model.specs import SourceSpec, WriteMode
-from penstock.model.streams import OnGap, Start, StreamSpec, Trigger
+from penstock.model.streams import KeyForm, OnGap, Start, StreamSpec, Trigger
 from penstock.names import unknown
 
 FORMATS = ("json", "text", "bytes")
-ARGUMENTS = ("every", "bytes", "rows", "on_gap", "start")
+ARGUMENTS = ("every", "bytes", "rows", "on_gap", "start", "key")
 
 
 def streamed(spec: SourceSpec, format_: str, given: Mapping[str, Any]) -> SourceSpec:
@@ -26,7 +26,8 @@ def streamed(spec: SourceSpec, format_: str, given: Mapping[str, Any]) -> Source
         format_: How a message is written.
         given: ``every`` (the age after which a micro-batch is closed, as ``"10s"``), ``bytes`` (``"32MiB"``) and
             ``rows``, whichever it reaches first; ``on_gap``, ``stop`` or ``record``: what becomes of it where the
-            source no longer has what comes next; ``start``, ``earliest`` or ``latest``: where it begins.
+            source no longer has what comes next; ``start``, ``earliest`` or ``latest``: where it begins;
+            ``key``, ``text`` or ``bytes``: as what the keys of messages stand in rows.
 
     Raises:
         ConfigurationError: An argument is misspelt or has a value that is none; the source cannot be a stream.
@@ -49,6 +50,7 @@ def streamed(spec: SourceSpec, format_: str, given: Mapping[str, Any]) -> Source
         trigger=trigger,
         on_gap=OnGap(_word(given.get("on_gap", "stop"), [each.value for each in OnGap], "on_gap", where)),
         start=Start(_word(given.get("start", "earliest"), [each.value for each in Start], "start", where)),
+        key=KeyForm(_word(given.get("key", "text"), [each.value for each in KeyForm], "key", where)),
     )
     return replace(spec, stream=made)
 

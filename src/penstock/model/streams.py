@@ -29,6 +29,13 @@ class OnGap(StrEnum):
     RECORD = "record"
 
 
+class KeyForm(StrEnum):
+    """As what the key of a message stands in its row."""
+
+    TEXT = "text"
+    BYTES = "bytes"
+
+
 class Start(StrEnum):
     """Where a stream begins that has landed nothing yet."""
 
@@ -60,12 +67,14 @@ class StreamSpec:
         trigger: When a micro-batch is closed.
         on_gap: What becomes of it where the source no longer has what comes next.
         start: Where it begins where nothing has landed yet.
+        key: As what the keys of messages stand in rows.
     """
 
     format: str = "json"
     trigger: Trigger = field(default_factory=Trigger)
     on_gap: OnGap = OnGap.STOP
     start: Start = Start.EARLIEST
+    key: KeyForm = KeyForm.TEXT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,10 +12,10 @@ import pyarrow.compute as pc
 
 from penstock.extract.files.csv.misfits import SCHEMA as MISFITS
 from penstock.extract.port import ArrowBatch
-from penstock.extract.streams.decoding import Decoded, Decoder, Piece
+from penstock.extract.streams.decoding import Decoded, Decoder, Piece, undecodable
 from penstock.extract.streams.port import MESSAGES, Polled, Run
 from penstock.model.codec import plain
-from penstock.model.streams import GAPS, OFFSETS, Gap, Positions, Span, advanced
+from penstock.model.streams import GAPS, OFFSETS, Gap, KeyForm, Positions, Span, advanced
 
 _MOST_KEPT = 2**20
 """Bytes of a message that is no row, of which no more are kept: the rest is at the source."""
@@ -30,6 +30,7 @@ class MicroBatch:
         decoder: What turns values into rows.
         envelope: Name of a column of the raw rows to what it holds; see ``Reader.envelope``.
         uri: What the source is called in origins, as ``kafka://clicks_kafka``.
+        key: As what keys stand in rows.
         hidden: Messages may hold personal values: of one that is no row only its place is kept.
     """
 
@@ -41,23 +42,16 @@ class MicroBatch:
         envelope: Mapping[str, str],
         uri: str,
         *,
+        key: KeyForm = KeyForm.TEXT,
         hidden: bool = False,
     ) -> None:
         self._runs = _joined([run for polled in polls for run in polled.runs])
         self._gaps = tuple(gap for polled in polls for gap in polled.gaps)
-        moved = [
-            each
-            for polled in polls
-            for each in (
-                *((gap.topic, gap.partition, gap.found) for gap in polled.gaps),
-                *((run.topic, run.partition, run.following) for run in polled.runs),
-                *polled.moved,
-            )
-        ]
-        self.positions = advanced(since, moved)
+        self.positions = advanced(since, [move for polled in polls for move in polled.moves])
         self._decoder = decoder
         self._envelope = envelope
         self._uri = uri
+        self._text_keys = key is KeyForm.TEXT
         self._hidden = hidden
 
     @property
@@ -84,6 +78,7 @@ class MicroBatch:
             values = values.chunk(0)
         present = pc.indices_nonzero(pc.is_valid(values)).cast(pa.int64())
         decoded = _placed(self._decoder.decode(values.take(present) if values.null_count else values), present)
+        decoded.misfits.update(self._unreadable_keys())
         first = 0
         for run in self._runs:
             yield from self._of_run(run, first, decoded)
@@ -103,6 +98,17 @@ class MicroBatch:
 
     def close(self) -> None:
         """Close nothing: the reader goes on."""
+
+    def _unreadable_keys(self) -> dict[int, str]:
+        """Return the places of messages whose keys should be texts, and are none."""
+        found: dict[int, str] = {}
+        first = 0
+        for run in self._runs:
+            if self._text_keys and "key" in self._envelope.values() and "key" in run.data.schema.names:
+                bad = undecodable(run.data.column("key"))
+                found.update(dict.fromkeys((first + place for place in bad), "wrong_encoding"))
+            first += run.data.num_rows
+        return found
 
     def _of_run(self, run: Run, first: int, decoded: Decoded) -> Iterator[ArrowBatch]:
         """Yield the rows of one partition, a batch for each stretch of rows of one shape."""
@@ -152,8 +158,11 @@ class MicroBatch:
                 found.append(_repeated(run.place or run.topic, len(places)))
             elif held == "partition":
                 found.append(_repeated(run.partition, len(places)).cast(pa.int32()))
+            elif held == "tombstone":
+                found.append(pc.is_null(run.data.column("value").take(places)))
             elif held in run.data.schema.names:
-                found.append(run.data.column(held).take(places))
+                column = run.data.column(held).take(places)
+                found.append(column.cast(pa.string()) if held == "key" and self._text_keys else column)
             else:
                 found.append(pa.nulls(len(places), MESSAGES.field(held).type))
         return pa.RecordBatch.from_arrays(found, names=list(self._envelope))

@@ -89,6 +89,15 @@ class Polled:
         """Return how many messages there are."""
         return sum(run.data.num_rows for run in self.runs)
 
+    @property
+    def moves(self) -> list[tuple[str, str, int]]:
+        """Return where each partition goes on after the poll: topic, partition, following."""
+        after = {(gap.topic, gap.partition): gap.found for gap in self.gaps}
+        told = [*((run.topic, run.partition, run.following) for run in self.runs), *self.moved]
+        for topic, partition, following in told:
+            after[topic, partition] = max(following, after.get((topic, partition), 0))
+        return [(topic, partition, following) for (topic, partition), following in after.items()]
+
     def __bool__(self) -> bool:
         """Say whether anything moved."""
         return bool(self.runs or self.gaps or self.moved)
@@ -99,7 +108,10 @@ class Reader(Protocol):
 
     @property
     def envelope(self) -> Mapping[str, str]:
-        """Name of a column of the raw rows to what it holds: a column of ``MESSAGES``, ``topic`` or ``partition``."""
+        """Name of a column of the raw rows to what it holds.
+
+        That is a column of ``MESSAGES``, ``topic``, ``partition`` (a number), or ``tombstone``: there is no value.
+        """
         ...
 
     def poll(self, most: int, wait: float) -> Polled:

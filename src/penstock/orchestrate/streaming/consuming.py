@@ -163,7 +163,7 @@ class Consumer:
             if polled:
                 first = first if polls else time.monotonic()
                 polls.append(polled)
-                size, rows, at = size + polled.bytes, rows + polled.rows, advanced(at, _moves(polled))
+                size, rows, at = size + polled.bytes, rows + polled.rows, advanced(at, polled.moves)
 
     def _wait_for(self, error: TransientError, failed: int) -> None:
         """Wait for a far end that is away, as long as it takes; one that drains it gives up in the end."""
@@ -184,6 +184,7 @@ class Consumer:
             self._decoding(reader),
             reader.envelope,
             f"{self._source.kind}://{self._source.connection or self._source.table}",
+            key=self._stream.key,
             hidden=bool(self._source.personal),
         )
         brought = bring(
@@ -248,11 +249,6 @@ class Consumer:
             reader.acknowledge(positions)
         except PenstockError as error:
             self._context.workspace.waiting(f"The rows are safe, but the source could not be told so: {error.what}.")
-
-
-def _moves(polled: Polled) -> list[tuple[str, str, int]]:
-    gaps = [(gap.topic, gap.partition, gap.found) for gap in polled.gaps]
-    return [*gaps, *((run.topic, run.partition, run.following) for run in polled.runs), *polled.moved]
 
 
 def _behind(reader: Reader, at: Positions) -> int | None:
