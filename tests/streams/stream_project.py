@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import json
 import os
+import signal
+import sqlite3
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
@@ -104,3 +109,38 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
 def said(folder: Path) -> str:
     """Return what the processes that were begun have said."""
     return "\n".join(path.read_text() for path in sorted(folder.glob("said-*.txt")))
+
+
+def put_to_sleep(folder: Path, process: subprocess.Popen[str]) -> None:
+    """Stop a process where it holds neither the warehouse nor the catalog; a lock that sleeps would stop everybody."""
+    end = time.monotonic() + 60
+    while time.monotonic() < end:
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(0.05)
+        if _free(folder):
+            return
+        process.send_signal(signal.SIGCONT)
+        time.sleep(0.05)
+    raise AssertionError("it never let go")
+
+
+def _free(folder: Path) -> bool:
+    with open(folder / "data/staging/warehouse.duckdb.lock", "a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    with contextlib.closing(sqlite3.connect(folder / ".penstock/catalog.db", timeout=0)) as catalog:
+        try:
+            catalog.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        catalog.rollback()
+    return True
+
+
+def end_leases(folder: Path) -> None:
+    """Let all leases run out, for which a successor would have to wait a minute."""
+    with contextlib.closing(sqlite3.connect(folder / ".penstock/catalog.db")) as catalog:
+        catalog.execute("UPDATE leases SET expires = 0")
+        catalog.commit()

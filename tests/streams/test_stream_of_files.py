@@ -11,7 +11,20 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from stream_project import PIPELINE, append, begun, events, in_lake, in_warehouse, made, penstock, said, served
+from stream_project import (
+    PIPELINE,
+    append,
+    begun,
+    end_leases,
+    events,
+    in_lake,
+    in_warehouse,
+    made,
+    penstock,
+    put_to_sleep,
+    said,
+    served,
+)
 
 from penstock.errors import ConfigurationError, ConflictError, LeaseHeldError
 from penstock.model.receipts import RunReceipt, State
@@ -163,14 +176,9 @@ def test_a_consumer_that_slept_while_another_took_over_adds_nothing(folder: Path
     zombie = begun(folder, "stream")
     try:
         until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1)
-        zombie.send_signal(signal.SIGSTOP)
+        put_to_sleep(folder, zombie)
         append(log(folder), events(100, 50))
-        # Its lease would run out after a minute.
-        import sqlite3
-
-        with sqlite3.connect(folder / ".penstock/catalog.db") as catalog:
-            catalog.execute("UPDATE leases SET expires = 0")
-        catalog.close()
+        end_leases(folder)
         assert drained(folder).state is State.DONE
         append(log(folder), events(150, 50))
         zombie.send_signal(signal.SIGCONT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import random
 import signal
-import sqlite3
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from typing import Any
 
 import pytest
 from children import Children, Kept
-from stream_project import SETTINGS, begun, events, in_lake, in_warehouse, made, said, served
+from stream_project import SETTINGS, begun, end_leases, events, in_lake, in_warehouse, made, put_to_sleep, said, served
 
 from penstock.errors import ConflictError
 from penstock.model.receipts import RunReceipt, State
@@ -144,11 +143,9 @@ def test_a_consumer_that_slept_while_another_took_over_adds_nothing(
     try:
         until((folder / "data/staging/warehouse.duckdb").exists)
         until(lambda: in_lake(folder).total() == 300)
-        zombie.send_signal(signal.SIGSTOP)
+        put_to_sleep(folder, zombie)
         produce(kafka, topic, events(300, 300))
-        with sqlite3.connect(folder / ".penstock/catalog.db") as catalog:
-            catalog.execute("UPDATE leases SET expires = 0")
-        catalog.close()
+        end_leases(folder)
         assert drained(folder).state is State.DONE
         produce(kafka, topic, events(600, 300))
         zombie.send_signal(signal.SIGCONT)
