@@ -7,10 +7,12 @@ import json
 import sys
 import tempfile
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 from benchmarks.mistakes.batches import Batches
-from benchmarks.mistakes.judging import judge_of, judged
+from benchmarks.mistakes.judging import Result, judge_of, judged, merged
 from benchmarks.mistakes.page import shown
 from benchmarks.mistakes.tables import TABLES, Table
 
@@ -29,6 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, action="append", metavar="N", help="a round each (default: 1)")
     parser.add_argument("--tables", default="all", help="all, tuning, held-out, or names with commas between them")
     parser.add_argument("--everywhere", action="store_true", help="each mistake in each table that has a place for it")
+    parser.add_argument("--processes", type=int, default=1, metavar="N", help="tables judged at once (default: 1)")
     parser.add_argument("--json", action="store_true", help="print all of it as JSON")
     parser.add_argument("--save", metavar="NAME", help=f"keep it in {RESULTS.name}/NAME.json, for the page of the docs")
     asked = parser.parse_args(arguments)
@@ -37,18 +40,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judge_of(asked.judge)
     except LookupError as error:
         parser.error(str(error))
-    with tempfile.TemporaryDirectory(prefix="penstock-mistakes-") as folder:
-        batches = Batches(Path(folder), tables)
-        try:
-            result = judged(batches, asked.judge, asked.seed or [1], everywhere=asked.everywhere).as_json()
-        finally:
-            batches.close()
+    with ProcessPoolExecutor(asked.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
+        names = [table.name for table in tables]
+        parts = [pool.submit(_judged, asked.tables, name, asked) for name in names]
+        result = merged([part.result() for part in parts]).as_json()
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     if asked.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{asked.save}.json").write_text(text, encoding="utf-8")
     print(text if asked.json else shown(result), end="")
     return 0
+
+
+def _judged(tables: str, only: str, asked: argparse.Namespace) -> Result:
+    """Judge one table, in a process of its own; the mistakes are drawn for all."""
+    with tempfile.TemporaryDirectory(prefix="penstock-mistakes-") as folder:
+        batches = Batches(Path(folder), chosen(tables))
+        try:
+            return judged(batches, asked.judge, asked.seed or [1], everywhere=asked.everywhere, only=[only])
+        finally:
+            batches.close()
 
 
 def chosen(told: str) -> Sequence[Table]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, TypeAlias, cast
@@ -113,7 +113,9 @@ def judge_of(name: str) -> Judge:
         raise LookupError(f"{name} is no judge: {error}. Name one as module:function") from error
 
 
-def judged(batches: Batches, name: str, seeds: Sequence[int], *, everywhere: bool = False) -> Result:
+def judged(
+    batches: Batches, name: str, seeds: Sequence[int], *, everywhere: bool = False, only: Collection[str] = ()
+) -> Result:
     """Let a judge look at clean batches and at batches with a mistake.
 
     Args:
@@ -121,22 +123,21 @@ def judged(batches: Batches, name: str, seeds: Sequence[int], *, everywhere: boo
         name: Of the judge.
         seeds: One round of all mistakes each; the table, the day, the place and the size follow from it.
         everywhere: Whether each mistake is made in each table that has a place for it, not in one of them.
+        only: The tables that are judged; default: all. What is made where does not depend on it.
     """
     judge = judge_of(name)
+    tables = [table for table in batches.tables if not only or table in only]
     found = {
-        batch: tuple(sorted(judge(batches.before(batch), batch)))
-        for table in batches.tables
-        for batch in batches.judged(table)
+        batch: tuple(sorted(judge(batches.before(batch), batch))) for table in tables for batch in batches.judged(table)
     }
     cases = tuple(
         Case(mistake, family, batch.table, batch.day, seed, _told(set(alarms) - set(found[batch])))
-        for mistake, family, batch, seed, alarms in _hurt(batches, judge, seeds, everywhere)
+        for mistake, family, batch, seed, alarms in _hurt(batches, judge, seeds, everywhere, tables)
     )
-    made = {case.mistake for case in cases}
     return Result(
         judge=name,
         cases=cases,
-        impossible=tuple(mistake.name for mistake in MISTAKES if mistake.name not in made),
+        impossible=_impossible(cases),
         clean=dict(Counter(batch.table for batch in found)),
         false_alarms=tuple(
             FalseAlarm(batch.table, batch.day, _told(alarms)) for batch, alarms in found.items() if alarms
@@ -144,13 +145,35 @@ def judged(batches: Batches, name: str, seeds: Sequence[int], *, everywhere: boo
     )
 
 
+def merged(results: Sequence[Result]) -> Result:
+    """Return results of one judge and the same seeds, of some tables each, as one."""
+    order = {mistake.name: place for place, mistake in enumerate(MISTAKES)}
+    tables = [table for result in results for table in result.clean]
+    cases = sorted(
+        (case for result in results for case in result.cases),
+        key=lambda case: (case.seed, tables.index(case.table), order[case.mistake]),
+    )
+    return Result(
+        judge=results[0].judge,
+        cases=tuple(cases),
+        impossible=_impossible(cases),
+        clean={table: count for result in results for table, count in result.clean.items()},
+        false_alarms=tuple(found for result in results for found in result.false_alarms),
+    )
+
+
+def _impossible(cases: Sequence[Case]) -> tuple[str, ...]:
+    made = {case.mistake for case in cases}
+    return tuple(mistake.name for mistake in MISTAKES if mistake.name not in made)
+
+
 def _hurt(
-    batches: Batches, judge: Judge, seeds: Sequence[int], everywhere: bool
+    batches: Batches, judge: Judge, seeds: Sequence[int], everywhere: bool, tables: Collection[str]
 ) -> Iterator[tuple[str, str, Batch, int, Sequence[Alarm]]]:
     for seed in seeds:
         places = batches.places(seed, everywhere=everywhere)
         for batch, mistakes in places.items():
-            for mistake in mistakes:
+            for mistake in mistakes if batch.table in tables else ():
                 hurt = batches.hurt(batch, mistake, seed)
                 yield mistake.name, mistake.family, batch, seed, judge(batches.before(batch), hurt)
                 hurt.file.unlink()

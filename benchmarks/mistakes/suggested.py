@@ -12,11 +12,13 @@ import pyarrow.parquet as pq
 
 from benchmarks.mistakes.batches import Batch, History
 from benchmarks.mistakes.judging import Alarm
+from penstock.checks.suggested import made
 from penstock.errors import PenstockError
 from penstock.model.entries import Column, DataFile
 from penstock.model.interval import Interval, midnight
 from penstock.model.specs import CheckSpec
 from penstock.monitor.usual import unusual
+from penstock.orchestrate.backtesting import Backtest
 from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FileSet, accepted, parquet
 from penstock.stores.engine import LocalEngine
@@ -77,10 +79,10 @@ def suggested(connection: duckdb.DuckDBPyConnection, history: History) -> _Known
     own = (LOAD, PLACE, STARTS)
     columns = {name: type_ for name, type_ in described(connection, "recent").items() if name not in own}
     related = {name: parquet([str(file)]) for name, file in history.related.items()}
-    recent = Recent(
-        connection, "recent", history.table, columns, len(learned), interval=_day(learned[-1]), related=related
-    )
-    code = module(history.table, propose(recent))
+    days = [_day(each) for each in learned]
+    recent = Recent(connection, "recent", history.table, columns, len(learned), intervals=days, related=related)
+    tried = Backtest(recent, made, LocalObjects(learned[0].file.parent))
+    code = module(history.table, propose(recent, tried.failing))
     space: dict[str, object] = {}
     exec(code, space)
     listed = space["CHECKS"][history.table]  # type: ignore[index]

@@ -47,7 +47,8 @@ def check_table(session: Session, table: str, pipeline: str | None) -> int:
 def check_suggest(session: Session, table: str, pipeline: str | None, out: str | None) -> None:
     """Suggest checks for TABLE: what held in all its recent loads, as Python to edit, with the reason of each.
 
-    Up to 60 loads are looked at; figures are judged from 10 on. Nothing is changed: paste what you agree with.
+    Up to 60 loads are looked at; figures are judged from 10 on. From 20 on, what the earlier loads suggest is tried on
+    the later ones, and what fails there is left out. Nothing is changed: paste what you agree with.
     """
     if out is not None and Path(out).exists():
         raise ConfigurationError("There is a file of that name", value=out, remedy="Name another one, or delete it")

@@ -77,7 +77,7 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
             continue
         share = figure.startswith(_SHARES)
         past = [one.get(figure) for one in before]
-        least, greatest = (0.0, 1.0) if share else (0.0 if figure == "rows" else -math.inf, math.inf)
+        least, greatest = (0.0, 1.0) if share else (0.0 if figure in _AMOUNTS else -math.inf, math.inf)
         scale = Shares(rows) if share and rows else Amounts() if figure in _AMOUNTS else None
         least_room = step if share else max(room, _ERRORS * _error(now)) if figure == "mean" else room
         usual = usual_range(past, least=least, greatest=greatest, step=least_room, varied=not share, scale=scale)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
@@ -13,7 +13,8 @@ from penstock.load.columns import present
 from penstock.model.answers import SuggestedCheck, SuggestedChecks
 from penstock.model.entries import Column
 from penstock.model.interval import Interval
-from penstock.model.specs import PipelineSpec
+from penstock.model.specs import CheckSpec, PipelineSpec
+from penstock.orchestrate.backtesting import Backtest
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.standing import known, others, relations_of, rows_of
 from penstock.orchestrate.workspace import Workspace
@@ -40,7 +41,9 @@ class _Part:
     interval: Interval | None
 
 
-def suggest(workspace: Workspace, spec: PipelineSpec, table: str) -> SuggestedChecks:
+def suggest(
+    workspace: Workspace, spec: PipelineSpec, table: str, made: Callable[[Suggestion], CheckSpec]
+) -> SuggestedChecks:
     """Return checks that held in all recent loads of a table, as code to edit; nothing is written.
 
     Raises:
@@ -59,11 +62,11 @@ def suggest(workspace: Workspace, spec: PipelineSpec, table: str) -> SuggestedCh
             columns={column.name: type_ for column, type_ in seen if column.personal is None},
             loads=len(parts),
             hidden=tuple(column.name for column, _ in seen if column.personal is not None),
-            interval=parts[-1].interval,
+            intervals=[part.interval for part in parts],
             related=relations_of(others(spec, name), ledger, workspace.lake),
             landed=name in ledger.sources,
         )
-        found = propose(recent)
+        found = propose(recent, Backtest(recent, made, workspace.lake.objects).failing)
     return SuggestedChecks(
         table=name,
         loads=len(parts),

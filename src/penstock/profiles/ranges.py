@@ -15,12 +15,14 @@ FEWEST = 10
 """Of fewer loads nothing is concluded."""
 _MARGIN = 1.0
 """The least margin to each side, in widths of the range: of normal figures of 40 loads, six to seven deviations."""
-_CAUTION = 2.0
+_CAUTION = 1.5
 """How much more than what the past itself would have needed."""
 _WIDEST = 3.0
 """A figure that needs more is not steady enough to be judged."""
-_LONGEST = 8.0
+_LONGEST = 4.0
 """So many times the usual margin at most stand at the side of a long tail."""
+_HEAVY = 4.0
+"""With ten figures an exponential tail reaches three times its mean, and seldom further than this."""
 _RARE = 3.0
 """So many times the greatest share so far may what is rare come to be: it comes in heaps."""
 _CLOSEST = 1 - 1e-9
@@ -109,7 +111,8 @@ def usual_range(
 
     The range of the past is widened at both ends by as much as the past itself needed: each figure alone against all
     others, and the later ones against the earlier ones. A figure that would have needed much is no steady one. Of a
-    figure with a scale the same is done on the scale too, and the wider range holds.
+    figure with a scale the same is done on the scale too, and the wider range holds; where the one on the line leaves
+    what the figure can be, that on the scale.
 
     Args:
         figures: One of each load, oldest first; None where a load has none.
@@ -133,7 +136,12 @@ def usual_range(
             wider = _widened(places)
             if wider is None:
                 return None
-            ends = min(ends[0], scale.figure(wider[0])), max(ends[1], scale.figure(wider[1]))
+            bottom, top = map(scale.figure, wider)
+            # Beyond what the figure can be the line says nothing.
+            ends = (
+                bottom if ends[0] <= least else min(ends[0], bottom),
+                top if ends[1] >= greatest else max(ends[1], top),
+            )
     low, high = min(known), max(known)
     least_room = max(step, 1e-9 * max(abs(low), abs(high)))
     bottom, top = min(ends[0], low - least_room), max(ends[1], high + least_room)
@@ -149,6 +157,16 @@ def _widened(figures: Sequence[float]) -> tuple[float, float] | None:
     low, high = min(figures), max(figures)
     below, above = _sides(figures)
     return low - margin * (high - low) * below, high + margin * (high - low) * above
+
+
+def heavy_tailed(figures: Sequence[float | None]) -> bool:
+    """Say whether the greatest figures lie further apart than those of an exponential distribution, as factors do."""
+    known = sorted(float(figure) for figure in figures if figure is not None and math.isfinite(figure))
+    if len(known) < FEWEST:
+        return False
+    tail = len(known) // 4
+    excess = [figure - known[-tail - 1] for figure in known[-tail:]]
+    return sum(excess) > 0 and excess[-1] >= _HEAVY * sum(excess) / tail
 
 
 def usual_most(shares: Sequence[float | None], *, step: float, limit: float) -> float | None:

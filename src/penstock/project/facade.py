@@ -256,9 +256,10 @@ class Project:
 
     def suggest(self, table: str, pipeline: str | None = None) -> SuggestedChecks:
         """Return checks that held in all recent loads of a table, as code to edit; writes nothing."""
+        from penstock.checks.suggested import made
         from penstock.orchestrate import suggesting
 
-        return suggesting.suggest(self._workspace, self._making(table, pipeline), table)
+        return suggesting.suggest(self._workspace, self._making(table, pipeline), table, made)
 
     def report(self, table: str, pipeline: str | None = None, *, number: int | None = None) -> TableReport:
         """Return what the checks of a table found in a load or version, beside those before; no data is read."""

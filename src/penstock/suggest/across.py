@@ -10,7 +10,7 @@ from typing import Any
 
 from penstock.profiles.ranges import Amounts, usual_most, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import LOAD, PLACE, Recent, kind_of
+from penstock.suggest.recent import LOAD, PLACE, Recent, finite, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_COLUMNS = 24
@@ -89,7 +89,7 @@ def _alike(recent: Recent, pairs: Sequence[tuple[str, str]]) -> dict[tuple[str, 
 
 
 def _number(recent: Recent, name: str) -> str:
-    return f"epoch({identifier(name)})" if kind_of(recent.columns[name]) == "moment" else _finite(recent, name)
+    return f"epoch({identifier(name)})" if kind_of(recent.columns[name]) == "moment" else finite(recent, name)
 
 
 def _overlapping(recent: Recent, pairs: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
@@ -160,7 +160,7 @@ def _times(one: float | None, other: float | None) -> float | None:
 def linear(recent: Recent) -> Iterator[Suggestion]:
     """Suggest how far a number may lie from what one or two others make expect of it."""
     names = recent.spread[:_MOST_COLUMNS]
-    number = {name: _finite(recent, name) for name in names}
+    number = {name: finite(recent, name) for name in names}
     correlations = recent.whole(
         {frozenset(pair): f"corr({number[pair[0]]}, {number[pair[1]]})" for pair in combinations(names, 2)}
     )
@@ -168,11 +168,6 @@ def linear(recent: Recent) -> Iterator[Suggestion]:
     for target in names:
         for predictors in _best(target, names, known):
             yield from _expected(recent, target, predictors, number)
-
-
-def _finite(recent: Recent, name: str) -> str:
-    column = identifier(name)
-    return f"CASE WHEN isfinite({column}) THEN {column} END" if kind_of(recent.columns[name]) == "real" else column
 
 
 def _best(target: str, names: Sequence[str], known: Mapping[frozenset[str], float]) -> Iterator[tuple[str, ...]]:

@@ -8,7 +8,7 @@ from itertools import combinations
 
 from penstock.profiles.ranges import Correlations, Range, Shares, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import Recent, kind_of, written
+from penstock.suggest.recent import Recent, finite, written
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _GROUPS = 6
@@ -18,6 +18,8 @@ _FEWEST = 8
 
 _ROOM = 0.3
 """The least margin: of a mean in deviations, of a share of values."""
+_ALWAYS, _MAIN = 5, 0.1
+"""What came so often at the least in every load, and was so large a part of it, is not missing by chance."""
 _LARGEST = 0.8
 """A group of most rows is no other than all of them."""
 _TELLING = 2.5
@@ -55,10 +57,29 @@ def _group(recent: Recent, of: str) -> Iterator[Suggestion]:
             yield _bounded(sql, usual, recent)
 
 
+def present(recent: Recent) -> Iterator[Suggestion]:
+    """Suggest which values of a category come in every load."""
+    for category in recent.categories(most=60):
+        column = identifier(category)
+        values = recent.values[category]
+        found = recent.by_load({value: f"count(*) FILTER (WHERE {column} = {written(value)})" for value in values})
+        fewest = max(_ALWAYS, _MAIN * recent.typical)
+        always = [value for value in values if min(count or 0 for count in found[value]) >= fewest]
+        if not always:
+            continue
+        listed = ", ".join(f"({written(value)})" for value in always)
+        query = (
+            f"SELECT value FROM (VALUES {listed}) AS expected(value) "
+            f"WHERE value NOT IN (SELECT {column} FROM {identifier(recent.table)} WHERE {column} IS NOT NULL)"
+        )
+        said = f"{len(always)} values came in each of {recent.loads} loads, {fewest:.0f} times or more"
+        yield Suggestion("query", (query,), {"name": f"all of {category}", "severity": "warn"}, said)
+
+
 def together(recent: Recent) -> Iterator[Suggestion]:
     """Suggest how closely two numbers go together, where they do."""
     pairs = list(combinations(recent.numbers[:20], 2))
-    number = {name: _finite(recent, name) for name in recent.numbers}
+    number = {name: finite(recent, name) for name in recent.numbers}
     found = recent.by_load({pair: f"corr({number[pair[0]]}, {number[pair[1]]})" for pair in pairs})
     for pair in pairs:
         usual = usual_range(found[pair], least=-1, greatest=1, scale=Correlations())
@@ -74,11 +95,6 @@ def together(recent: Recent) -> Iterator[Suggestion]:
 
 def _known(value: float | None) -> bool:
     return value is not None and math.isfinite(value)
-
-
-def _finite(recent: Recent, name: str) -> str:
-    column = identifier(name)
-    return f"CASE WHEN isfinite({column}) THEN {column} END" if kind_of(recent.columns[name]) == "real" else column
 
 
 def _bounded(sql: str, usual: Range, recent: Recent) -> Suggestion:

@@ -1,30 +1,30 @@
-"""Suggestions about the numbers of one column: ranges, decimals, levels, figures."""
+"""Suggestions about the numbers of one column: ranges, decimals, steps between them, signs."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
-from penstock.profiles.ranges import Amounts, usual_most, usual_range
+from penstock.profiles.ranges import Amounts, Shares, heavy_tailed, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import Recent, kind_of, new_shares
+from penstock.suggest.recent import Recent, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_DECIMALS = 6
-_LEVELS = 12
-_NEW_LEVELS = 0.1
-"""What is allowed to be a new level, though none was."""
+_MOST_ON_A_GRID, _FEWEST_ON_A_GRID, _OFF = 2000, 12, 0.02
+"""How many different values may lie on a grid, and how far beside it, in its steps."""
+_ROOM = 0.05
+"""The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 
 
 def numbers(recent: Recent) -> Iterator[Suggestion]:
     """Suggest what the numbers of each column have in common."""
-    for name in recent.of_type("whole", "real"):
-        if recent.distinct[name] == 1 and name not in recent.calendar:
-            yield Suggestion("in_set", (name, recent.values[name]), {}, f"the same in {recent.loads} loads")
     yield from ranges(recent)
     for name in recent.numbers:
         if kind_of(recent.columns[name]) == "real":
             yield from _decimals(recent, name)
-        yield from _levels(recent, name)
+        yield from _grid(recent, name)
+        yield from _signs(recent, name)
 
 
 def ranges(recent: Recent) -> Iterator[Suggestion]:
@@ -35,9 +35,11 @@ def ranges(recent: Recent) -> Iterator[Suggestion]:
     highs = recent.by_load({name: f"max({identifier(name)}) {finite[name]}" for name in names})
     for name in names:
         low = usual_range([None if value is None else float(value) for value in lows[name]])
-        high = usual_range([None if value is None else float(value) for value in highs[name]], scale=Amounts())
         least = min((float(value) for value in lows[name] if value is not None), default=0.0)
         greatest = max((float(value) for value in highs[name] if value is not None), default=0.0)
+        # What can be below zero, as a temperature, is no amount that grows by factors.
+        scale = Amounts() if least >= 0 and heavy_tailed(highs[name]) else None
+        high = usual_range([None if value is None else float(value) for value in highs[name]], scale=scale)
         # A range whose ends vary little is not narrower than the values themselves.
         room = 0.25 * (greatest - least)
         bounds = {}
@@ -70,24 +72,57 @@ def _decimals(recent: Recent, name: str) -> Iterator[Suggestion]:
             return
 
 
-def _levels(recent: Recent, name: str) -> Iterator[Suggestion]:
-    """Suggest a list of the levels, where nearly all values are some of few."""
-    values = recent.values.get(name)
-    if not values or recent.distinct[name] < 2 or _counts(values):
+def _grid(recent: Recent, name: str) -> Iterator[Suggestion]:
+    """Suggest that all values lie so many steps apart, where the step is more than the last decimal."""
+    if not _FEWEST_ON_A_GRID <= recent.distinct[name] <= _MOST_ON_A_GRID:
         return
-    if not recent.settled[name] and all(value == int(value) for value in values):
-        # Whole numbers that still come new are counts, perhaps.
+    column = identifier(name)
+    listed = recent.ask(
+        f"SELECT DISTINCT CAST({column} AS DOUBLE) FROM {recent.relation} "
+        f"WHERE {column} IS NOT NULL AND isfinite({column}) ORDER BY 1"
+    )
+    values = [value for (value,) in listed]
+    step = _step(values)
+    if step is None or step < 1.5 * _last_decimal(values):
         return
-    shares = new_shares(recent, name)
-    filled = 1 - recent.nulls[name] / max(1, sum(recent.rows))
-    most = usual_most(shares, step=max(_NEW_LEVELS, recent.tolerated / max(filled, 0.01)), limit=0.5)
-    if most is not None:
-        allowed = float(rounded(most, 3, up=True))
-        said = f"{len(values)} levels; at most {max(value or 0 for value in shares):.1%} of a load were new ones"
-        yield Suggestion("in_set", (name, sorted(values)), {"at_most": allowed}, said)
+    apart = f"({column} - {rounded(values[0], 12)!r}) / {rounded(step, 12)!r}"
+    said = f"{rounded(values[0], 4)} and all others lie a multiple of {rounded(step, 4)} apart"
+    yield Suggestion(
+        "expression",
+        (f"abs({apart} - round({apart})) <= {_OFF}",),
+        {"at_most": recent.tolerated, "name": f"steps between values of {name}"},
+        said,
+    )
 
 
-def _counts(values: list[float]) -> bool:
-    """Say whether numbers look like counts: one after the other, so that the next ones may come as well."""
-    whole = all(value == int(value) for value in values)
-    return whole and len(values) > _LEVELS and max(values) - min(values) < 2 * len(values)
+def _step(values: Sequence[float]) -> float | None:
+    """Return by how much values on a grid lie apart, or None where they lie on none."""
+    whole = values[-1] - values[0]
+    least = min(right - left for left, right in pairwise(values))
+    if least <= 1e-9 * max(abs(values[0]), abs(values[-1])):
+        return None
+    step = whole / round(whole / least)
+    off = max(abs((value - values[0]) / step - round((value - values[0]) / step)) for value in values)
+    return step if off <= _OFF / 2 else None
+
+
+def _last_decimal(values: Sequence[float]) -> float:
+    for digits in range(_MOST_DECIMALS + 1):
+        if all(abs(value - round(value, digits)) <= 1e-9 * max(1.0, abs(value)) for value in values):
+            return float(10.0**-digits)
+    return 0.0
+
+
+def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
+    """Suggest how many values are below zero, and how many are zero."""
+    column = identifier(name)
+    asked = {sign: f"count({column}) FILTER ({column} {sign} 0) / nullif(count({column}), 0)" for sign in ("<", "=")}
+    found = recent.by_load(asked)
+    step = max(_ROOM, recent.typical**-0.5)
+    for sign, sql in asked.items():
+        shares = [share for share in found[sign] if share is not None]
+        usual = usual_range(found[sign], least=0, greatest=1, step=step, scale=Shares(recent.typical))
+        if usual is not None and max(shares) > 0 and max(usual.low, 1 - usual.high) * recent.typical >= 1:
+            bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
+            said = f"{min(shares):.1%} to {max(shares):.1%} of the values of a load"
+            yield Suggestion("aggregate", (sql,), {**bounds, "severity": "warn"}, said)

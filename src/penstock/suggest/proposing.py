@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import TypeAlias
 
-from penstock.suggest import across, dependencies, figures, moments, numbers, shape, steps, texts
+from penstock.profiles.ranges import FEWEST
+from penstock.suggest import across, daily, dependencies, figures, gaps, lists, moments, numbers, shape, steps, texts
 from penstock.suggest.recent import Recent
 from penstock.suggest.suggestion import Suggestion
 
@@ -15,6 +17,7 @@ _RULES: Sequence[Callable[[Recent], Iterator[Suggestion]]] = (
     shape.keys,
     shape.order,
     dependencies.references,
+    lists.lists,
     texts.texts,
     numbers.numbers,
     moments.moments,
@@ -22,14 +25,43 @@ _RULES: Sequence[Callable[[Recent], Iterator[Suggestion]]] = (
     across.totals,
     across.linear,
     dependencies.dependencies,
+    gaps.gaps,
+    figures.present,
     figures.groups,
     figures.together,
     steps.steps,
+    daily.daily,
 )
 
 
-def propose(recent: Recent) -> list[Suggestion]:
-    """Return what the recent loads suggest, each once, with names that tell them apart."""
+_PARTS = (0.5, 0.75)
+"""Of how many of the loads suggestions are tried on the rest."""
+
+Failing: TypeAlias = Callable[[Sequence[Suggestion], int], set[str]]
+"""The names of the suggestions that a load fails, by its number."""
+
+
+def propose(recent: Recent, failing: Failing | None = None) -> list[Suggestion]:
+    """Return what the recent loads suggest, each once, with names that tell them apart.
+
+    Args:
+        recent: The loads.
+        failing: Tries suggestions on a load. What the first half of the loads suggests is tried on the others, and what
+            three quarters suggest on the rest: what would have raised an alarm there is not suggested.
+    """
+    found = _suggested(recent)
+    if failing is None:
+        return found
+    wrong: set[str] = set()
+    for part in _PARTS:
+        known = int(part * recent.loads)
+        if known >= FEWEST:
+            earlier = _suggested(recent.first(known))
+            wrong.update(*(failing(earlier, load) for load in range(known, recent.loads)))
+    return [suggestion for suggestion in found if called(suggestion) not in wrong]
+
+
+def _suggested(recent: Recent) -> list[Suggestion]:
     found: list[Suggestion] = []
     taken: set[str] = set()
     codes: set[str] = set()
@@ -44,7 +76,7 @@ def propose(recent: Recent) -> list[Suggestion]:
 
 def _named(suggestion: Suggestion, taken: set[str]) -> Suggestion:
     """Return it with a name of its own, where the one that it would get is taken or too long to be told apart."""
-    default = _default(suggestion)
+    default = called(suggestion)
     name = default
     number = 2
     while name in taken or len(name) > 80:
@@ -56,7 +88,8 @@ def _named(suggestion: Suggestion, taken: set[str]) -> Suggestion:
     return replace(suggestion, keywords={**suggestion.keywords, "name": name})
 
 
-def _default(suggestion: Suggestion) -> str:
+def called(suggestion: Suggestion) -> str:
+    """Return the name that its check has."""
     if "name" in suggestion.keywords:
         return str(suggestion.keywords["name"])
     if suggestion.kind in ("expression", "query", "aggregate"):

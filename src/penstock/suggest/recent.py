@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -28,8 +28,10 @@ _PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "isodow", "day
 _WIDEST = 150
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _TOLERATED, _FEW_ROWS = 0.02, 2
-FEW = 60
-"""So many different values are a list to choose from."""
+_AHEAD, _RISK = 30, 0.5
+"""So many loads are to come, in which so many rows that break a rule are expected at most."""
+FEW, FEW_TEXTS = 60, 150
+"""So many different values are a list to choose from: numbers, and texts."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +45,7 @@ class Recent:
         columns: Column to type, without those of which no value may be looked at.
         hidden: The columns of which no value may be looked at: personal ones.
         loads: How many loads there are.
-        interval: The interval that the newest of them covers, if they are of intervals.
+        intervals: The interval that each of them covers, None where it is of none.
         related: Other tables by name, as SQL of a FROM clause.
         landed: Whether the loads have an order of landing; results of transforms have none.
     """
@@ -54,9 +56,19 @@ class Recent:
     columns: Mapping[str, str]
     loads: int
     hidden: tuple[str, ...] = ()
-    interval: Interval | None = None
+    intervals: Sequence[Interval | None] = ()
     related: Mapping[str, str] = field(default_factory=dict)
     landed: bool = True
+
+    @property
+    def interval(self) -> Interval | None:
+        """The interval that the newest load covers, if they are of intervals."""
+        return self.intervals[-1] if self.intervals else None
+
+    def first(self, loads: int) -> Recent:
+        """Return the first loads alone, as they stood before the others came."""
+        earlier = f"(SELECT * FROM {self.relation} WHERE {LOAD} < {loads})"
+        return replace(self, relation=earlier, loads=loads, intervals=self.intervals[:loads])
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -199,7 +211,7 @@ class Recent:
         """The values of columns that have few, most frequent first."""
         found = {}
         for name in self.columns:
-            if 0 < self.distinct[name] <= FEW:
+            if 0 < self.distinct[name] <= (FEW_TEXTS if kind_of(self.columns[name]) == "text" else FEW):
                 query = f"SELECT {identifier(name)} FROM {self.relation} WHERE {identifier(name)} IS NOT NULL "
                 found[name] = [value for (value,) in self.ask(query + "GROUP BY 1 ORDER BY count(*) DESC, 1")]
         return found
@@ -220,6 +232,23 @@ class Recent:
             f"SELECT count(DISTINCT {LOAD}) AS loads FROM {self.relation} WHERE {column} IS NOT NULL GROUP BY {column}"
         )
         return bool(self.ask(f"SELECT min(loads) >= {min(loads, self.loads)} FROM ({seen})")[0][0])
+
+    @cached_property
+    def open(self) -> set[str]:
+        """The columns of texts of which a new one may break what all so far have kept, in the loads to come.
+
+        Good and Turing: of the rows to come, so large a share has a value that never was as so far have one that was
+        once. The rule of three: what none of n values broke, fewer than 3 / n of the others break.
+        """
+        names = [name for name in self.of_type("text") if self.distinct[name]]
+        once = {
+            name: f"(SELECT count(*) FROM (SELECT 1 FROM {self.relation} WHERE {identifier(name)} IS NOT NULL "
+            f"GROUP BY {identifier(name)} HAVING count(*) = 1))"
+            for name in names
+        }
+        seen = self.whole(once, "(SELECT 1)")
+        share = _AHEAD / max(1, self.loads)
+        return {name for name in names if seen[name] * share * 3 / self.distinct[name] > _RISK}
 
     @cached_property
     def by_value(self) -> dict[str, list[int]]:
@@ -245,6 +274,12 @@ def new_shares(recent: Recent, name: str) -> list[float | None]:
     firsts = f"(SELECT {column} AS value, min({LOAD}) AS first FROM {recent.relation} GROUP BY 1)"
     source = f"(SELECT rows.{LOAD}, first FROM {recent.relation} AS rows JOIN {firsts} ON rows.{column} = value)"
     return recent.by_load({"new": f"count_if(first = {LOAD}) / count(*)"}, source)["new"][recent.loads // 3 :]
+
+
+def finite(recent: Recent, name: str) -> str:
+    """Return the SQL of a number that is null where it is infinite or no number."""
+    column = identifier(name)
+    return f"CASE WHEN isfinite({column}) THEN {column} END" if kind_of(recent.columns[name]) == "real" else column
 
 
 def kind_of(type_: str) -> str:

@@ -1,4 +1,4 @@
-"""Suggestions about how texts are written: lists, lengths, shapes, signs."""
+"""Suggestions about how texts are written: lengths, shapes, signs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 
 from penstock.profiles.ranges import usual_most
 from penstock.queries.text import identifier, literal
-from penstock.suggest.dependencies import referring
-from penstock.suggest.recent import LOAD, Recent, new_shares
+from penstock.suggest.recent import LOAD, Recent
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _NOTHING = ("", "-", "N/A", "NA", "NAN", "NIL", "NONE", "NULL", "UNDEFINED", "TEST")
@@ -20,34 +19,10 @@ def texts(recent: Recent) -> Iterator[Suggestion]:
     """Suggest what the texts of each column have in common."""
     for name in recent.of_type("text"):
         if recent.distinct[name]:
-            yield from _listed(recent, name)
-            yield from _almost_listed(recent, name)
             yield from _lengths(recent, name)
             yield from _signs(recent, name)
             yield from _shapes(recent, name)
             yield from _usual_case(recent, name)
-
-
-def _listed(recent: Recent, name: str) -> Iterator[Suggestion]:
-    values = recent.values.get(name)
-    if name in referring(recent):
-        # The other table is the list, and is kept up.
-        return
-    if values and recent.closed(name):
-        said = f"no other value in {recent.loads} loads, and none that came in the later half"
-        yield Suggestion("in_set", (name, sorted(values)), {}, said)
-
-
-def _almost_listed(recent: Recent, name: str) -> Iterator[Suggestion]:
-    """Suggest a list of the values that codes nearly always are."""
-    values = recent.values.get(name)
-    if values and not recent.closed(name) and name not in referring(recent):
-        shares = new_shares(recent, name)
-        most = usual_most(shares, step=recent.tolerated, limit=0.4)
-        if most is not None:
-            allowed = float(rounded(most, 3, up=True))
-            said = f"{len(values)} values; at most {max(value or 0 for value in shares):.1%} of a load were new ones"
-            yield Suggestion("in_set", (name, sorted(values)), {"at_most": allowed}, said)
 
 
 def _lengths(recent: Recent, name: str) -> Iterator[Suggestion]:
@@ -76,14 +51,15 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
             "signs": f"string_agg(DISTINCT regexp_replace({column}, '[A-Za-z0-9]', '', 'g'), '')",
         }
     )
+    room = {"at_most": recent.tolerated} if name in recent.open else {}
     if not found["blanks"]:
-        yield Suggestion("expression", (f"{column} = trim({column})",), {}, "no blank before or after the text")
+        yield Suggestion("expression", (f"{column} = trim({column})",), room, "no blank before or after the text")
     if not found["nothing"]:
         said = "none of the words for nothing"
-        yield Suggestion("expression", (f"upper(trim({column})) NOT IN ({nothing})",), {}, said)
+        yield Suggestion("expression", (f"upper(trim({column})) NOT IN ({nothing})",), room, said)
     for case in ("upper", "lower"):
         if not found[case] and found[{"upper": "lower", "lower": "upper"}[case]]:
-            yield Suggestion("expression", (f"{column} = {case}({column})",), {}, f"all letters are {case}-case")
+            yield Suggestion("expression", (f"{column} = {case}({column})",), room, f"all letters are {case}-case")
     others = sorted(set(found["signs"] or ""))
     if len(others) <= 30 and _signs_settled(recent, column, others):
         listed = "".join("\\" + sign if sign in "\\]^-[&~|" else sign for sign in others)
