@@ -5,14 +5,11 @@ from __future__ import annotations
 import argparse
 import json
 import sys
-import tempfile
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
 from pathlib import Path
 
-from benchmarks.mistakes.batches import Batches
-from benchmarks.mistakes.judging import Result, judge_of, judged, merged
+from benchmarks.mistakes.apart import judged_apart
+from benchmarks.mistakes.judging import judge_of
 from benchmarks.mistakes.page import shown
 from benchmarks.mistakes.tables import TABLES, Table
 
@@ -40,26 +37,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         judge_of(asked.judge)
     except LookupError as error:
         parser.error(str(error))
-    with ProcessPoolExecutor(asked.processes, get_context("spawn"), max_tasks_per_child=1) as pool:
-        names = [table.name for table in tables]
-        parts = [pool.submit(_judged, asked.tables, name, asked) for name in names]
-        result = merged([part.result() for part in parts]).as_json()
+    result = judged_apart(
+        tables, asked.judge, asked.seed or [1], everywhere=asked.everywhere, processes=asked.processes
+    ).as_json()
     text = json.dumps(result, indent=1, ensure_ascii=False) + "\n"
     if asked.save:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{asked.save}.json").write_text(text, encoding="utf-8")
     print(text if asked.json else shown(result), end="")
     return 0
-
-
-def _judged(tables: str, only: str, asked: argparse.Namespace) -> Result:
-    """Judge one table, in a process of its own; the mistakes are drawn for all."""
-    with tempfile.TemporaryDirectory(prefix="penstock-mistakes-") as folder:
-        batches = Batches(Path(folder), chosen(tables))
-        try:
-            return judged(batches, asked.judge, asked.seed or [1], everywhere=asked.everywhere, only=[only])
-        finally:
-            batches.close()
 
 
 def chosen(told: str) -> Sequence[Table]:
