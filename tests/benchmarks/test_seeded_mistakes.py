@@ -15,7 +15,7 @@ from benchmarks.mistakes import page
 from benchmarks.mistakes.__main__ import main
 from benchmarks.mistakes.batches import CLEAN, Batch, Batches, History
 from benchmarks.mistakes.catalogue import MISTAKES
-from benchmarks.mistakes.judging import Alarm, judged
+from benchmarks.mistakes.judging import Alarm, judged, merged
 from benchmarks.mistakes.tables import AIR, PARKING, TABLES
 
 SEED = 1
@@ -134,6 +134,13 @@ def test_an_alarm_that_the_clean_batch_raises_too_catches_nothing(batches: Batch
     result = judged(batches, f"{__name__}:suspicious", [SEED])
     assert len(result.missed) == 100
     assert len(result.false_alarms) == CLEAN * len(TABLES)
+
+
+def test_tables_judged_apart_give_the_same_result_together(batches: Batches) -> None:
+    judge = "benchmarks.mistakes.judging:schema_and_emptiness"
+    apart = [judged(batches, judge, [SEED], only=[table.name]) for table in TABLES]
+    assert {case.table for case in apart[0].cases} == {TABLES[0].name}
+    assert merged(apart) == judged(batches, judge, [SEED])
 
 
 def seeing_no_mistakes(history: History, batch: Batch) -> Sequence[Alarm]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from penstock.profiles.ranges import FEWEST, usual_most, usual_range
+from penstock.profiles.ranges import FEWEST, Amounts, Shares, heavy_tailed, usual_most, usual_range
 
 FIGURES = st.lists(st.floats(-1e6, 1e6), min_size=FEWEST, max_size=60)
 
@@ -64,6 +64,29 @@ def test_natural_bounds_hold_and_a_long_tail_gets_room() -> None:
     tail = usual_range([10 + (day % 5) + (20 if day % 9 == 0 else 0) for day in range(45)])
     assert tail is not None
     assert tail.high - 34 > 10 - tail.low
+
+
+def test_where_the_line_leaves_what_can_be_the_scale_says_the_limit() -> None:
+    shares = [0.3 + (day % 9) / 20 for day in range(40)]
+    line, odds = usual_range(shares, least=0, greatest=1), usual_range(shares, least=0, greatest=1, scale=Shares(900))
+    assert line is not None
+    assert odds is not None
+    assert (line.low, line.high) == (0, 1)
+    assert 0 < odds.low < 0.1
+    assert 0.9 < odds.high < 1
+    rows = usual_range([100.0 + 40 * (day % 7) for day in range(40)], least=0, scale=Amounts())
+    assert rows is not None
+    assert 0 < rows.low < 40
+
+
+def test_a_tail_is_heavy_if_it_grows_by_factors() -> None:
+    draw = random.Random(3)
+    light = sum(heavy_tailed([draw.gauss(10, 1) for _ in range(40)]) for _ in range(100))
+    heavy = sum(heavy_tailed([draw.paretovariate(0.8) for _ in range(40)]) for _ in range(100))
+    assert light <= 10
+    assert heavy >= 70
+    assert not heavy_tailed([1.0] * 40)
+    assert not heavy_tailed([None, 3.0])
 
 
 def test_too_few_figures_tell_nothing() -> None:

@@ -164,6 +164,18 @@ def test_series_have_steps_a_course_of_the_day_and_stand_still_only_so_long(
     assert [rows_of(name) for name in ("steps of warmth", "stand-still of chance", "all of wind")] == [1, 1, 1]
 
 
+def test_signs_and_gaps_of_written_columns_have_limits(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        return {
+            "delay": dice.randint(-10, 10),
+            "country": None if dice.random() < 0.02 else level(dice, ["DE", "FR", "PT"]),
+        }
+
+    names = suggested(gathered(connection, row, rows=100))
+    assert any("delay" in name and "< 0" in name for name in names)
+    assert "at_most" in names["not_null(country)"]
+
+
 def test_texts_of_which_most_come_once_may_have_other_words_one_day(connection: duckdb.DuckDBPyConnection) -> None:
     def row(dice: random.Random, load: int, place: int) -> Row:
         return {"name": f"pet {dice.getrandbits(40):x}", "kind": level(dice, ["Dog", "Cat"])}
