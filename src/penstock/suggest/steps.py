@@ -119,7 +119,7 @@ def _stands(series: _Series) -> Iterator[Suggestion]:
     longest = f"(SELECT {LOAD}, sum(run) AS rows FROM {runs} GROUP BY {LOAD}, series)"
     lengths = recent.by_load({"rows": "median(rows)"}, longest)["rows"]
     rows = statistics.median([each or 0 for each in lengths])
-    usual = usual_range(found, step=2.0, least=1.0, scale=Amounts() if heavy_tailed(found) else None)
+    usual = usual_range(found, step=2.0, least=1.0, scale=Amounts())
     if usual is None or usual.high >= _LONGEST * rows:
         return
     most = int(usual.high)
