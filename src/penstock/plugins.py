@@ -29,6 +29,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
         "kafka": "penstock.extract.streams.kafka:KafkaSource",
         "redis": "penstock.extract.streams.redis_streams:RedisSource",
         "tail": "penstock.extract.streams.tail:TailSource",
+        "webhook": "penstock.extract.streams.webhooks.source:WebhookSource",
     },
     "file_format": {
         "avro": "penstock.extract.files.formats.avro:read",

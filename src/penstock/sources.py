@@ -225,6 +225,26 @@ def kafka(
         raise ConfigurationError(f"Stream {table!r} names no topic", value=repr(topics), remedy='topics="clicks"')
     options: dict[str, Any] = {"topics": list(dict.fromkeys(named)), **({"group": group} if group else {})}
     spec = SourceSpec(table=table, kind="kafka", connection=connection, options=options)
+
+
+def webhook(
+    connection: str,
+    *,
+    table: str,
+    format: str = "json",  # noqa: A002 - the word that users know
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Read what others post to ``penstock serve``, as a stream.
+
+    Args:
+        connection: Its URL says the path, as ``webhook:///hooks/shop``, and the rest how events are signed.
+        table: What it is called in Penstock.
+        format: What a body is: ``json`` (an object), ``text`` or ``bytes``.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
+        **reading: See ``Reading``.
+    """
+    spec = SourceSpec(table=table, kind="webhook", connection=connection)
     return streamed(_source(spec, reading), format, stream or {})
 
 

@@ -7,8 +7,9 @@ import os
 import select
 import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
+from datetime import UTC, datetime
 from types import FrameType
 from typing import TYPE_CHECKING
 
@@ -19,6 +20,7 @@ from penstock.cli.groups import CommandEntry
 
 if TYPE_CHECKING:
     from penstock.model.firings import ServeEvent
+    from penstock.project import Project
 
 _LOUD = ("failed", "retried", "trouble", "clock")
 
@@ -26,7 +28,7 @@ _LOUD = ("failed", "retried", "trouble", "clock")
 @command(
     example="""
     penstock serve
-    penstock serve --parallel 2
+    penstock serve --parallel 2 --listen 127.0.0.1:8710
     penstock serve --once
     """
 )
@@ -34,11 +36,13 @@ _LOUD = ("failed", "retried", "trouble", "clock")
 @click.option(
     "--parallel", type=click.IntRange(1, 64), help="So many runs at once; default: as penstock.toml says, or 1."
 )
-def serve(session: Session, once: bool, parallel: int | None) -> int:
-    """Carry out the schedules of all pipelines, each run in a process of its own, until told to stop.
+@click.option("--listen", metavar="HOST:PORT", help="Take webhooks there; default: as penstock.toml says.")
+def serve(session: Session, once: bool, parallel: int | None, listen: str | None) -> int:
+    """Carry out the schedules of all pipelines, and take webhooks, until told to stop.
 
-    Of several on one catalog one is at work, and the others stand by. Ctrl-C or SIGTERM: nothing more is begun, and
-    what runs gets the time that [serve] stopping says; a second one ends all at once. SIGHUP reads the pipelines anew.
+    Each run is a process of its own. Of several schedulers on one catalog one is at work, and the others stand by.
+    Ctrl-C or SIGTERM: nothing more is begun, and what runs gets the time that [serve] stopping says; a second one ends
+    all at once. SIGHUP reads the pipelines anew.
 
     Ends with 0, with --once with the code of what failed, with 143 if runs had to be stopped.
     """
@@ -46,7 +50,29 @@ def serve(session: Session, once: bool, parallel: int | None) -> int:
 
     with told() as signals, Project(session.folder) as project:
         say = _say_json if session.as_json else _say
-        return project.schedules.serve(say, signals, once=once, parallel=parallel)
+        with nullcontext() if once else _webhooks(project, listen, say):
+            return project.schedules.serve(say, signals, once=once, parallel=parallel)
+
+
+@contextmanager
+def _webhooks(project: Project, listen: str | None, say: Callable[[ServeEvent], None]) -> Iterator[None]:
+    """Take webhooks beside the schedules, where a stream wants any."""
+    from penstock.model.firings import ServeEvent
+
+    inboxes, address = project.inboxes(), listen or project.config.serve.listen
+    if not inboxes or not address:
+        for path in inboxes:
+            sentence = f"Webhooks for {path} are not taken: nobody said where to listen (--listen, or [serve] listen)."
+            say(ServeEvent(at=datetime.now(UTC), event="trouble", sentence=sentence))
+        yield
+        return
+    from penstock.web.hooks import listening
+
+    with listening(inboxes, address) as url:
+        for path, inbox in inboxes.items():
+            sentence = f"Webhooks for {inbox.spec.table} are taken at {url}{path}."
+            say(ServeEvent(at=datetime.now(UTC), event="listening", sentence=sentence))
+        yield
 
 
 @group(

@@ -32,6 +32,7 @@ _SCHEMES = {
     "kafka": "kafka",
     "redis": "redis",
     "rediss": "redis",
+    "webhook": "webhook",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
 DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access", "mssql", "oracle")
@@ -54,6 +55,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "kafka": ("user", "security", "sasl_mechanism", "ssl_ca", "ssl_certificate", "ssl_key_file", "settings"),
     "redis": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file"),
+    "webhook": ("signature", "window", "remember", "most", "backlog"),
 }  # fmt: skip
 """What a connection of a kind may say besides ``url``, ``kind`` and secrets; other kinds check it themselves."""
 _SECRETS = ("password", "token", "key", "secret")

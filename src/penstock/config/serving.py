@@ -27,6 +27,7 @@ class Serve(BaseModel):
     timeout: str | None = None
     stopping: str = "1m"
     grace: str = "10m"
+    listen: str = ""
 
     def spec(self, file: Path) -> ServeSpec:
         """Return what it says.
@@ -47,6 +48,7 @@ class Serve(BaseModel):
             timeout=None if self.timeout is None else _duration(self.timeout, "timeout", file),
             stopping=_duration(self.stopping, "stopping", file),
             grace=grace,
+            listen=self.listen,
         )
 
 

@@ -102,6 +102,7 @@ class ServeSpec:
         timeout: How long a run may take, where its pipeline says nothing; None: as long as it takes.
         stopping: How long runs may go on once the scheduler is told to stop.
         grace: How late a run may begin where ``catch_up`` is ``none``.
+        listen: Where webhooks are taken, as ``127.0.0.1:8710``; empty: nowhere.
     """
 
     parallel: int = 1
@@ -111,6 +112,7 @@ class ServeSpec:
     timeout: timedelta | None = None
     stopping: timedelta = timedelta(minutes=1)
     grace: timedelta = timedelta(minutes=10)
+    listen: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +160,7 @@ class ServeEvent:
     Attributes:
         at: When.
         event: ``began``, ``adopted``, ``ended``, ``failed``, ``retried``, ``skipped``, ``held``, or of the scheduler
-            itself: ``serving``, ``standby``, ``stopping``, ``stopped``, ``clock``, ``trouble``.
+            itself: ``serving``, ``listening``, ``standby``, ``stopping``, ``stopped``, ``clock``, ``trouble``.
         sentence: What a person reads.
         pipeline: The pipeline; empty for the scheduler itself.
         firing: The firing; empty if there is none.

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from penstock.dataset.receipts import DatasetReceipt, VerifyReceipt
     from penstock.extract.port import TableDescription
+    from penstock.extract.streams.webhooks.inbox import Inbox
     from penstock.model.answers import (
         CompactionReport,
         DoctorReport,
@@ -235,6 +236,12 @@ class Project:
         spec = self._declaring(pipeline, lambda spec: any(source.stream is not None for source in spec.sources))
         asked = consuming.Consuming(until_end=until_end, retry=retry)
         return session.stream(self._workspace, spec, asked, tuple(tables))
+
+    def inboxes(self) -> dict[str, Inbox]:
+        """Return path to inbox of the streams that take webhooks; ``web.hooks.listening`` serves them."""
+        from penstock.orchestrate import receiving
+
+        return receiving.inboxes(str(self.config.root), self.pipelines().values(), self.config.connections)
 
     def accept(self, table: str, load: int, reason: str, by: str | None = None) -> Entry:
         """Accept a rejected load as it is; the next run goes on below it."""
