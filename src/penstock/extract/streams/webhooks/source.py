@@ -49,7 +49,7 @@ class _Events:
     @property
     def envelope(self) -> Mapping[str, str]:
         """The event's id, when it came, and the byte of the inbox at which it stands."""
-        return {"_message_id": "key", "_received_at": "timestamp", "_offset": "offset"}
+        return {"_message_id": "key", "_timestamp": "timestamp", "_offset": "offset"}
 
     def poll(self, most: int, wait: float) -> Polled:
         """Return events that came."""
