@@ -225,6 +225,7 @@ def kafka(
         raise ConfigurationError(f"Stream {table!r} names no topic", value=repr(topics), remedy='topics="clicks"')
     options: dict[str, Any] = {"topics": list(dict.fromkeys(named)), **({"group": group} if group else {})}
     spec = SourceSpec(table=table, kind="kafka", connection=connection, options=options)
+    return streamed(_source(spec, reading), format, stream or {})
 
 
 def webhook(
