@@ -16,11 +16,13 @@ from servers import java as _java
 from servers import kafka as _kafka
 from servers import mariadb as _mariadb
 from servers import moto as _moto
+from servers import nats as _nats
 from servers import postgres as _postgres
 from servers import redis as _redis
 from servers.debian import NoServerError
 from servers.kafka import KafkaServer
 from servers.mariadb import MariaServer
+from servers.nats import NatsServer
 from servers.postgres import PostgresServer
 from servers.redis import RedisServer
 
@@ -37,6 +39,12 @@ def postgres() -> Iterator[PostgresServer]:
 def mariadb() -> Iterator[MariaServer]:
     """A real MariaDB."""
     yield from _served("MariaDB", _mariadb.running())
+
+
+@pytest.fixture(scope="session")
+def nats() -> Iterator[NatsServer]:
+    """A real NATS with JetStream."""
+    yield from _served("NATS", _nats.running())
 
 
 @pytest.fixture(scope="session")

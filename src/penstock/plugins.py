@@ -27,6 +27,7 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "stream": {
         "kafka": "penstock.extract.streams.kafka:KafkaSource",
+        "nats": "penstock.extract.streams.nats_streams:NatsSource",
         "redis": "penstock.extract.streams.redis_streams:RedisSource",
         "tail": "penstock.extract.streams.tail:TailSource",
         "webhook": "penstock.extract.streams.webhooks.source:WebhookSource",

@@ -192,6 +192,32 @@ def redis_stream(
     return streamed(_source(spec, reading), format, stream or {})
 
 
+def nats(
+    connection: str,
+    *,
+    stream_name: str,
+    table: str,
+    subject: str | None = None,
+    format: str = "json",  # noqa: A002 - the word that users know
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Read a stream of NATS JetStream: ``penstock stream`` reads it, runs do not.
+
+    Args:
+        connection: A connection of ``penstock.toml``, as ``nats://host:4222``.
+        stream_name: The stream.
+        table: What it is called in Penstock.
+        subject: Messages of this subject alone; it may have wildcards, as ``orders.*.paid``.
+        format: What a message is: ``json`` (an object), ``text`` or ``bytes``.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
+        **reading: See ``Reading``.
+    """
+    options = {"stream": _named(stream_name, table, "stream of NATS"), "subject": subject}
+    spec = SourceSpec(table=table, kind="nats", connection=connection, options=options)
+    return streamed(_source(spec, reading), format, stream or {})
+
+
 def _named(value: str, table: str, what: str) -> str:
     if not isinstance(value, str) or not value:
         raise ConfigurationError(f"Stream {table!r} names no {what}", value=repr(value), valid="its name, as 'orders'")

@@ -18,19 +18,22 @@ class NoServerError(Exception):
     """The server cannot be had on this machine; the message says why."""
 
 
-def provided(packages: list[str], wanted: re.Pattern[str], find: Callable[[], Path | None]) -> Path:
+def provided(
+    packages: list[str], wanted: re.Pattern[str], find: Callable[[], Path | None], *, install: bool = True
+) -> Path:
     """Return what ``find`` finds, after fetching the packages where it found nothing.
 
     Args:
         packages: What root installs.
         wanted: Of all that the packages depend on: what a server on a bare machine needs.
         find: Looks for the binaries on the machine and below ``CACHE / "root"``.
+        install: Root installs them; else they are unpacked for root as well.
 
     Raises:
         NoServerError: If they cannot be had.
     """
     found = find()
-    if found is None and os.getuid() == 0:
+    if found is None and install and os.getuid() == 0:
         run("apt-get", "update")
         run("apt-get", "install", "-y", "--no-install-recommends", *packages)
         found = find()

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
 from penstock import sources
 from penstock.config.connections import GivenConnection, connection_from_table
+from penstock.extract.streams.nats_streams import NatsSource
 from penstock.extract.streams.port import Opening, Reader
 from penstock.extract.streams.redis_streams import RedisSource
 from penstock.extract.streams.tail import TailSource
 from penstock.model.specs import ConnectionSpec
 from penstock.model.streams import Positions
+from servers import nats as nats_server
+from servers.nats import NatsServer
 from servers.redis import RedisServer
 
 _NUMBER = count()
@@ -128,4 +132,60 @@ class RedisStand:
 
     def lose(self, values: Sequence[bytes]) -> None:
         self.client.xtrim(self.name, maxlen=0, approximate=False)
+        self.append(values)
+
+
+class NatsStand:
+    """A stream of NATS JetStream, whose subjects are ``{name}.a`` and ``{name}.b`` in turn."""
+
+    def __init__(self, server: NatsServer) -> None:
+        self._server = server
+        self.name = f"stand-{next(_NUMBER)}"
+        self.told(lambda jetstream: jetstream.add_stream(name=self.name, subjects=[f"{self.name}.>"]))
+
+    def told(self, tell: Callable[[Any], Awaitable[Any]]) -> Any:
+        """Tell the server something, as a user who may do everything."""
+        import nats
+
+        async def connected() -> Any:
+            client = await nats.connect(
+                self._server.url, user=nats_server.USER, password=nats_server.PASSWORD, allow_reconnect=False
+            )
+            try:
+                return await tell(client.jetstream())
+            finally:
+                await client.close()
+
+        return asyncio.run(connected())
+
+    def open(self, at: Positions | None = None, subject: str | None = None, **stream: Any) -> Reader:
+        source = sources.nats("events", stream_name=self.name, subject=subject, table="clicks", stream=stream)
+        connection = connected(self._server.url, user=nats_server.USER, password=nats_server.PASSWORD)
+        return NatsSource().open(Opening(source=source, connection=connection, positions=at or {}))
+
+    @property
+    def connection(self) -> str:
+        return (
+            f'[connections.events]\nurl = "{self._server.url}"\nuser = "{nats_server.USER}"\n'
+            'password = "${BROKER_PASSWORD}"\n'
+        )
+
+    @property
+    def source(self) -> str:
+        return f'sources.nats("events", stream_name="{self.name}", table="clicks", stream={{"every": "200ms"}})'
+
+    def restart(self) -> None:
+        self._server.kill()
+        time.sleep(1)
+        self._server.start()
+
+    def append(self, values: Sequence[bytes]) -> None:
+        async def publish(jetstream: Any) -> None:
+            for number, value in enumerate(values):
+                await jetstream.publish(f"{self.name}.{'ab'[number % 2]}", value, headers={"trace": "t"})
+
+        self.told(publish)
+
+    def lose(self, values: Sequence[bytes]) -> None:
+        self.told(lambda jetstream: jetstream.purge_stream(self.name))
         self.append(values)

@@ -13,16 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from brokers import Broker, RedisStand
+from brokers import Broker, NatsStand, RedisStand
 from children import Children
 from stream_project import PIPELINE, SETTINGS, begun, events, in_lake, in_warehouse, made, said, served
 
 from penstock.project import Project
+from servers import nats as _nats
 from servers import redis as _redis
 
 
-@pytest.fixture(params=["redis"])
+@pytest.fixture(params=["redis", "nats"])
 def broker(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Broker:
+    if request.param == "nats":
+        monkeypatch.setenv("BROKER_PASSWORD", _nats.PASSWORD)
+        return NatsStand(request.getfixturevalue("nats"))
     monkeypatch.setenv("BROKER_PASSWORD", _redis.PASSWORD)
     return RedisStand(request.getfixturevalue("redis"))
 

@@ -7,19 +7,21 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from brokers import RedisStand, Stand, TailStand
+from brokers import NatsStand, RedisStand, Stand, TailStand
 
 from penstock.errors import DataError
 from penstock.extract.streams.port import MESSAGES, Polled, Reader
 from penstock.model.streams import Positions, advanced, behind
 
-_KINDS = ("tail", "redis")
+_KINDS = ("tail", "redis", "nats")
 
 
 @pytest.fixture(params=_KINDS)
 def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
     if request.param == "tail":
         yield TailStand(tmp_path)
+    elif request.param == "nats":
+        yield NatsStand(request.getfixturevalue("nats"))
     else:
         yield RedisStand(request.getfixturevalue("redis"))
 

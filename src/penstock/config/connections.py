@@ -30,6 +30,8 @@ _SCHEMES = {
     "https": "rest",
     "file": "files",
     "kafka": "kafka",
+    "nats": "nats",
+    "tls": "nats",
     "redis": "redis",
     "rediss": "redis",
     "webhook": "webhook",
@@ -54,6 +56,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
         "body_bytes", "allow_hosts",
     ),
     "kafka": ("user", "security", "sasl_mechanism", "ssl_ca", "ssl_certificate", "ssl_key_file", "settings"),
+    "nats": ("user", "credentials_file", "ssl_ca", "ssl_certificate", "ssl_key_file"),
     "redis": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file"),
     "webhook": ("signature", "window", "remember", "most", "backlog"),
 }  # fmt: skip
