@@ -24,7 +24,7 @@ def streamed(spec: SourceSpec, format_: str, given: Mapping[str, Any]) -> Source
     Args:
         spec: The source.
         format_: How a message is written.
-        given: ``every`` (the age after which a micro-batch is closed, as ``"10s"``), ``bytes`` (``"32MiB"``) and
+        given: ``every`` (the age after which a micro-batch is closed, as ``"10s"``), ``bytes`` (``"16MiB"``) and
             ``rows``, whichever it reaches first; ``on_gap``, ``stop`` or ``record``: what becomes of it where the
             source no longer has what comes next; ``start``, ``earliest`` or ``latest``: where it begins;
             ``key``, ``text`` or ``bytes``: as what the keys of messages stand in rows.

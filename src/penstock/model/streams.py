@@ -53,7 +53,7 @@ class Trigger:
         age: The time since its first message came.
     """
 
-    bytes: int = 32 * 2**20
+    bytes: int = 16 * 2**20
     rows: int = 200_000
     age: timedelta = timedelta(seconds=10)
 
