@@ -28,6 +28,7 @@ The list is older than anything that suggests checks.
 .venv/bin/python -m benchmarks.mistakes                             # one round of the judge that knows least
 .venv/bin/python -m benchmarks.mistakes --judge MODULE:NAME --tables held-out --seed 1 --seed 2
 .venv/bin/python -m benchmarks.mistakes --everywhere --save NAME    # each mistake in each table; kept for this page
+.venv/bin/python -m benchmarks.mistakes --processes 4               # four tables at once
 .venv/bin/python -m benchmarks.mistakes.page                        # this page
 ```
 
@@ -36,12 +37,22 @@ batches before, and the tables that codes refer to. A mistake is caught if the b
 batch without it does not. The last {CLEAN} batches of each table are judged as they are, too: an alarm is a false one.
 
 `checks_and_drift` is what a user has: the checks that `penstock check suggest` writes after the first 43 batches,
-taken as they are, run as a load is checked, and `penstock drift --against usual`. Rules and margins were tuned
-on the tables for tuning alone. Of these, retail, parking, air and house were held out at first, looked at three times
-(27, 18 and 11 of their 120 clean batches raised an alarm), and taken for tuning then; bikes, traffic, hotel and power
-were held out after that, judged once (18 of 120), as it is told below, and are for tuning from now on. Wind, pets,
-births and laboratory are chosen and committed before any rule is changed again, and not judged yet. Who cut them out of
-their sources saw names, types, numbers of rows, values and gaps, and two rows of each.
+tried there on the later of these batches, taken as they are, run as a load is checked, and `penstock drift --against
+usual`. Rules and margins were tuned on the tables for tuning alone, by other seeds than those below. Of these tables,
+retail, parking, air and house were held out at first, looked at three times (27, 18 and 11 of their 120 clean batches
+raised an alarm), and taken for tuning then; bikes, traffic, hotel and power were held out after that, judged once (18
+of 120: lists of temperatures, a key and an order that few rows had put to the test), and taken for tuning, too. Wind,
+pets, births and laboratory were chosen and committed before the rules were changed again, and judged once, with three
+seeds; nothing was changed after it. (A run before was stopped at its first table, weather, which raised two alarms by
+one limit; that was put right before any of the four was judged.) Who cut them out of their sources saw names, types,
+numbers of rows, values and gaps, and two rows of each.
+
+Of the mistakes 92 of 100, 93 of 100 and 89 of 100 are caught with the three seeds: in the four tables that no rule
+has seen 15 of 18, 23 of 26 and 18 of 23, in those for tuning 77 of 82, 70 of 74 and 71 of 77. Of the 360 clean
+batches for tuning none raised an alarm; of the 120 others 5 did: wind 4, laboratory 1. Two of these, of wind on 8 and
+9 June, are faults of the source, found when the alarms were looked up after the judging: one turbine says 32.2
+degrees for hours and then -273.2. They count as false ones here, since nothing was changed after it. So what is aimed
+at, no false alarm at all, does not hold on tables that no rule has seen.
 """
 
 
