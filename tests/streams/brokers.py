@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
@@ -59,8 +59,8 @@ class Broker(Stand, Protocol):
         """What the pipeline says of it; micro-batches are closed after 200 ms."""
         ...
 
-    def restart(self) -> None:
-        """Kill its server, and start it again after a while."""
+    def away(self) -> AbstractContextManager[None]:
+        """Kill its server, and start it again at the end."""
         ...
 
 
@@ -119,9 +119,10 @@ class RedisStand:
             'stream={"every": "200ms"})'
         )
 
-    def restart(self) -> None:
+    @contextmanager
+    def away(self) -> Iterator[None]:
         self._server.kill()
-        time.sleep(1)
+        yield
         self._server.start()
 
     def append(self, values: Sequence[bytes]) -> None:
@@ -174,9 +175,10 @@ class NatsStand:
     def source(self) -> str:
         return f'sources.nats("events", stream_name="{self.name}", table="clicks", stream={{"every": "200ms"}})'
 
-    def restart(self) -> None:
+    @contextmanager
+    def away(self) -> Iterator[None]:
         self._server.kill()
-        time.sleep(1)
+        yield
         self._server.start()
 
     def append(self, values: Sequence[bytes]) -> None:

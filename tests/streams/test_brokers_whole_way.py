@@ -9,6 +9,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -112,7 +113,8 @@ def test_a_server_that_is_restarted_is_waited_for(broker: Broker, folder: Path) 
     process = begun(folder, "stream")
     try:
         until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and _landed(folder) == 50)
-        broker.restart()
+        with broker.away():
+            time.sleep(1)
         broker.append(written(events(50, 50)))
         until(lambda: _landed(folder) == 100)
         process.send_signal(signal.SIGTERM)
@@ -123,6 +125,21 @@ def test_a_server_that_is_restarted_is_waited_for(broker: Broker, folder: Path) 
     assert "cannot be reached" in said(folder)
     assert os.environ["BROKER_PASSWORD"] not in said(folder)
     assert in_warehouse(folder) == Counter(range(100))
+
+
+def test_a_server_that_is_away_at_first_is_waited_for(broker: Broker, folder: Path) -> None:
+    broker.append(written(events(0, 50)))
+    with ExitStack() as stack:
+        with broker.away():
+            process = begun(folder, "stream")
+            stack.callback(process.wait)
+            stack.callback(process.kill)
+            until(lambda: "cannot be reached" in said(folder))
+            assert process.poll() is None
+        until(lambda: _landed(folder) == 50)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, said(folder)
+    assert in_warehouse(folder) == Counter(range(50))
 
 
 def _landed(folder: Path) -> int:

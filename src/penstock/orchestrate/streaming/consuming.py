@@ -10,9 +10,10 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from typing import TypeVar
 
 from penstock import names, plugins
 from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError, TransientError
@@ -31,6 +32,7 @@ from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.retrying import ATTEMPTS, LONGEST_WAIT
 from penstock.orchestrate.streaming.summing import StreamContext
 
+_Answer = TypeVar("_Answer")
 _LOOK = 0.2
 """Seconds after which a wait for messages looks whether it is to end."""
 
@@ -82,7 +84,7 @@ class Consumer:
         while True:
             self._begin()
             try:
-                with closing(self._open()) as reader:
+                with closing(self._reached(self._open)) as reader:
                     self._consume(reader)
                 return
             except StaleWriterError:
@@ -129,7 +131,7 @@ class Consumer:
 
     def _consume(self, reader: Reader) -> None:
         at: Positions = offsets(self._known.position())
-        ends = reader.ends() if self._asked.until_end else None
+        ends = self._reached(reader.ends) if self._asked.until_end else None
         while True:
             polls, at = self._gather(reader, at, ends)
             if polls:
@@ -164,6 +166,18 @@ class Consumer:
                 first = first if polls else time.monotonic()
                 polls.append(polled)
                 size, rows, at = size + polled.bytes, rows + polled.rows, advanced(at, polled.moves)
+
+    def _reached(self, ask: Callable[[], _Answer]) -> _Answer:
+        """Ask a far end that may be away at first, and wait for it; told to stop, nobody waits any more."""
+        failed = 0
+        while True:
+            try:
+                return ask()
+            except TransientError as error:
+                failed += 1
+                self._wait_for(error, failed)
+                if self._stop.is_set():
+                    raise
 
     def _wait_for(self, error: TransientError, failed: int) -> None:
         """Wait for a far end that is away, as long as it takes; one that drains it gives up in the end."""
