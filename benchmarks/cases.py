@@ -8,7 +8,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -17,52 +17,13 @@ import duckdb
 
 from benchmarks import data, drifting, promoting
 from benchmarks.measuring import Contestant, Line, compete, once
+from benchmarks.sizes import ROOT, Sizes, Table
+from benchmarks.stream_cases import kafka, webhooks
 
-ROOT = Path(__file__).resolve().parents[1]
 _MOST_FOR_PANDERA = 5_000_000
 """Rows that it holds in memory several times over."""
 DLT = "PENSTOCK_BENCH_DLT_PYTHON"
 """The environment variable that names an interpreter with dlt and polars."""
-
-
-@dataclass(frozen=True)
-class Sizes:
-    """How many rows each case takes."""
-
-    postgres: int = 6_000_000
-    csv: int = 19_000_000
-    small: int = 10_000
-    nested: int = 1_000_000
-    merge: tuple[int, ...] = (1_000_000, 10_000_000)
-    changed: int = 100_000
-    checked: int = 20_000_000
-    drifting: tuple[int, int] = (5_000_000, 1_000_000)
-    tables: tuple[int, int] = (20, 1000)
-    promoted: tuple[int, tuple[int, int]] = (100, (1_000, 100_000))
-
-
-SMALL = Sizes(
-    postgres=3000,
-    csv=3000,
-    small=200,
-    nested=2000,
-    merge=(2000,),
-    changed=200,
-    tables=(4, 8),
-    promoted=(3, (10, 1_000)),
-    checked=100_000,
-    drifting=(20_000, 10_000),
-)
-
-
-@dataclass(frozen=True)
-class Table:
-    """What a case gave: its lines, and a sentence or two beneath."""
-
-    title: str
-    rows: int
-    lines: list[Line]
-    note: str = ""
 
 
 def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
@@ -322,6 +283,8 @@ CASES = {
     "checks": checks,
     "drift": drift,
     "promotion": promotion,
+    "kafka": kafka,
+    "webhooks": webhooks,
 }
 
 

@@ -25,6 +25,8 @@ ORDER = (
     "transforms",
     "planning",
     "promotion",
+    "kafka",
+    "webhooks",
 )
 _BAR, _ROW, _LEFT, _WIDTH = 16, 26, 270, 760
 _COLOURS = {"by hand": "#9aa5b1", "Penstock": "#0b7285"}

@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from benchmarks.cases import Table
 from benchmarks.measuring import Line
+from benchmarks.sizes import Table
 
 FOLDER = Path(__file__).parent / "results"
 

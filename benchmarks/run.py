@@ -10,8 +10,9 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.cases import CASES, ROOT, SMALL, Sizes, Table
+from benchmarks.cases import CASES
 from benchmarks.results import markdown, plain, save
+from benchmarks.sizes import ROOT, SMALL, Sizes, Table
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

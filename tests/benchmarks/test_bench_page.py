@@ -11,8 +11,8 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from benchmarks.cases import Table
 from benchmarks.measuring import Line, Sample
+from benchmarks.sizes import Table
 
 from benchmarks import page, results
 

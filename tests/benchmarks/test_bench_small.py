@@ -22,7 +22,7 @@ def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PENSTOCK_BENCH_DLT_PYTHON", raising=False)
 
 
-@pytest.mark.parametrize("name", ["csv", "small", "nested", "merge", "transforms", "planning", "promotion"])
+@pytest.mark.parametrize("name", ["csv", "small", "nested", "merge", "transforms", "planning", "promotion", "webhooks"])
 def test_contestants_agree_on_tiny_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([name, "--rounds", "1", "--small"]) == 0
     assert "| Penstock" in capsys.readouterr().out
@@ -31,6 +31,11 @@ def test_contestants_agree_on_tiny_data(name: str, capsys: pytest.CaptureFixture
 @pytest.mark.parametrize("name", ["postgres", "memory"])
 def test_contestants_agree_on_a_small_server(name: str, postgres: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([name, "--rounds", "1", "--small"]) == 0
+    assert "| Penstock" in capsys.readouterr().out
+
+
+def test_contestants_agree_on_a_small_topic(kafka: object, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run.main(["kafka", "--rounds", "1", "--small"]) == 0
     assert "| Penstock" in capsys.readouterr().out
 
 

@@ -18,6 +18,7 @@ from penstock.model.events import Event, Waiting
 from penstock.model.receipts import State
 from penstock.project import Project
 from servers.hooks import hook
+from servers.kafka import KafkaServer
 
 SHOP = """
 from penstock import Pipeline, checks, sources, sql
@@ -204,18 +205,15 @@ def test_a_receiver_that_never_answers_holds_up_nothing(tmp_path: Path) -> None:
     assert ["were not sent within 0.3 s" in sentence for sentence in said] == [True]
 
 
-def test_events_go_to_kafka(tmp_path: Path) -> None:
-    """The broker is the one within the client library: it takes and gives messages, and that is all it does."""
-    from confluent_kafka import Consumer, Producer
+def test_events_go_to_kafka(tmp_path: Path, kafka: KafkaServer) -> None:
+    from confluent_kafka import Consumer
 
-    broker = Producer({"test.mock.num.brokers": 1, "bootstrap.servers": "unused"})
-    (place,) = broker.list_topics(timeout=20).brokers.values()
-    address = f"{place.host}:{place.port}"
+    kafka.create("lineage")
     said: list[str] = []
-    with project(tmp_path, f"kafka://{address}/lineage", said, wait=30) as opened:
+    with project(tmp_path, f"kafka://{kafka.hosts}/lineage", said, wait=30) as opened:
         opened.run()
     assert said == []
-    reader = Consumer({"bootstrap.servers": address, "group.id": "test", "auto.offset.reset": "earliest"})
+    reader = Consumer({"bootstrap.servers": kafka.hosts, "group.id": "test", "auto.offset.reset": "earliest"})
     reader.subscribe(["lineage"])
     got = [message for message in reader.consume(5, timeout=30) if message.error() is None]
     reader.close()

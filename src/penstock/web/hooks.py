@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import sys
 import threading
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterator, Mapping, MutableMapping
@@ -20,6 +21,10 @@ _Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 _Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 _MOST_AT_ONCE = 2000
 """Requests beyond these are asked to come again."""
+_TAKEN = b'{"status": "ok"}'
+_SWITCH = 0.0005
+"""Seconds after which a thread gives way: what writes would wait ten times as long for what listens, and all who
+are to be answered with it."""
 
 
 class Hooks:
@@ -38,13 +43,12 @@ class Hooks:
         """Answer one request."""
         try:
             await self._take(scope, receive)
-            status, said = 200, {"status": "ok"}
+            status, answer = 200, _TAKEN
         except RefusedError as refused:
-            status, said = refused.status, {"error": refused.why}
+            status, answer = refused.status, _problem(refused.why)
         except OSError as problem:
             full = problem.errno in (errno.ENOSPC, errno.EDQUOT)
-            status, said = 503, {"error": "The disk is full" if full else "The event could not be written"}
-        answer = json.dumps(said).encode()
+            status, answer = 503, _problem("The disk is full" if full else "The event could not be written")
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(answer))]
         headers += [(b"retry-after", b"5")] if status == 503 else []
         await send({"type": "http.response.start", "status": status, "headers": headers})
@@ -85,6 +89,10 @@ class Hooks:
                 durable.set_result(None)
             else:
                 durable.set_exception(problem)
+
+
+def _problem(why: str) -> bytes:
+    return json.dumps({"error": why}).encode()
 
 
 async def _body(receive: _Receive, most: int) -> bytes:
@@ -134,12 +142,15 @@ def listening(inboxes: Mapping[str, Inbox], address: str) -> Iterator[str]:
     server = uvicorn.Server(settings)
     found = _bound(settings, host, int(port))
     thread = threading.Thread(target=lambda: server.run([found]), name="webhooks", daemon=True)
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(_SWITCH)
     thread.start()
     try:
         yield f"http://{host}:{found.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join()
+        sys.setswitchinterval(before)
         found.close()
         for inbox in inboxes.values():
             inbox.close()
