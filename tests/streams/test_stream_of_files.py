@@ -118,6 +118,16 @@ def test_what_was_rejected_is_read_again_with_checks_of_today(folder: Path) -> N
     assert in_warehouse(folder) == Counter(range(6))
 
 
+def test_a_file_that_was_cut_is_noticed_where_nothing_is_behind(folder: Path) -> None:
+    append(log(folder), events(0, 10))
+    drained(folder)
+    with log(folder).open("r+") as file:
+        file.truncate(len(file.readline()))
+    found = drained(folder)
+    assert found.state is State.FAILED
+    assert "no longer has offset" in (found.error or "")
+
+
 def test_columns_that_come_and_stay_away_are_no_change(folder: Path) -> None:
     append(log(folder), events(0, 3))
     drained(folder)

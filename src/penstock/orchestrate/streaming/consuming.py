@@ -148,20 +148,22 @@ class Consumer:
     def _gather(self, reader: Reader, at: Positions, ends: Positions | None) -> tuple[list[Polled], Positions]:
         """Poll until a trigger, the end, or until told to stop; returns what came and the positions after it."""
         trigger, polls = self._stream.trigger, list[Polled]()
-        size, rows, first, failed = 0, 0, 0.0, 0
+        size, rows, first, failed, looked = 0, 0, 0.0, 0, False
         while True:
             age = time.monotonic() - first if polls else 0.0
             left = trigger.age.total_seconds() - age
             full = size >= trigger.bytes or rows >= trigger.rows or left <= 0
-            if full or self._stop.is_set() or (ends is not None and not behind(at, ends)):
+            over = ends is not None and not behind(at, ends)
+            # One look at the end, too: what is gone before the positions shows in a poll alone.
+            if full or self._stop.is_set() or (over and looked):
                 return polls, at
             try:
-                polled = reader.poll(max(1, trigger.bytes - size), min(_LOOK, left))
+                polled = reader.poll(max(1, trigger.bytes - size), 0.0 if over else min(_LOOK, left))
             except TransientError as error:
                 failed += 1
                 self._wait_for(error, failed)
                 continue
-            failed = 0
+            failed, looked = 0, True
             if polled:
                 first = first if polls else time.monotonic()
                 polls.append(polled)
