@@ -87,6 +87,15 @@ def test_an_event_is_taken_once_also_by_the_next_process(tmp_path: Path) -> None
     assert [id_ for _, id_, _ in drained(reader(tmp_path / "in"))] == ["same", "other", "same"]
 
 
+def test_events_of_any_bytes_are_known_to_the_next_process(tmp_path: Path) -> None:
+    for _ in range(2):
+        inbox = Inbox(spec(tmp_path / "in"))
+        for number, body in enumerate([*BODIES, b"a\rb\r\nc"]):
+            assert take(inbox, f"e{number}", body) is None
+        inbox.close()
+    assert [id_ for _, id_, _ in drained(reader(tmp_path / "in"))] == [f"e{n}" for n in range(len(BODIES) + 1)]
+
+
 def test_the_same_event_at_the_same_time_is_written_once_and_answered_each_time(tmp_path: Path) -> None:
     inbox = Inbox(spec(tmp_path / "in"))
     answers: list[OSError | None] = []

@@ -75,10 +75,12 @@ class Spool:
         for segment in segments.listed(self._folder):
             if segment.path.stat().st_mtime_ns // 1000 < since:
                 continue
-            for line in segment.path.read_bytes().splitlines():
-                at, _, rest = line.partition(b"\t")
-                if int(at) >= since:
-                    yield rest.partition(b"\t")[0].decode("ascii")
+            # A file gives lines that end with a line break; a body may hold a carriage return.
+            with segment.path.open("rb") as file:
+                for line in file:
+                    at, _, rest = line.partition(b"\t")
+                    if int(at) >= since:
+                        yield rest.partition(b"\t")[0].decode("ascii")
 
     def close(self) -> None:
         """Write what waits, and let others append."""
