@@ -14,17 +14,26 @@ from servers import azurite as _azurite
 from servers import gcs as _gcs
 from servers import java as _java
 from servers import kafka as _kafka
+from servers import kinesalite as _kinesalite
 from servers import mariadb as _mariadb
+from servers import mosquitto as _mosquitto
 from servers import moto as _moto
 from servers import nats as _nats
 from servers import postgres as _postgres
+from servers import pubsub as _pubsub
+from servers import rabbitmq as _rabbitmq
 from servers import redis as _redis
 from servers.debian import NoServerError
 from servers.kafka import KafkaServer
 from servers.mariadb import MariaServer
+from servers.mosquitto import MosquittoServer
 from servers.nats import NatsServer
 from servers.postgres import PostgresServer
+from servers.rabbitmq import RabbitServer
 from servers.redis import RedisServer
+
+# The runner's own assertions show what differs.
+pytest.register_assert_rewrite("types_way")
 
 Server = TypeVar("Server")
 
@@ -42,9 +51,33 @@ def mariadb() -> Iterator[MariaServer]:
 
 
 @pytest.fixture(scope="session")
+def mariadb_log() -> Iterator[MariaServer]:
+    """A real MariaDB that tells its changes."""
+    yield from _served("MariaDB", _mariadb.running(_mariadb.LOGGED))
+
+
+@pytest.fixture(scope="session")
+def mosquitto() -> Iterator[MosquittoServer]:
+    """A real broker of MQTT."""
+    yield from _served("Mosquitto", _mosquitto.running())
+
+
+@pytest.fixture(scope="session")
 def nats() -> Iterator[NatsServer]:
     """A real NATS with JetStream."""
     yield from _served("NATS", _nats.running())
+
+
+@pytest.fixture(scope="session")
+def pubsub() -> Iterator[str]:
+    """The host and port of a Pub/Sub server; it needs Go, which a machine may lack."""
+    yield from _served("Pub/Sub", _pubsub.running(), optional=True)
+
+
+@pytest.fixture(scope="session")
+def rabbitmq() -> Iterator[RabbitServer]:
+    """A real RabbitMQ."""
+    yield from _served("RabbitMQ", _rabbitmq.running())
 
 
 @pytest.fixture(scope="session")
@@ -57,6 +90,12 @@ def redis() -> Iterator[RedisServer]:
 def kafka() -> Iterator[KafkaServer]:
     """A real Apache Kafka."""
     yield from _served("Kafka", _kafka.running())
+
+
+@pytest.fixture(scope="session")
+def kinesis() -> Iterator[str]:
+    """The address of a real Kinesis."""
+    yield from _served("Kinesis", _kinesalite.running())
 
 
 @pytest.fixture(scope="session")

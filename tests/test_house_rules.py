@@ -18,6 +18,7 @@ MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in pat
 LAYER_OF_KIND = {
     "file_format": "penstock.extract.files.formats.",
     "source": "penstock.extract.",
+    "capture": "penstock.extract.streams.changes.",
     "stream": "penstock.extract.streams.",
     "catalog": "penstock.catalog.",
 }

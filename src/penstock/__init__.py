@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from penstock import checks as checks
     from penstock import sources as sources
+    from penstock import windows as windows
     from penstock.declare import Pipeline as Pipeline
     from penstock.declare import feature as feature
+    from penstock.declare import scoring as scoring
     from penstock.declare import split_by as split_by
     from penstock.declare import sql as sql
     from penstock.declare import training_set as training_set
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from penstock.errors import PenstockError as PenstockError
     from penstock.model.interval import Interval as Interval
     from penstock.project import Project as Project
+    from penstock.project import connect as connect
     from penstock.project import ingest as ingest
 
 __version__ = "0.1.0"
@@ -30,13 +33,16 @@ _PUBLIC = {
     "Pipeline": "penstock.declare",
     "Project": "penstock.project",
     "checks": "penstock.checks",
+    "connect": "penstock.project",
     "feature": "penstock.declare",
     "ingest": "penstock.project",
+    "scoring": "penstock.declare",
     "sources": "penstock.sources",
     "split_by": "penstock.declare",
     "sql": "penstock.declare",
     "training_set": "penstock.declare",
     "transform": "penstock.declare",
+    "windows": "penstock.windows",
 }
 
 __all__ = [*_PUBLIC]  # noqa: PLE0604 - the keys are strings
@@ -46,7 +52,7 @@ def __getattr__(name: str) -> Any:
     if name not in _PUBLIC:
         raise AttributeError(f"module 'penstock' has no attribute {name!r}")
     module = import_module(_PUBLIC[name])
-    value = module if name in ("checks", "sources") else getattr(module, name)
+    value = module if name in ("checks", "sources", "windows") else getattr(module, name)
     globals()[name] = value
     return value
 

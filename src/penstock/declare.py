@@ -15,6 +15,7 @@ from penstock.model.declared import verify
 from penstock.model.durations import parse_duration
 from penstock.model.interval import midnight, parse_moment
 from penstock.model.schedules import verify_schedule
+from penstock.model.scoring import Scoring
 from penstock.model.specs import (
     DatasetSpec,
     FeatureSpec,
@@ -24,6 +25,7 @@ from penstock.model.specs import (
     SplitSpec,
     TransformSpec,
 )
+from penstock.model.windows import WindowedSpec, WindowSpec
 from penstock.names import check_table_name, unknown
 
 
@@ -34,7 +36,8 @@ class Pipeline:
         name: The pipeline.
         sources: What is read; see ``penstock.sources``.
         checks: Table to its checks; see ``penstock.checks``. A source's name means its new raw rows.
-        transforms: SQL (``sql("delays.sql")``) and functions; a function's parameter names are the tables it reads.
+        transforms: SQL (``sql("delays.sql")``), functions, whose parameter names are the tables they read, and windows
+            over streams (``windows.tumbling(…)``).
         datasets: Training sets; see ``training_set``.
         profiled: Tables of which each load or version keeps its whole profile, by which ``penstock drift`` compares
             them without reading data again.
@@ -60,7 +63,7 @@ class Pipeline:
         *,
         sources: Sequence[SourceSpec | SchemaSpec] = (),
         checks: Mapping[str, Sequence[Any]] | None = None,
-        transforms: Sequence[TransformSpec | Callable[..., Any]] = (),
+        transforms: Sequence[TransformSpec | WindowSpec | Callable[..., Any]] = (),
         datasets: Sequence[DatasetSpec] = (),
         profiled: Sequence[str] = (),
         promote: Sequence[str] = (),
@@ -87,7 +90,10 @@ class Pipeline:
             checks={
                 table: tuple(_checks.as_check(item) for item in listed) for table, listed in (checks or {}).items()
             },
-            transforms=tuple(_transform(item, folder) for item in transforms),
+            transforms=tuple(
+                _windowed(item, sources, transforms) if isinstance(item, WindowSpec) else _transform(item, folder)
+                for item in transforms
+            ),
             datasets=tuple(datasets),
             profiled=tuple(profiled),
             promote=tuple(promote),
@@ -162,6 +168,25 @@ def transform(
     return mark
 
 
+def scoring(function: Callable[..., Any], *, model: str, version: str, columns: Sequence[str]) -> Scoring:
+    """Let a function add columns to the rows of each micro-batch of a stream, whose ``score`` in ``stream=`` this is.
+
+    Args:
+        function: From a batch of Arrow, the rows as their messages have them, to one of as many rows with the columns
+            that it adds. Loads name it with model, version and a fingerprint of its code, which lineage tells.
+        model: What the model is called.
+        version: Which version of it; say another when the model changes.
+        columns: The columns that it adds.
+    """
+    if not callable(function) or not model or not version or not columns or isinstance(columns, str):
+        raise ConfigurationError(
+            "A scoring has a function, a model, a version, and columns that it adds",
+            value=f"{function}, {model!r}, {version!r}, {columns!r}",
+            valid='scoring(flag, model="moderation", version="3", columns=["flagged"])',
+        )
+    return Scoring(function=function, model=model, version=str(version), columns=tuple(columns))
+
+
 def training_set(name: str, *, from_: str, label: str, **options: Any) -> DatasetSpec:
     """Declare a training set.
 
@@ -215,6 +240,25 @@ def split_by(*by: str, seed: int = 0, **shares: float) -> SplitSpec:
     if not shares or abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) <= 0:
         raise ConfigurationError("The shares of a split must be positive and sum to 1", value=str(shares))
     return SplitSpec(by=by, shares=shares, seed=seed)
+
+
+def _windowed(
+    item: WindowSpec,
+    sources: Sequence[SourceSpec | SchemaSpec],
+    others: Sequence[TransformSpec | WindowSpec | Callable[..., Any]],
+) -> WindowedSpec:
+    """Return a window as the transform that computes it."""
+    from penstock.transform.windowing.declared import windowed
+
+    made = [marks for each in others if (marks := _made(each)) != item.table]
+    return windowed(item, [source for source in sources if isinstance(source, SourceSpec)], made)
+
+
+def _made(item: TransformSpec | WindowSpec | Callable[..., Any]) -> str:
+    """Return the table that a transform makes."""
+    if isinstance(item, TransformSpec | WindowSpec):
+        return item.table
+    return str(getattr(item, "__penstock__", {}).get("table") or getattr(item, "__name__", item))
 
 
 def _transform(item: TransformSpec | Callable[..., Any], folder: Path) -> TransformSpec:

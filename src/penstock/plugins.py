@@ -27,10 +27,20 @@ BUILT_IN: dict[str, dict[str, str]] = {
     },
     "stream": {
         "kafka": "penstock.extract.streams.kafka:KafkaSource",
+        "kinesis": "penstock.extract.streams.kinesis.source:KinesisSource",
+        "mqtt": "penstock.extract.streams.mqtt.source:MqttSource",
         "nats": "penstock.extract.streams.nats_streams:NatsSource",
+        "pubsub": "penstock.extract.streams.pubsub.source:PubSubSource",
+        "rabbitmq": "penstock.extract.streams.rabbitmq.source:RabbitSource",
         "redis": "penstock.extract.streams.redis_streams:RedisSource",
+        "sse": "penstock.extract.streams.web_feeds.sse:SseSource",
         "tail": "penstock.extract.streams.tail:TailSource",
         "webhook": "penstock.extract.streams.webhooks.source:WebhookSource",
+        "websocket": "penstock.extract.streams.web_feeds.websocket:WebSocketSource",
+    },
+    "capture": {
+        "postgres_changes": "penstock.extract.streams.changes.postgres.source:PostgresChanges",
+        "mysql_changes": "penstock.extract.streams.changes.mysql.source:MySqlChanges",
     },
     "file_format": {
         "avro": "penstock.extract.files.formats.avro:read",

@@ -7,9 +7,26 @@ from typing import Any, Unpack
 
 from penstock.errors import ConfigurationError
 from penstock.model.reading import Reading, read_as
+from penstock.model.reading_changes import changed, verify_changes
 from penstock.model.reading_streams import streamed
 from penstock.model.specs import SchemaSpec, SourceSpec
+from penstock.model.stream_sources import (
+    kafka,  # noqa: F401 - users take it from here, as the next ones
+    kinesis,  # noqa: F401
+    mqtt,  # noqa: F401
+    nats,  # noqa: F401
+    pubsub,  # noqa: F401
+    rabbitmq,  # noqa: F401
+    rabbitmq_stream,  # noqa: F401
+    redis_stream,  # noqa: F401
+    sse,  # noqa: F401
+    tail,  # noqa: F401
+    webhook,  # noqa: F401
+    websocket,  # noqa: F401
+)
 from penstock.names import check_table_name, unknown
+
+_NAME = "The name of a source"
 
 
 def sql(
@@ -48,6 +65,7 @@ def database(
     exclude: str | Sequence[str] = (),
     prefix: str = "",
     overrides: Mapping[str, Reading] | None = None,
+    changes: bool | Mapping[str, Any] = False,
     **reading: Unpack[Reading],
 ) -> SchemaSpec:
     """Read many tables of a database; which, it is asked at each run.
@@ -61,6 +79,9 @@ def database(
         exclude: Names or patterns of tables to leave out.
         prefix: Put before the name of each in Penstock.
         overrides: Table to arguments of its own, as ``{"orders": {"cursor": "changed_at"}}``.
+        changes: Keep the tables up by their changes, as ``postgres_changes`` or ``mysql_changes`` does, by what the
+            connection is: ``penstock stream`` reads them then. True, or arguments of that: ``max_lag``, ``stream``,
+            ``slot``, ``publication``. Patterns take tables with a primary key, by which they are merged.
         **reading: See ``Reading``; for all the tables.
     """
     for name, own in (("", reading), *(overrides or {}).items()):
@@ -74,6 +95,7 @@ def database(
         prefix=prefix,
         reading=dict(reading),
         overrides={name: dict(own) for name, own in (overrides or {}).items()},
+        changes=verify_changes({} if changes is True else changes, connection) if changes is not False else None,
     )
 
 
@@ -84,6 +106,7 @@ def files(
     format: str | None = None,  # noqa: A002 - the word that users know
     connection: str | None = None,
     options: Mapping[str, Any] | None = None,
+    stream: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
     """Read files: CSV, TSV, JSON, JSONL, Parquet, and what ``docs/how-to/file-formats.md`` lists.
@@ -95,12 +118,15 @@ def files(
             from the file's ending.
         connection: A connection whose folder the path is relative to.
         options: What the format takes: ``nulls``, ``delimiter``, ``encoding``, ``types``, ``records`` …
+        stream: ``every``, as ``"5s"``, and what else ``model.reading_streams`` has: ``penstock stream`` looks so often
+            for new and changed files, and runs do not.
         **reading: See ``Reading``.
     """
     found: dict[str, Any] = {"path": path, **(options or {})}
     if format is not None:
         found["format"] = format
-    return _source(SourceSpec(table=table, kind="files", connection=connection, options=found), reading)
+    spec = _source(SourceSpec(table=table, kind="files", connection=connection, options=found), reading)
+    return spec if stream is None else streamed(spec, "bytes", stream)
 
 
 def rest(
@@ -135,144 +161,65 @@ def python(data: Any, *, table: str, **reading: Unpack[Reading]) -> SourceSpec:
     return _source(SourceSpec(table=table, kind="python", data=data), reading)
 
 
-def tail(
-    path: str,
-    *,
-    table: str,
-    format: str = "json",  # noqa: A002 - the word that users know
-    stream: Mapping[str, Any] | None = None,
-    **reading: Unpack[Reading],
-) -> SourceSpec:
-    """Read lines that are appended to files, as a stream: ``penstock stream`` reads it, runs do not.
-
-    Args:
-        path: A file or a glob such as ``logs/clicks*.jsonl``, relative to the project. A file that is given another
-            name in the same folder (rotation) is read to its end.
-        table: What it is called in Penstock.
-        format: What a line is: ``json`` (an object), ``text`` or ``bytes``.
-        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
-        **reading: See ``Reading``.
-    """
-    spec = SourceSpec(table=table, kind="tail", options={"path": path})
-    return streamed(_source(spec, reading), format, stream or {})
-
-
-def redis_stream(
-    connection: str,
-    *,
-    stream_name: str,
-    table: str,
-    value: str | None = None,
-    format: str = "json",  # noqa: A002 - the word that users know
-    group: str | None = None,
-    stream: Mapping[str, Any] | None = None,
-    **reading: Unpack[Reading],
-) -> SourceSpec:
-    """Read a stream of Redis: ``penstock stream`` reads it, runs do not.
-
-    Args:
-        connection: A connection of ``penstock.toml``, as ``redis://host:6379/0``.
-        stream_name: Its key, as in ``XADD orders * …``.
-        table: What it is called in Penstock.
-        value: The field of an entry that is the message; the others stand in ``_headers``. Without it all fields are
-            the message: an object of texts.
-        format: What the message is: ``json`` (an object), ``text`` or ``bytes``; the last two want ``value``.
-        group: A consumer group that is told how far was read, for Redis's own displays; nobody reads from it.
-        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
-        **reading: See ``Reading``.
-    """
-    if value is None and format != "json":
-        raise ConfigurationError(
-            f"Stream {table!r}: all fields of an entry are an object",
-            value=f"format={format!r}",
-            remedy="Name a value=…",
-        )
-    options = {"stream": _named(stream_name, table, "stream of Redis"), "value": value, "group": group}
-    spec = SourceSpec(table=table, kind="redis", connection=connection, options=options)
-    return streamed(_source(spec, reading), format, stream or {})
-
-
-def nats(
-    connection: str,
-    *,
-    stream_name: str,
-    table: str,
-    subject: str | None = None,
-    format: str = "json",  # noqa: A002 - the word that users know
-    stream: Mapping[str, Any] | None = None,
-    **reading: Unpack[Reading],
-) -> SourceSpec:
-    """Read a stream of NATS JetStream: ``penstock stream`` reads it, runs do not.
-
-    Args:
-        connection: A connection of ``penstock.toml``, as ``nats://host:4222``.
-        stream_name: The stream.
-        table: What it is called in Penstock.
-        subject: Messages of this subject alone; it may have wildcards, as ``orders.*.paid``.
-        format: What a message is: ``json`` (an object), ``text`` or ``bytes``.
-        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
-        **reading: See ``Reading``.
-    """
-    options = {"stream": _named(stream_name, table, "stream of NATS"), "subject": subject}
-    spec = SourceSpec(table=table, kind="nats", connection=connection, options=options)
-    return streamed(_source(spec, reading), format, stream or {})
-
-
-def _named(value: str, table: str, what: str) -> str:
-    if not isinstance(value, str) or not value:
-        raise ConfigurationError(f"Stream {table!r} names no {what}", value=repr(value), valid="its name, as 'orders'")
-    return value
-
-
-def kafka(
-    connection: str,
-    *,
-    topics: str | Sequence[str],
-    table: str,
-    format: str = "json",  # noqa: A002 - the word that users know
-    group: str | None = None,
-    stream: Mapping[str, Any] | None = None,
-    **reading: Unpack[Reading],
-) -> SourceSpec:
-    """Read topics of Apache Kafka, as a stream: ``penstock stream`` reads it, runs do not.
-
-    Args:
-        connection: A connection of ``penstock.toml``, as ``kafka://host:9092``.
-        topics: One topic or several, whose messages go into one table.
-        table: What it is called in Penstock.
-        format: What a message is: ``json`` (an object), ``text`` or ``bytes``.
-        group: The consumer group whose offsets show the lag in Kafka's own tools; nobody reads from them. The default
-            is ``penstock-{table}``.
-        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
-        **reading: See ``Reading``; beside the fields of messages there are ``_key`` and ``_tombstone`` to go by.
-    """
-    named = _several(topics)
-    if not named or not all(isinstance(topic, str) and topic for topic in named):
-        raise ConfigurationError(f"Stream {table!r} names no topic", value=repr(topics), remedy='topics="clicks"')
-    options: dict[str, Any] = {"topics": list(dict.fromkeys(named)), **({"group": group} if group else {})}
-    spec = SourceSpec(table=table, kind="kafka", connection=connection, options=options)
-    return streamed(_source(spec, reading), format, stream or {})
-
-
-def webhook(
+def postgres_changes(
     connection: str,
     *,
     table: str,
-    format: str = "json",  # noqa: A002 - the word that users know
+    name: str | None = None,
+    slot: str | None = None,
+    publication: str | None = None,
+    max_lag: str | int | None = None,
     stream: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
-    """Read what others post to ``penstock serve``, as a stream.
+    """Keep a table of PostgreSQL up by the changes that it commits: ``penstock stream`` reads it, runs do not.
+
+    It is read whole first, then change by change, with no gap and no overlap. Tables of one connection and slot are
+    read together, and their transactions become visible whole in the staging warehouse.
 
     Args:
-        connection: Its URL says the path, as ``webhook:///hooks/shop``, and the rest how events are signed.
-        table: What it is called in Penstock.
-        format: What a body is: ``json`` (an object), ``text`` or ``bytes``.
-        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``.
-        **reading: See ``Reading``.
+        connection: A connection of ``penstock.toml``, whose user may replicate.
+        table: The table, as ``orders`` or ``sales.orders``.
+        name: What it is called in Penstock; the default is the table's name.
+        slot: The replication slot; the default is made of pipeline and connection, and made where it is not there.
+        publication: A publication that has the table; the default is one that Penstock makes.
+        max_lag: How much of its log the server may keep for changes that were not read before an alert says so;
+            10 GiB unless said otherwise.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``. With
+            ``on_gap="record"`` a table whose changes are gone is read whole again.
+        **reading: See ``Reading``: ``write="merge"`` and a key keep the table as it is, ``write="scd2"`` all that it
+            was, and without them each change is a row.
     """
-    spec = SourceSpec(table=table, kind="webhook", connection=connection)
-    return streamed(_source(spec, reading), format, stream or {})
+    given = {"table": table, "slot": slot, "publication": publication, "max_lag": max_lag, "stream": stream or {}}
+    return changed(check_table_name(name or table.rpartition(".")[2], where=_NAME), connection, given, reading)
+
+
+def mysql_changes(
+    connection: str,
+    *,
+    table: str,
+    name: str | None = None,
+    max_lag: str | int | None = None,
+    stream: Mapping[str, Any] | None = None,
+    **reading: Unpack[Reading],
+) -> SourceSpec:
+    """Keep a table of MariaDB up by the changes in its binary log: ``penstock stream`` reads it, runs do not.
+
+    It is read whole first, then change by change, with no gap and no overlap. Tables of one connection are read
+    together, and their transactions become visible whole in the staging warehouse.
+
+    Args:
+        connection: A connection of ``penstock.toml``, whose user may read the binary log.
+        table: The table, as ``orders`` or ``sales.orders``.
+        name: What it is called in Penstock; the default is the table's name.
+        max_lag: How many bytes of the log may stay unread before an alert says so; 10 GiB unless said otherwise.
+        stream: When micro-batches are closed, and what becomes of gaps; see ``model.reading_streams``. With
+            ``on_gap="record"`` a table whose changes are gone is read whole again.
+        **reading: As ``postgres_changes`` has them.
+    """
+    given = {"table": table, "max_lag": max_lag, "stream": stream or {}}
+    called = check_table_name(name or table.rpartition(".")[2], where=_NAME)
+    return changed(called, connection, given, reading, "mysql_changes")
 
 
 def _several(value: str | Sequence[str]) -> tuple[str, ...]:
@@ -280,5 +227,5 @@ def _several(value: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _source(spec: SourceSpec, reading: Reading) -> SourceSpec:
-    check_table_name(spec.table, where="The name of a source")
+    check_table_name(spec.table, where=_NAME)
     return read_as(spec, reading)

@@ -28,7 +28,7 @@ def test_contestants_agree_on_tiny_data(name: str, capsys: pytest.CaptureFixture
     assert "| Penstock" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("name", ["postgres", "memory"])
+@pytest.mark.parametrize("name", ["postgres", "memory", "cdc"])
 def test_contestants_agree_on_a_small_server(name: str, postgres: object, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([name, "--rounds", "1", "--small"]) == 0
     assert "| Penstock" in capsys.readouterr().out

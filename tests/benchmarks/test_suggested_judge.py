@@ -23,7 +23,7 @@ def batches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Batches]:
     made.close()
 
 
-@pytest.mark.parametrize("table", [WEATHER.name, FLEET.name])
+@pytest.mark.parametrize("table", [WEATHER.name, pytest.param(FLEET.name, marks=pytest.mark.slow)])
 def test_clean_days_pass_and_mistakes_do_not(batches: Batches, table: str) -> None:
     for place in CLEAN_DAYS:
         day = batches.judged(table)[place]

@@ -33,7 +33,8 @@ ALL = list(commands(penstock))
 def test_every_command_that_the_project_promises_is_there() -> None:
     promised = {
         *("init", "scope", "ingest", "plan", "run", "backfill", "retry", "status", "runs", "versions", "check"),
-        *("report", "profile", "drift", "intervals", "lineage", "test", "alerts", "serve", "stream", "schedule"),
+        *("report", "profile", "drift", "intervals", "lineage", "test", "alerts", "serve", "stream", "lag"),
+        "schedule",
         *("quarantine", "diff", "approve", "reject", "accept", "discard", "promote", "rollback", "dataset"),
         *("compact", "vacuum", "rebuild", "doctor"),
     }

@@ -414,6 +414,33 @@ VALUES: list[tuple[Any, list[str]]] = [
         ["raw_t", "1,200", "9 small files became 1 file"],
     ),
     ([answers.CompactionReport(table="raw_t", files=3)], ["No closed window has small files."]),
+    (
+        [
+            answers.StreamLag(
+                table="clicks",
+                live=True,
+                batches=9,
+                last=AT,
+                age=3.0,
+                interval=4.0,
+                longest=6.0,
+                lag=1.5,
+                lag_most=2.5,
+                partitions=(answers.PartitionLag(topic="c", partition="0", following=1200, newest=AT),),
+            ),
+            answers.StreamLag(table="orders", live=False, batches=0),
+        ],
+        [
+            "clicks: committed 3.0 s ago, usually every 4.0 s",
+            "at most 2.5 s",
+            "1,200",
+            "orders has brought nothing yet.",
+        ],
+    ),
+    (
+        answers.LiveRollback(table="clicks", to=4, withdrawn=(6, 8), rows_before=1500, rows=900, by="ada"),
+        ["The live table clicks stands as after load 4; the rows of loads 6–8 are readable no more.", "900 rows"],
+    ),
     (answers.DoctorReport(checked=19), ["19 objects looked at; all is well."]),
     (
         answers.DoctorReport(
@@ -425,6 +452,9 @@ VALUES: list[tuple[Any, list[str]]] = [
         [answers.DoctorReport(indexed=8), answers.DoctorReport(orphans=(("x", 1000),), removed=1)],
         ["8 objects indexed.", "1 object removed, 1.0 kB."],
     ),
+    (answers.DoctorReport(checked=3, unread=("A slot is read by nobody",)), ["A slot is read by nobody"]),
+    (answers.Forgotten(sentences=("The slot 'x' was dropped",)), ["The slot 'x' was dropped."]),
+    (answers.Forgotten(), ["Nothing of Penstock is there."]),
     (
         [DESCRIPTION],
         [

@@ -20,7 +20,7 @@ SHORT = 1
 CHAPTERS = ("backfill", "first_release", "bad_day", "small_files", "vacuum", "training_set", "other_parcels")
 
 
-@pytest.mark.parametrize("kind", ["s3", "gs", "az"])
+@pytest.mark.parametrize("kind", ["s3", pytest.param("gs", marks=pytest.mark.slow), "az"])
 def test_the_story_ends_as_on_a_disk(
     kind: str, request: pytest.FixtureRequest, told: Reference, nursery: Nursery, tmp_path: Path
 ) -> None:

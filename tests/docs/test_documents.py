@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from servers import buckets
+from streams.capturing import emptied
 
 ROOT = Path(__file__).parents[2]
 PAGES = [
@@ -19,6 +20,7 @@ PAGES = [
     "how-to.md",
     "how-to/alerts.md",
     "how-to/file-formats.md",
+    "how-to/changes.md",
     "how-to/checks.md",
     "how-to/databases.md",
     "how-to/drift.md",
@@ -42,6 +44,7 @@ PAGES = [
     "how-to/schema-contracts.md",
     "how-to/streams.md",
     "how-to/test-transforms.md",
+    "how-to/windows.md",
 ]
 
 _BLOCK = re.compile(r"^```(?P<info>[^\n]*)\n(?P<body>.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -72,11 +75,8 @@ def run(command: list[str], folder: Path, expected: int, where: str) -> None:
     assert done.returncode == expected, f"{where}: {' '.join(command)}\n{done.stdout}\n{done.stderr}"
 
 
-@pytest.mark.parametrize("name", PAGES)
-def test_the_page_does_what_it_says(
-    name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    page = ROOT / "docs" / name
+def _prepare(name: str, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bring up the servers that a page is about."""
     if name == "how-to/lake-in-a-bucket.md":
         endpoint = request.getfixturevalue("s3")
         buckets.named("s3", endpoint, "company-lake")
@@ -87,6 +87,22 @@ def test_the_page_does_what_it_says(
         server.execute("DROP SCHEMA IF EXISTS marts, penstock_marts CASCADE")
         monkeypatch.setenv("REPORTING_URL", server.url())
         monkeypatch.setenv("REPORTING_PASSWORD", "any")
+    if name == "how-to/changes.md":
+        server = emptied(request.getfixturevalue("postgres"))
+        server.execute(
+            "CREATE TABLE orders (id int PRIMARY KEY, customer int, amount numeric(10, 2)); "
+            "CREATE TABLE customers (id int PRIMARY KEY, name text); CREATE TABLE payments (id int PRIMARY KEY)"
+        )
+        monkeypatch.setenv("SHOP_URL", server.url())
+        monkeypatch.setenv("SHOP_PASSWORD", "any")
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_does_what_it_says(
+    name: str, tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page = ROOT / "docs" / name
+    _prepare(name, request, monkeypatch)
     ran = 0
     for block in blocks(page):
         where = f"{name}:{block.line}"

@@ -23,6 +23,7 @@ from penstock.model.entries import (
     Work,
 )
 from penstock.model.interval import Interval
+from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Release, TableVersion
 from penstock.monitor.alerts import PipelineFacts, TableFacts, find, show
 from penstock.monitor.arrivals import Arrivals, Released, fold, fold_releases
@@ -216,3 +217,21 @@ def test_releases_that_stay_away_are_told_of() -> None:
 )
 def test_durations_are_said_as_exactly_as_anybody_wants_to_know(duration: timedelta, said: str) -> None:
     assert show(duration) == said
+
+
+def test_what_checks_rejected_of_a_transform_is_told_until_a_run_is_accepted() -> None:
+    table = TableFacts(name="paid", arrivals=None, source=False)
+    report = CheckReport(failures=(failed("unique", "error"),))
+
+    def told(state: State) -> list[tuple[str, tuple[str, ...]]]:
+        step = StepReceipt(step="transform paid", table="paid", state=state, report=report)
+        run = RunReceipt(
+            id="r1", pipeline="shop", command="run", started=FIRST, finished=FIRST, state=state, steps=(step,)
+        )
+        facts = PipelineFacts(name="shop", tables=(table,), ended=run, made=run)
+        return [(each.said, each.owners) for each in find([facts], AlertsSpec(), FIRST)]
+
+    assert told(State.REJECTED) == [
+        ("What run r1 made of paid was rejected by unique; the version before it stands.", ("ada",))
+    ]
+    assert told(State.DONE) == []

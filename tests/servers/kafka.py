@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from servers import certificates
 from servers.debian import CACHE, NoServerError, free_port, provided, run
 from servers.java import home as java_home
 from servers.serving import fetching
@@ -33,12 +34,26 @@ _SETTINGS = """
 process.roles=broker,controller
 node.id=1
 controller.quorum.voters=1@127.0.0.1:{controller}
-listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded},CONTROLLER://127.0.0.1:{controller}
-advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded}
+listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded},SECURE://127.0.0.1:{secure},\\
+  SCRAM://127.0.0.1:{scram},OUTSIDE://127.0.0.1:{outside},CONTROLLER://127.0.0.1:{controller}
+advertised.listeners=PLAINTEXT://127.0.0.1:{port},GUARDED://127.0.0.1:{guarded},SECURE://127.0.0.1:{secure},\\
+  SCRAM://127.0.0.1:{scram},OUTSIDE://127.0.0.1:{forwarded}
 controller.listener.names=CONTROLLER
-listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT
+listener.security.protocol.map=PLAINTEXT:PLAINTEXT,GUARDED:SASL_PLAINTEXT,SECURE:SSL,SCRAM:SASL_SSL,\\
+  OUTSIDE:PLAINTEXT,CONTROLLER:PLAINTEXT
 listener.name.guarded.sasl.enabled.mechanisms=PLAIN
 listener.name.guarded.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
+  user_{user}="{password}";
+ssl.keystore.type=PEM
+ssl.keystore.location={folder}/broker.pem
+ssl.truststore.type=PEM
+ssl.truststore.location={folder}/ca.pem
+listener.name.secure.ssl.client.auth=required
+listener.name.scram.ssl.client.auth=none
+listener.name.scram.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN
+listener.name.scram.scram-sha-256.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.scram.scram-sha-512.sasl.jaas.config=org.apache.kafka.common.security.scram.ScramLoginModule required;
+listener.name.scram.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule required \\
   user_{user}="{password}";
 log.dirs={folder}/logs
 offsets.topic.replication.factor=1
@@ -52,18 +67,33 @@ num.network.threads=1
 num.io.threads=2
 log.retention.check.interval.ms=500
 log.cleaner.dedupe.buffer.size=2097152
+log.cleaner.backoff.ms=200
 """
 
 
 @dataclass
 class KafkaServer:
-    """A running broker."""
+    """A running broker.
+
+    Attributes:
+        port: Of the listener without any protection.
+        guarded: Of the one that wants a user and a password (PLAIN), without TLS.
+        secure: Of the one that wants a certificate, by TLS.
+        scram: Of the one that wants a user and a password (SCRAM or PLAIN), by TLS.
+        outside: Of the one without protection whose clients are told to come to ``forwarded``.
+        forwarded: A port at which nobody listens, unless a test lets a ``Forwarder`` lead from it to ``outside``.
+        folder: Where its files are, those of ``servers/certificates`` among them.
+    """
 
     port: int
     guarded: int
+    secure: int
+    scram: int
+    outside: int
+    forwarded: int
     command: list[str]
     folder: Path
-    process: subprocess.Popen[bytes]
+    process: subprocess.Popen[bytes] | None = None
 
     @property
     def hosts(self) -> str:
@@ -82,12 +112,12 @@ class KafkaServer:
         return AdminClient({"bootstrap.servers": self.hosts}, logger=_quiet())
 
     def create(self, topic: str, partitions: int = 1, config: Mapping[str, str] | None = None) -> str:
-        """Make a topic; returns its name."""
+        """Make a topic, which keeps messages of any age unless ``config`` says otherwise; returns its name."""
         from confluent_kafka.admin import NewTopic
 
         # The client ends with the variable that holds it, and so would what it was asked for.
         admin = self.admin()
-        made = admin.create_topics([NewTopic(topic, partitions, 1, config=dict(config or {}))])
+        made = admin.create_topics([NewTopic(topic, partitions, 1, config={"retention.ms": "-1", **(config or {})})])
         made[topic].result(20)
         return topic
 
@@ -99,6 +129,7 @@ class KafkaServer:
 
     def kill(self) -> None:
         """Kill the broker as if its machine had failed."""
+        assert self.process is not None
         self.process.send_signal(signal.SIGKILL)
         self.process.wait()
 
@@ -110,6 +141,7 @@ class KafkaServer:
 
     def stop(self) -> None:
         """Stop it."""
+        assert self.process is not None
         self.process.terminate()
         try:
             self.process.wait(20)
@@ -128,17 +160,35 @@ def running() -> Iterator[KafkaServer]:
     jars = _jars()
     with tempfile.TemporaryDirectory(prefix="penstock-kafka-") as made:
         folder = Path(made)
-        port, guarded, controller = free_port(), free_port(), free_port()
+        port, guarded, secure, scram, outside, forwarded, controller = (free_port() for _ in range(7))
+        certificates.make(folder)
         settings = folder / "server.properties"
         settings.write_text(
             _SETTINGS.format(
-                port=port, guarded=guarded, controller=controller, folder=folder, user=USER, password=PASSWORD
+                port=port,
+                guarded=guarded,
+                secure=secure,
+                scram=scram,
+                outside=outside,
+                forwarded=forwarded,
+                controller=controller,
+                folder=folder,
+                user=USER,
+                password=PASSWORD,
             )
         )
         small = ("-Xmx320m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
         base = [java, *small, "-cp", f"{jars}/*"]
-        run(*base, "kafka.tools.StorageTool", "format", "-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(settings))
-        server = KafkaServer(port, guarded, [*base, "kafka.Kafka", str(settings)], folder, None)  # type: ignore[arg-type]
+        users = [
+            part
+            for mechanism in ("SCRAM-SHA-256", "SCRAM-SHA-512")
+            for part in ("--add-scram", f"{mechanism}=[name={USER},password={PASSWORD}]")
+        ]
+        identity = ("-t", "MkU3OEVBNTcwNTJENDM2Qg", "-c", str(settings))
+        run(*base, "kafka.tools.StorageTool", "format", *identity, *users)
+        server = KafkaServer(
+            port, guarded, secure, scram, outside, forwarded, [*base, "kafka.Kafka", str(settings)], folder
+        )
         try:
             server.start()
             yield server
@@ -183,7 +233,7 @@ def _wait(server: KafkaServer) -> None:
     admin = server.admin()
     ends = time.monotonic() + 60
     while time.monotonic() < ends:
-        if server.process.poll() is not None:
+        if server.process is None or server.process.poll() is not None:
             raise NoServerError(f"the broker ended: {(server.folder / 'broker.log').read_text()[-300:]}")
         with contextlib.suppress(KafkaException):
             if admin.list_topics(timeout=1).brokers:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
@@ -39,9 +39,19 @@ max_connections = 40
 default_time_zone = '-05:00'
 character_set_server = utf8mb4
 performance_schema = off
-skip_log_bin
 """
 """A zone other than UTC, so that whoever forgets the session's zone is found out."""
+_UNLOGGED = "skip_log_bin\n"
+LOGGED = """server_id = 11
+log_bin = binlog
+binlog_format = ROW
+binlog_row_metadata = FULL
+gtid_strict_mode = on
+log_slave_updates = on
+"""
+"""A server that tells its changes."""
+DURABLE = "innodb_flush_log_at_trx_commit = 1\nsync_binlog = 1\n"
+"""What is committed is there after a crash."""
 
 
 @dataclass(frozen=True)
@@ -74,18 +84,38 @@ class MariaServer:
 
 
 @contextlib.contextmanager
-def running() -> Iterator[MariaServer]:
+def running(settings: str = _UNLOGGED) -> Iterator[MariaServer]:
     """Start a server, yield it, stop it by its process id and remove its data.
+
+    Args:
+        settings: Lines of its settings.
 
     Raises:
         NoServerError: If there are no binaries and none can be fetched, or the server does not come up.
     """
+    with reviving(settings) as (server, _):
+        yield server
+
+
+@contextlib.contextmanager
+def reviving(settings: str) -> Iterator[tuple[MariaServer, Callable[[], None]]]:
+    """Start a server as ``running`` does; yield it, and what kills it and starts it again where it was."""
     binary = provided(["mariadb-server-core", "mariadb-client-core"], _WANTED, _installed)
     folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
     try:
-        process, port = _start(binary, folder)
+        _make(binary, folder, settings)
+        port = free_port()
+        process = _begin(binary, folder, port)
+
+        def revive() -> None:
+            nonlocal process
+            process.kill()
+            process.wait()
+            process = _begin(binary, folder, port)
+            _ready(MariaServer(port=port, pid=process.pid), process, folder)
+
         try:
-            yield _ready(MariaServer(port=port, pid=process.pid), process, folder)
+            yield _ready(MariaServer(port=port, pid=process.pid), process, folder), revive
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -97,20 +127,15 @@ def running() -> Iterator[MariaServer]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _start(binary: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
+def _make(binary: Path, folder: Path, lines: str) -> None:
+    """Make the data of a server."""
     user = unprivileged("mysql")
     settings, data = folder / "my.cnf", folder / "data"
-    settings.write_text(_SETTINGS)
+    settings.write_text(_SETTINGS + lines)
     data.mkdir()
     if user is not None:
         for path in (folder, settings, data):
             os.chown(path, user, -1)
-    as_user: dict[str, object] = {
-        "env": environment(binary),
-        "cwd": folder,
-        "user": user,
-        "extra_groups": [] if user else None,
-    }
     share = binary.parents[1] / "share"
     system = (share / "mysql" / name for name in ("mysql_system_tables.sql", "mysql_system_tables_data.sql"))
     secret = PASSWORD.replace("'", "''")
@@ -127,14 +152,7 @@ def _start(binary: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
             f"GRANT SELECT ON shop.* TO {GUARDED}@'%';",
         ]
     )
-    common = [
-        str(binary),
-        f"--defaults-file={settings}",
-        f"--datadir={data}",
-        f"--lc-messages-dir={share / 'mysql'}",
-        f"--socket={folder / 'socket'}",
-        f"--pid-file={folder / 'pid'}",
-    ]
+    common, as_user = _command(binary, folder)
     made = subprocess.run(
         [*common, "--bootstrap", "--skip-networking"],
         input=bootstrap,
@@ -145,15 +163,37 @@ def _start(binary: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:
     )
     if made.returncode or "ERROR" in made.stderr:
         raise NoServerError(f"mariadbd --bootstrap failed: {made.stderr.strip()[-500:]}")
-    port = free_port()
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
+
+
+def _begin(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
+    common, as_user = _command(binary, folder)
+    with (folder / "log").open("ab") as log:
+        return subprocess.Popen(
             [*common, f"--port={port}"],
             stdout=log,
             stderr=log,
             **as_user,  # type: ignore[call-overload]
         )
-    return process, port
+
+
+def _command(binary: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
+    """Return what a server is begun with, and as whom."""
+    user = unprivileged("mysql")
+    as_user: dict[str, object] = {
+        "env": environment(binary),
+        "cwd": folder,
+        "user": user,
+        "extra_groups": [] if user else None,
+    }
+    common = [
+        str(binary),
+        f"--defaults-file={folder / 'my.cnf'}",
+        f"--datadir={folder / 'data'}",
+        f"--lc-messages-dir={binary.parents[1] / 'share' / 'mysql'}",
+        f"--socket={folder / 'socket'}",
+        f"--pid-file={folder / 'pid'}",
+    ]
+    return common, as_user
 
 
 def _ready(server: MariaServer, process: subprocess.Popen[bytes], folder: Path) -> MariaServer:

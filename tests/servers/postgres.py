@@ -44,6 +44,7 @@ timezone = 'America/New_York'
 jit = off
 logging_collector = off
 max_prepared_transactions = 4
+wal_level = logical
 """
 _ACCESS = f"""
 host all {GUARDED} 127.0.0.1/32 scram-sha-256
@@ -96,6 +97,15 @@ def running() -> Iterator[PostgresServer]:
                 process.wait()
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+def program(name: str) -> Path:
+    """Return a program that comes with the server, as ``pgbench``.
+
+    Raises:
+        NoServerError: There is none.
+    """
+    return provided(["postgresql"], _WANTED, _installed) / name
 
 
 def _start(binaries: Path, folder: Path) -> tuple[subprocess.Popen[bytes], int]:

@@ -32,7 +32,8 @@ from penstock.model.entries import DataFile
 from penstock.model.specs import ConnectionSpec
 from penstock.stores.bucket_objects import BucketObjects
 from penstock.stores.copies import Copies
-from penstock.stores.delta import DeltaCommit, DeltaLog
+from penstock.stores.delta import DeltaLog
+from penstock.stores.delta_actions import DeltaCommit
 from penstock.stores.objects import LocalObjects
 from penstock.stores.places import open_objects
 from penstock.stores.port import CONDITION, Objects

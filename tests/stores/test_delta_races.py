@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 import time
 from collections import Counter
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from deltalake import Field, Schema
+from deltalake.schema import PrimitiveType
 
+from penstock.model.entries import DataFile
 from penstock.stores.delta import DeltaLog
+from penstock.stores.delta_actions import DeltaCommit
 from penstock.stores.objects import LocalObjects
 
 RACER = """
@@ -21,7 +27,8 @@ from deltalake import Field, Schema
 from deltalake.schema import PrimitiveType
 from penstock.errors import ConflictError
 from penstock.model.entries import DataFile
-from penstock.stores.delta import DeltaCommit, DeltaLog
+from penstock.stores.delta import DeltaLog
+from penstock.stores.delta_actions import DeltaCommit
 from penstock.stores.objects import LocalObjects
 
 root, number, rounds, kind = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
@@ -90,3 +97,27 @@ def test_one_of_several_writers_wins(tmp_path: Path, kind: str) -> None:
         assert len(log.files()) == (2 if kind == "append" else 1)
         first = json.loads((tmp_path / str(place) / "racing" / "_delta_log" / names[0]).read_text().splitlines()[0])
         assert first["commitInfo"]["operation"] == "CREATE TABLE"
+
+
+@pytest.mark.parametrize("commits", [1, 3, 4, 6])
+def test_a_table_made_anew_under_an_open_handle_is_read_anew(tmp_path: Path, commits: int) -> None:
+    def committed(name: str, count: int) -> DeltaLog:
+        log = DeltaLog(LocalObjects(tmp_path), "table")
+        schema = Schema([Field("a", PrimitiveType("long"))])
+        for number in range(1, count + 1):
+            file = DataFile(path=f"{name}{number}.parquet", rows=1, bytes=10)
+            write = log.append if log.schema else lambda commit: log.create(commit, {})
+            write(
+                DeltaCommit(
+                    number=number, at=datetime.now(UTC), added=[file], removed=(), schema=schema, partition_by=()
+                )
+            )
+        return log
+
+    open_ = committed("old", 3)
+    assert len(open_.live()) == 3
+    shutil.rmtree(tmp_path / "table")
+    wanted = committed("new", commits).files()
+    # Neither the number of commits nor the names of their objects tell it from the one before.
+    open_.refresh()
+    assert (open_.files(), open_.number, open_.version) == (wanted, commits, commits - 1)

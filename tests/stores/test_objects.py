@@ -176,3 +176,9 @@ def test_killed_writers_leave_whole_objects_only(objects, tmp_path):
         child.kill()
     sizes = {info.bytes for info in objects.list()}
     assert sizes == {100_000}
+
+
+def test_a_lake_whose_path_delta_would_read_otherwise_is_refused(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"percent sign .* Got: .*a%20b/lake/clicks"):
+        LocalObjects(tmp_path / "a%20b" / "lake").delta("clicks")
+    assert LocalObjects(tmp_path / "100% sure").delta("clicks") == (f"{tmp_path}/100% sure/clicks", None)

@@ -64,9 +64,9 @@ class Broker(Stand, Protocol):
         ...
 
 
-def connected(url: str, **given: Any) -> ConnectionSpec:
+def connected(url: str, *, kind: str | None = None, **given: Any) -> ConnectionSpec:
     """Return a connection as ``penstock.toml`` would give it."""
-    return connection_from_table("events", GivenConnection(url, rest=given), None, "connection 'events'")
+    return connection_from_table("events", GivenConnection(url, kind, rest=given), None, "connection 'events'")
 
 
 class TailStand:

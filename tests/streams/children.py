@@ -21,11 +21,13 @@ class Children:
             text=True,
         )
 
-    def stream(self, folder: Path, kill_at: int = 0, *, before: bool = True) -> dict[str, Any]:
+    def stream(self, folder: Path, kill_at: int = 0, *, before: bool = True, share: bool = False) -> dict[str, Any]:
         """Stream to the end in a child, which is killed at a write; return its status and its writes."""
         assert self._process.stdin is not None
         assert self._process.stdout is not None
-        self._process.stdin.write(json.dumps({"folder": str(folder), "kill_at": kill_at, "before": before}) + "\n")
+        self._process.stdin.write(
+            json.dumps({"folder": str(folder), "kill_at": kill_at, "before": before, "share": share}) + "\n"
+        )
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())
 

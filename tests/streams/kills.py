@@ -37,7 +37,7 @@ def main():
                 counted = boundaries.Boundaries(asked["folder"], asked["kill_at"], asked["before"])
                 boundaries.install(counted)
                 with Project(asked["folder"]) as project:
-                    code = project.stream("clicks", until_end=True).exit_code
+                    code = project.stream("clicks", until_end=True, share=asked["share"]).exit_code
                 os.write(writing, json.dumps(counted.names).encode())
             except BaseException:
                 traceback.print_exc()

@@ -12,12 +12,17 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
+from penstock import Project
+from penstock.model.receipts import RunReceipt
+
+_LONGEST = 120
+"""Seconds within which a command of a test ends."""
 SETTINGS = """
 [project]
 name = "video"
@@ -80,29 +85,39 @@ def in_lake(folder: Path, column: str = "n") -> Counter[Any]:
     from deltalake import DeltaTable
 
     files = DeltaTable(str(folder / "data/staging/lake/raw_clicks")).file_uris()
+    if not files:
+        return Counter()
     with duckdb.connect() as connection:
         found = connection.execute(f"SELECT {column} FROM read_parquet(?, union_by_name=true)", [files]).fetchall()
     return Counter(value for (value,) in found)
 
 
 def penstock(folder: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
-    """Run a command of the project to its end."""
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        **settings,
-    )
+    """Run a command of the project to its end; where that does not come, what it was doing is in the failure."""
+    settings["env"] = {**settings.get("env", os.environ), "PYTHONFAULTHANDLER": "1"}
+    command = [sys.executable, "-m", "penstock", *arguments]
+    with subprocess.Popen(
+        command, cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **settings
+    ) as process:
+        try:
+            out, err = process.communicate(timeout=_LONGEST)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGABRT)
+            out, err = process.communicate()
+            raise AssertionError(f"{arguments} did not end in {_LONGEST} s:\n{out}\n{err}") from None
+        return subprocess.CompletedProcess(command, process.returncode, out, err)
 
 
 def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Begin a command of the project in a process of its own."""
     with open(folder / f"said-{os.urandom(3).hex()}.txt", "w") as said:
         return subprocess.Popen(
-            [sys.executable, "-m", "penstock", *arguments], cwd=folder, stdout=said, stderr=said, text=True
+            [sys.executable, "-m", "penstock", *arguments],
+            cwd=folder,
+            stdout=said,
+            stderr=said,
+            text=True,
+            env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
 
 
@@ -130,6 +145,8 @@ def _free(folder: Path) -> bool:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             return False
+    if not (folder / ".penstock/catalog.db").exists():
+        return False
     with contextlib.closing(sqlite3.connect(folder / ".penstock/catalog.db", timeout=0)) as catalog:
         try:
             catalog.execute("BEGIN IMMEDIATE")
@@ -139,8 +156,39 @@ def _free(folder: Path) -> bool:
     return True
 
 
+def has_leases(folder: Path) -> bool:
+    """Say whether a process of the project has come so far that leases can be taken."""
+    if not (folder / ".penstock/catalog.db").exists():
+        return False
+    with contextlib.closing(sqlite3.connect(folder / ".penstock/catalog.db")) as catalog:
+        return catalog.execute("SELECT count(*) FROM sqlite_master WHERE name = 'leases'").fetchone() == (1,)
+
+
 def end_leases(folder: Path) -> None:
-    """Let all leases run out, for which a successor would have to wait a minute."""
+    """Let all leases run out, for which a successor would have to wait a minute; nobody may have taken one yet."""
+    if not has_leases(folder):
+        return
     with contextlib.closing(sqlite3.connect(folder / ".penstock/catalog.db")) as catalog:
         catalog.execute("UPDATE leases SET expires = 0")
         catalog.commit()
+
+
+def streamed(folder: Path, *arguments: str, code: int = 0) -> str:
+    """Read the pipeline ``shop`` to where its streams end; returns what was said."""
+    done = penstock(folder, "stream", "shop", "--until-end", *arguments)
+    assert done.returncode == code, done.stdout + done.stderr
+    return done.stdout + done.stderr
+
+
+def drained(folder: Path, **asked: bool) -> RunReceipt:
+    """Read the streams to where they end."""
+    with Project(folder) as project:
+        return project.stream("clicks", until_end=True, **asked)
+
+
+def until(true: Callable[[], bool], seconds: float = 60) -> None:
+    """Wait for something to come true."""
+    end = time.monotonic() + seconds
+    while not true():
+        assert time.monotonic() < end, "it did not come true"
+        time.sleep(0.05)

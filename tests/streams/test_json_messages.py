@@ -82,6 +82,20 @@ def test_texts_stay_texts_and_numbers_keep_their_digits() -> None:
     assert kept[1]["n"] == 9007199254740993
 
 
+@pytest.mark.parametrize("name", ["x", 'x "\\u00e4', "x.[1]+"])
+def test_long_digits_beside_a_fraction_keep_the_others_together_and_their_digits(name: str) -> None:
+    long, key = 2**62 + 1, json.dumps(name)
+    texts = [
+        f'{{"id": {long + n}, {key}: {n}.5, "page": "/1234567890123456789012, {long}"}}'.encode() for n in range(9)
+    ]
+    found = decoded(*texts)
+    assert len(found.pieces) == 1
+    assert rows(found) == {n: json.loads(text) for n, text in enumerate(texts)}
+    # Where the field itself has such a number first, DOUBLE would round it.
+    mixed = rows(decoded(f'{{"id": 1, {key} :  {long}}}'.encode(), *texts))
+    assert (mixed[0][name], mixed[4][name]) == (long, 3.5)
+
+
 def test_a_number_that_is_no_longer_whole_is_a_row_of_another_shape() -> None:
     decoder = JsonDecoder()
     first = decoder.decode(pa.array([b'{"a":1}'], pa.binary()))

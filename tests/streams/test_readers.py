@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from brokers import NatsStand, RedisStand, Stand, TailStand
+from brokers import Stand, TailStand
+from every_broker import BROKERS, QUEUES, UNORDERED, stand_of
 
 from penstock.errors import DataError
-from penstock.extract.streams.port import MESSAGES, Polled, Reader
+from penstock.extract.streams.port import MESSAGES, Ending, Polled, Reader
 from penstock.model.streams import Positions, advanced, behind
 
-_KINDS = ("tail", "redis", "nats")
+_BROKERS = [name for name in BROKERS if name not in QUEUES]
 
 
-@pytest.fixture(params=_KINDS)
-def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Stand]:
-    if request.param == "tail":
-        yield TailStand(tmp_path)
-    elif request.param == "nats":
-        yield NatsStand(request.getfixturevalue("nats"))
-    else:
-        yield RedisStand(request.getfixturevalue("redis"))
+@pytest.fixture(params=["tail", *(name for name in BROKERS if name not in UNORDERED)])
+def stand(request: pytest.FixtureRequest, tmp_path: Path) -> Stand:
+    return TailStand(tmp_path) if request.param == "tail" else stand_of(request.param, request, tmp_path)
 
 
 def numbered(first: int, count: int) -> list[bytes]:
@@ -44,9 +40,10 @@ def drained(reader: Reader, at: Positions | None = None, most: int = 2**20) -> t
     at, ends = at or {}, reader.ends()
     polls = [reader.poll(most, 0)]
     at = moved(at, polls[0])
-    while behind(at, ends):
-        polls.append(reader.poll(most, 5))
-        assert polls[-1], f"nothing came within 5 s: {at} of {ends}"
+    last = time.monotonic() + 30
+    while not reader.reached(at) if isinstance(reader, Ending) else behind(at, ends):
+        polls.append(reader.poll(most, 0.2))
+        assert polls[-1] or time.monotonic() < last, f"nothing came within 30 s: {at} of {ends}"
         at = moved(at, polls[-1])
     return polls, at
 
@@ -119,6 +116,7 @@ def test_an_empty_stream_has_nothing_behind(stand: Stand) -> None:
         assert values(drained(reader, at)[0]) == numbered(0, 3)
 
 
+@pytest.mark.parametrize("stand", ["tail", *_BROKERS], indirect=True)
 def test_it_may_begin_with_what_comes_and_a_restart_begins_there_too(stand: Stand) -> None:
     stand.append(numbered(0, 5))
     with closing(stand.open(start="latest")) as reader:
@@ -137,6 +135,7 @@ def test_messages_are_waited_for(stand: Stand) -> None:
         assert values([reader.poll(2**20, 20)]) == numbered(0, 1)
 
 
+@pytest.mark.parametrize("stand", ["tail", *_BROKERS], indirect=True)
 def test_what_is_gone_stops_the_stream(stand: Stand) -> None:
     stand.append(numbered(0, 100))
     with closing(stand.open()) as reader:
@@ -150,6 +149,7 @@ def test_what_is_gone_stops_the_stream(stand: Stand) -> None:
         drained(reader, at)
 
 
+@pytest.mark.parametrize("stand", ["tail", *_BROKERS], indirect=True)
 def test_what_is_gone_is_recorded_once_and_reading_goes_on(stand: Stand) -> None:
     stand.append(numbered(0, 100))
     with closing(stand.open()) as reader:
@@ -166,8 +166,8 @@ def test_what_is_gone_is_recorded_once_and_reading_goes_on(stand: Stand) -> None
         assert values(polls) == numbered(105, 5)
 
 
-# A file that was cut cannot tell whether all of it had been read.
-@pytest.mark.parametrize("stand", _KINDS[1:], indirect=True)
+# Others cannot tell whether all of what is gone had been read.
+@pytest.mark.parametrize("stand", ["redis", "nats"], indirect=True)
 def test_what_was_read_may_go(stand: Stand) -> None:
     stand.append(numbered(0, 50))
     with closing(stand.open()) as reader:

@@ -7,7 +7,6 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from stream_project import (
     PIPELINE,
     append,
     begun,
+    drained,
     end_leases,
     events,
     in_lake,
@@ -24,10 +24,11 @@ from stream_project import (
     put_to_sleep,
     said,
     served,
+    until,
 )
 
 from penstock.errors import ConfigurationError, ConflictError, LeaseHeldError
-from penstock.model.receipts import RunReceipt, State
+from penstock.model.receipts import State
 from penstock.project import Project
 
 
@@ -38,18 +39,6 @@ def folder(tmp_path: Path) -> Path:
 
 def log(folder: Path) -> Path:
     return folder / "logs/clicks.jsonl"
-
-
-def drained(folder: Path, **asked: bool) -> RunReceipt:
-    with Project(folder) as project:
-        return project.stream("clicks", until_end=True, **asked)
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
 
 
 def test_what_is_there_lands_once_and_is_loaded(folder: Path) -> None:
@@ -250,3 +239,17 @@ def test_a_pipeline_without_a_stream_is_refused(folder: Path) -> None:
     )
     with Project(folder) as project, pytest.raises(ConfigurationError, match="has no stream"):
         project.stream()
+
+
+def test_a_stream_that_leaves_the_warehouse_to_runs(folder: Path) -> None:
+    (folder / "pipeline.py").write_text(PIPELINE.replace('"every": "200ms"', '"every": "200ms", "load": "run"'))
+    append(log(folder), events(0, 30))
+    assert [step.step for step in drained(folder).steps] == ["extract clicks"]
+    append(log(folder), [*events(30, 30), {"user": "a", "n": -1}])
+    drained(folder)
+    assert in_lake(folder).total() == 61
+    assert not (folder / "data/staging/warehouse.duckdb").exists()
+    for _ in range(2):
+        assert penstock(folder, "run").returncode == 0
+        assert in_warehouse(folder) == Counter(range(60))
+        assert served(folder, "SELECT sum(clicks) FROM per_user") == [(60,)]

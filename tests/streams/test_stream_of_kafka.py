@@ -7,17 +7,30 @@ import random
 import signal
 import time
 from collections import Counter
-from collections.abc import Callable
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 from children import Children, Kept
-from stream_project import SETTINGS, begun, end_leases, events, in_lake, in_warehouse, made, put_to_sleep, said, served
+from stream_project import (
+    SETTINGS,
+    begun,
+    drained,
+    end_leases,
+    events,
+    in_lake,
+    in_warehouse,
+    made,
+    penstock,
+    put_to_sleep,
+    said,
+    served,
+    until,
+)
 
 from penstock.errors import ConflictError
-from penstock.model.receipts import RunReceipt, State
+from penstock.model.receipts import State
 from penstock.project import Project
 from servers.kafka import KafkaServer
 
@@ -52,18 +65,6 @@ def produce(kafka: KafkaServer, topic: str, rows: list[Any], **message: Any) -> 
     assert not producer.flush(30)
 
 
-def drained(folder: Path, **asked: bool) -> RunReceipt:
-    with Project(folder) as project:
-        return project.stream("clicks", until_end=True, **asked)
-
-
-def until(true: Callable[[], bool], seconds: float = 60) -> None:
-    end = time.monotonic() + seconds
-    while not true():
-        assert time.monotonic() < end, "it did not come true"
-        time.sleep(0.05)
-
-
 def test_each_message_counts_once_with_its_place(kafka: KafkaServer, topic: str, folder: Path) -> None:
     produce(kafka, topic, events(0, 3000), key=b"k", headers=[("trace", b"t")])
     assert drained(folder).state is State.DONE
@@ -80,6 +81,16 @@ def test_each_message_counts_once_with_its_place(kafka: KafkaServer, topic: str,
     )
     assert served(folder, query) == [(topic, "k", "trace", b"t", False)]
     assert served(folder, "SELECT count(*) FROM raw_clicks WHERE _timestamp > now() - INTERVAL 1 HOUR") == [(3300,)]
+
+
+def test_a_topic_without_messages_is_waited_upon_whatever_the_checks_ask(
+    kafka: KafkaServer, topic: str, folder: Path
+) -> None:
+    receipt = drained(folder)
+    assert receipt.state in (State.DONE, State.UNCHANGED), receipt.error
+    produce(kafka, topic, events(0, 30))
+    assert drained(folder).state is State.DONE
+    assert in_lake(folder) == in_warehouse(folder) == Counter(range(30))
 
 
 def test_killed_at_any_time_each_message_counts_once(kafka: KafkaServer, topic: str, folder: Path) -> None:
@@ -157,6 +168,23 @@ def test_a_consumer_that_slept_while_another_took_over_adds_nothing(
     assert in_lake(folder) == in_warehouse(folder) == Counter(range(900))
 
 
+def test_what_was_polled_ahead_of_a_rejected_micro_batch_is_read_again(
+    kafka: KafkaServer, topic: str, folder: Path
+) -> None:
+    pipeline = (folder / "pipeline.py").read_text()
+    (folder / "pipeline.py").write_text(
+        pipeline.replace('"every": "200ms"', '"rows": 100').replace('severity="quarantine"', 'severity="error"')
+    )
+    rows = events(0, 1000)
+    rows[450]["n"] = -1
+    produce(kafka, topic, rows)
+    stopped = drained(folder)
+    assert stopped.exit_code == 3
+    (folder / "pipeline.py").write_text(pipeline.replace('"every": "200ms"', '"rows": 100'))
+    assert drained(folder, retry=True).state is State.DONE
+    assert in_warehouse(folder) == Counter(range(1000)) - Counter([450])
+
+
 def test_messages_that_are_no_rows_are_kept_whole_and_their_neighbours_land(
     kafka: KafkaServer, topic: str, folder: Path
 ) -> None:
@@ -224,6 +252,42 @@ def test_a_compacted_topic_is_the_state_of_its_keys(kafka: KafkaServer, topic: s
     assert in_lake(folder, "_key") == Counter({"a": 3, "b": 4, "c": 2}), "the raw zone keeps everything"
 
 
+def test_what_compaction_took_is_no_gap(kafka: KafkaServer, tmp_path: Path) -> None:
+    from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
+
+    config = {"cleanup.policy": "compact", "segment.ms": "200", "min.cleanable.dirty.ratio": "0.01"}
+    topic = kafka.create(f"compacted-{next(_NUMBER)}", 1, config)
+    settings = f'{SETTINGS}[connections.events]\nurl = "{kafka.url}"\n'
+    pipeline = PIPELINE.replace("TOPIC", topic).replace(
+        'stream={"', 'write="merge", key="_key", deletes="_tombstone", stream={"'
+    )
+    folder = made(tmp_path, pipeline, settings)
+    produce(kafka, topic, [{"n": 0}], key=b"first", partition=0)
+    drained(folder)
+    for n in range(200):
+        produce(kafka, topic, [{"n": n}], key=b"k%d" % (n % 5), partition=0)
+    produce(kafka, topic, [None], key=b"k0", partition=0)
+
+    def left() -> int:
+        """Return how many messages a reader finds; another one ends the segment, so that it can be compacted."""
+        time.sleep(0.3)
+        produce(kafka, topic, [{"n": 1000}], key=b"last", partition=0)
+        looking = Consumer({"bootstrap.servers": kafka.hosts, "group.id": "looking", "enable.partition.eof": True})
+        looking.assign([TopicPartition(topic, 0, OFFSET_BEGINNING)])
+        found = 0
+        while (message := looking.poll(20)) is not None and message.error() is None:
+            found += 1
+        looking.close()
+        return found
+
+    until(lambda: left() < 100)
+    assert drained(folder).state is State.DONE
+    expected = [("first", 0), *((f"k{n % 5}", n) for n in (196, 197, 198, 199)), ("last", 1000)]
+    assert sorted(served(folder, "SELECT _key, n FROM raw_clicks")) == sorted(expected)
+    assert in_lake(folder, "_offset").total() < 150, "most were gone before they were read"
+    assert drained(folder).state is State.UNCHANGED
+
+
 def test_a_message_that_a_transaction_aborted_never_counts(kafka: KafkaServer, topic: str, folder: Path) -> None:
     producer = kafka.producer(**{"transactional.id": topic})
     producer.init_transactions()
@@ -242,3 +306,27 @@ def test_a_message_that_a_transaction_aborted_never_counts(kafka: KafkaServer, t
     expected = Counter(n for n in range(200) if n // 10 % 3)
     assert in_lake(folder) == in_warehouse(folder) == expected
     assert drained(folder).state is State.UNCHANGED, "markers were passed"
+
+
+def test_how_fresh_it_is_stands_in_the_manifests(kafka: KafkaServer, topic: str, folder: Path) -> None:
+    with Project(folder) as project:
+        assert [each.batches for each in project.lags()] == [0]
+        made = int(time.time() * 1000) - 60_000
+        for first in (0, 30):
+            produce(kafka, topic, events(first, 30), timestamp=made + first)
+            drained(folder)
+        (found,) = project.lags("clicks")
+    assert (found.table, found.live) == ("clicks", False)
+    assert found.batches >= 2
+    assert [(part.partition, part.following) for part in found.partitions] == [("0", 20), ("1", 20), ("2", 20)]
+    assert {part.newest.timestamp() for part in found.partitions if part.newest} == {(made + 30) / 1000}
+    assert found.lag is not None
+    assert found.lag_most is not None
+    assert 60 <= found.lag <= found.lag_most < 180
+    assert found.age is not None
+    assert found.interval is not None
+    assert found.longest is not None
+    assert 0 < found.interval <= found.longest
+    said_ = penstock(folder, "lag")
+    assert "clicks: committed" in said_.stdout
+    assert topic in said_.stdout

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -24,8 +25,8 @@ from penstock.model.streams import OnGap, Positions, Start, StreamSpec
 BODIES = [b"{}", b"", b"a\tb\nc\x1bn\x1be\x1b", bytes(range(256)), b"\n" * 50, "ä€😀".encode()]
 
 
-def spec(folder: Path, **given: object) -> InboxSpec:
-    return InboxSpec(table="t", path="/t", folder=folder, signature="none", **given)  # type: ignore[arg-type]
+def spec(folder: Path, **given: Any) -> InboxSpec:
+    return InboxSpec(table="t", path="/t", folder=folder, signature="none", **given)
 
 
 def take(inbox: Inbox, id_: str, body: bytes) -> OSError | None:
@@ -37,8 +38,8 @@ def take(inbox: Inbox, id_: str, body: bytes) -> OSError | None:
     return answered[0]
 
 
-def reader(folder: Path, positions: Positions | None = None, **given: object) -> Reader:
-    stream = StreamSpec(format="bytes", **given)  # type: ignore[arg-type]
+def reader(folder: Path, positions: Positions | None = None, **given: Any) -> Reader:
+    stream = StreamSpec(format="bytes", **given)
     source = SourceSpec(table="t", kind="webhook", connection="c", options={"folder": str(folder)}, stream=stream)
     connection = ConnectionSpec(name="c", kind="webhook", url="webhook:///t", options={"remember": "0s"})
     return WebhookSource().open(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from penstock.catalog import holders
 from penstock.catalog.database import Database
 from penstock.catalog.moments import from_micros
@@ -69,6 +71,16 @@ class Leases:
         with self._database.reading() as statements:
             rows = statements.rows("SELECT holder, expires FROM leases WHERE name = ? AND holder IS NOT NULL", (name,))
         return any(expires > self._database.now() and not holders.is_dead(holder) for holder, expires in rows)
+
+    def held_among(self, names: Sequence[str]) -> set[str]:
+        """Return those that somebody holds; see the port."""
+        marks = ", ".join("?" * len(names))
+        with self._database.reading() as statements:
+            rows = statements.rows(
+                f"SELECT name, holder, expires FROM leases WHERE name IN ({marks}) AND holder IS NOT NULL", tuple(names)
+            )
+        now = self._database.now()
+        return {name for name, holder, expires in rows if expires > now and not holders.is_dead(holder)}
 
     def raise_fence(self, name: str, fence: int) -> None:
         """Lift the highest fence that was given; see the port. A present holder keeps its lease."""

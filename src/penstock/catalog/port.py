@@ -164,6 +164,10 @@ class Catalog(CatalogReader, Protocol):
         """Say whether somebody holds a lease: it has not run out, and its holder is not known to be dead."""
         ...
 
+    def held_among(self, names: Sequence[str]) -> set[str]:
+        """Return those of several leases that somebody holds, as ``held`` says it."""
+        ...
+
     def raise_fence(self, name: str, fence: int) -> None:
         """Make sure that the next lease gets a fence greater than ``fence`` (after a rebuild)."""
         ...

@@ -265,6 +265,10 @@ class SqlCatalog:
         """Say whether somebody holds a lease: it has not run out, and its holder is not known to be dead."""
         return self._leases.held(name)
 
+    def held_among(self, names: Sequence[str]) -> set[str]:
+        """Return those of several leases that somebody holds."""
+        return self._leases.held_among(names)
+
     def raise_fence(self, name: str, fence: int) -> None:
         """Make sure that the next lease gets a fence greater than ``fence`` (after a rebuild)."""
         self._leases.raise_fence(name, fence)

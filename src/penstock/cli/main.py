@@ -26,6 +26,7 @@ COMMANDS = (
     CommandEntry("intervals", "penstock.cli.running:intervals", "List what is done, failed, missing or stale.", "Look"),
     CommandEntry("retry", "penstock.cli.running:retry", "Read rejected loads again, and nothing else.", "Run"),
     CommandEntry("stream", "penstock.cli.streaming:stream", "Consume streams in micro-batches, without end.", "Run"),
+    CommandEntry("lag", "penstock.cli.streaming:lag", "Say how fresh streams are, partition by partition.", "Run"),
     CommandEntry("serve", "penstock.cli.serving:serve", "Carry out the schedules of all pipelines.", "Run"),
     CommandEntry(
         "schedule", "penstock.cli.serving:schedule", "Say what is due when; pause, resume, ask for a run.", "Run"

@@ -90,6 +90,7 @@ def quarantine_export(session: Session, table: str, file: str | None, lines: boo
     penstock quarantine replay weather --set "temp = temp / 10" --dry-run
     penstock quarantine replay weather --from weather.csv
     penstock quarantine replay weather --lines --set "station = split_part(_line, ';', 1)"
+    penstock quarantine replay clicks --lines
     """,
 )
 @click.argument("table")

@@ -6,6 +6,7 @@ import click
 
 from penstock.cli.command import Session, command
 from penstock.cli.judging import by_option
+from penstock.errors import ConfigurationError
 
 candidate_argument = click.argument("candidate", required=False)
 
@@ -54,12 +55,24 @@ def promote(session: Session, candidate: str | None, reason: str, by: str | None
     session.output.show(release)
 
 
-@command(example='penstock rollback --to 3 --reason "delays of March are wrong"')
-@click.option("--to", type=int, metavar="NUMBER", help="The release; default: the one before.")
+@command(
+    example="""
+    penstock rollback --to 3 --reason "delays of March are wrong"
+    penstock rollback --table clicks --to 41 --reason "the player counted twice"
+    """
+)
+@click.option("--to", type=int, metavar="NUMBER", help="The release (default: the one before); of a table, the load.")
+@click.option("--table", metavar="TABLE", help="Take back one live table to a load, and no release.")
 @click.option("--reason", required=True, help="Why; it is kept with the release.")
 @by_option
-def rollback(session: Session, to: int | None, reason: str, by: str | None) -> None:
-    """Serve the tables of an earlier release again, in one step."""
+def rollback(session: Session, to: int | None, table: str | None, reason: str, by: str | None) -> None:
+    """Serve the tables of an earlier release again, in one step; or the rows of a live table up to a load."""
     with session.project(progress=True) as project:
-        made = project.rollback(to, reason=reason, by=by)
-    session.output.show(made)
+        if table is None:
+            session.output.show(project.rollback(to, reason=reason, by=by))
+            return
+        if to is None:
+            raise ConfigurationError(
+                "A live table is taken back to one of its loads", remedy="Name it: --to NUMBER; --to 0 leaves no row"
+            )
+        session.output.show(project.live.rollback(table, to, reason=reason, by=by))

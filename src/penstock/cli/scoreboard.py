@@ -167,6 +167,7 @@ def _streamed(event: Streamed) -> str:
         rate(event.rows, event.seconds),
         f"{count(event.quarantined)} set aside" if event.quarantined else "",
         "" if event.behind is None else f"{count(event.behind)} behind",
+        "" if event.lag is None else f"lag {duration(event.lag)}",
     ]
     return "  ".join(filter(None, parts))
 

@@ -29,12 +29,20 @@ _SCHEMES = {
     "http": "rest",
     "https": "rest",
     "file": "files",
+    "amqp": "rabbitmq",
+    "amqps": "rabbitmq",
     "kafka": "kafka",
+    "kinesis": "kinesis",
+    "mqtt": "mqtt",
+    "mqtts": "mqtt",
     "nats": "nats",
     "tls": "nats",
+    "pubsub": "pubsub",
     "redis": "redis",
     "rediss": "redis",
     "webhook": "webhook",
+    "ws": "websocket",
+    "wss": "websocket",
     **dict.fromkeys(("s3", "s3a", "gs", "gcs", "az", "azure", "abfs", "abfss", "sftp"), "files"),
 }
 DATABASES = ("sqlite", "postgres", "mysql", "duckdb", "access", "mssql", "oracle")
@@ -53,12 +61,18 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     ),
     "rest": (
         "auth", "headers", "params", "user", "rate", "timeout", "call_seconds", "attempts", "backoff", "longest_wait",
-        "body_bytes", "allow_hosts",
+        "body_bytes", "allow_hosts", "ssl_ca",
     ),
     "kafka": ("user", "security", "sasl_mechanism", "ssl_ca", "ssl_certificate", "ssl_key_file", "settings"),
+    "kinesis": ("access_key_id", "endpoint"),
+    "mqtt": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file", "client_id", "session", "remember"),
     "nats": ("user", "credentials_file", "ssl_ca", "ssl_certificate", "ssl_key_file"),
+    "pubsub": ("credentials_file", "endpoint", "remember"),
+    "rabbitmq": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file", "prefetch", "remember"),
     "redis": ("user", "ssl_ca", "ssl_certificate", "ssl_key_file"),
+    "sse": ("user", "headers", "ssl_ca", "ssl_certificate", "ssl_key_file", "silence", "remember"),
     "webhook": ("signature", "window", "remember", "most", "backlog"),
+    "websocket": ("user", "headers", "ssl_ca", "ssl_certificate", "ssl_key_file", "remember"),
 }  # fmt: skip
 """What a connection of a kind may say besides ``url``, ``kind`` and secrets; other kinds check it themselves."""
 _SECRETS = ("password", "token", "key", "secret")

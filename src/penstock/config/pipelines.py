@@ -15,6 +15,7 @@ from types import ModuleType
 
 from penstock.config.project import FILE, ProjectConfig
 from penstock.errors import ConfigurationError, PenstockError
+from penstock.model.capture import DATABASE_OF
 from penstock.model.schedules import verify_after
 from penstock.model.specs import PipelineSpec
 from penstock.names import nearest, unknown
@@ -54,19 +55,34 @@ def _verify_connections(spec: PipelineSpec, config: ProjectConfig) -> None:
             raise unknown("connection", schema.connection, config.connections, where=f"pipeline {spec.name!r}")
     for source in spec.sources:
         where = f"source {source.table!r} of pipeline {spec.name!r}"
+        if source.stream is not None and source.stream.registry is not None:
+            _verify_registry(source.stream.registry, config, where)
         if source.connection is None:
             continue
         if source.connection not in config.connections:
             raise unknown("connection", source.connection, config.connections, where=where)
         kind = config.connections[source.connection].kind
         others = ("files", "rest", "python", *BUILT_IN["stream"])
-        fits = kind not in others if source.kind == "sql" else kind == source.kind
+        own = DATABASE_OF.get(source.kind, source.kind)
+        fits = kind not in others if source.kind == "sql" else kind == own
         if (kind in BUILT_IN["source"] or kind in BUILT_IN["stream"]) and not fits:
             raise ConfigurationError(
                 f"Connection {source.connection!r} cannot be read by sources.{source.kind} ({where})",
                 value=kind,
                 valid="a database" if source.kind == "sql" else f"a connection of kind {source.kind}",
             )
+
+
+def _verify_registry(name: str, config: ProjectConfig, where: str) -> None:
+    if name not in config.connections:
+        raise unknown("connection", name, config.connections, where=f"registry of {where}")
+    kind = config.connections[name].kind
+    if kind != "rest":
+        raise ConfigurationError(
+            f"Connection {name!r} is no schema registry ({where})",
+            value=kind,
+            valid="one with an https:// URL",
+        )
 
 
 def _verify_keys(spec: PipelineSpec, config: ProjectConfig) -> None:

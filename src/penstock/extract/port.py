@@ -37,6 +37,7 @@ class Request:
         batch_bytes: About how many bytes a batch may hold in memory.
         engine: The DuckDB of the process, with the one bound of memory: who looks into data with DuckDB takes a session
             of it; None where nothing is landed.
+        snapshot: Of PostgreSQL: the snapshot of another session, which is read; empty: one of its own.
         without_interval: Tell in ``notes`` how many rows belong to no interval; once per run is enough.
     """
 
@@ -47,6 +48,7 @@ class Request:
     root: str = "."
     batch_bytes: int = 16 * 2**20
     engine: Engine | None = None
+    snapshot: str = ""
     without_interval: bool = True
 
 

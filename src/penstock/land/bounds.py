@@ -56,7 +56,7 @@ def _bounds(groups: Sequence[pq.Statistics], stored: str) -> tuple[Any, Any]:
 
 
 def _json(value: Any, stored: str, *, upper: bool) -> Any:
-    if value is None or isinstance(value, bool | bytes):
+    if value is None or isinstance(value, bytes):
         return None
     text = str(value)
     if stored == "TIMESTAMP WITH TIME ZONE":

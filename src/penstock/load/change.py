@@ -220,6 +220,7 @@ def _merging(change: Change, found: Sequence[Part], types: Mapping[str, str]) ->
         cursor,
         "" if cursor is None else types[cursor.lower()],
         source.horizon,
+        replaced=change.ports.replaced,
     )
 
 

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from penstock.load import snapshots
+from penstock.load import captured, snapshots
 from penstock.load.change import OLDER, Change, Effect, Prepared, data_columns, define_rows, gather, none_of, prepare
 from penstock.load.deletes import deletion_column, means_deletion
 from penstock.load.merge import ROW_ALIAS, ROWS, TOUCHED
@@ -29,6 +29,8 @@ from penstock.load.own_tables import follow, own_table
 from penstock.load.rows import ORDER_LOAD, POSITION, parts, union
 from penstock.load.spec import AcceptedLoad, reserved
 from penstock.load.versioning import GONE, MOMENT, RANK, Versioning, write_versions
+from penstock.model.capture import COLUMNS
+from penstock.model.capture import captured as is_captured
 from penstock.names import CREATED, LOAD, ORDER, VALID_FROM, VALID_TO
 from penstock.queries.text import identifier, identifiers
 
@@ -52,6 +54,7 @@ def _take(change: Change) -> Effect:
     if prepared is None:
         return Effect()
     merging = define_rows(change, prepared)
+    captured.settle(change, prepared, merging)
     if change.dead or change.spec.source.by_snapshot:
         # Keys that the new rows lack are looked at as well, and they may be null.
         merging = merging.with_nulls(True)
@@ -76,6 +79,9 @@ class _History:
         """Return what the making of versions needs to know."""
         merging, deletion = self.prepared.merging, deletion_column(self.change, self.prepared)
         aside = {*merging.key, merging.cursor, deletion[0] if deletion else None}
+        if is_captured(self.change.spec.source):
+            # What is told of a change is nothing of the row.
+            aside |= set(COLUMNS)
         return Versioning(
             transaction=self.change.ports.transaction,
             table=self.change.spec.table,
@@ -116,6 +122,8 @@ class _History:
         if self._execute(f"SELECT count(*) FROM {TOUCHED}") == [(0,)]:
             return
         gather(self.change, self.prepared, new=True)
+        if is_captured(self.change.spec.source):
+            captured.fill(self.change, self.prepared, self.prepared.merging, OLDER)
         self._execute(f"CREATE OR REPLACE TEMP TABLE {_AGAIN} AS {self._observed(OLDER)}")
 
     def remember(self) -> None:

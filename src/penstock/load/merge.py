@@ -45,6 +45,7 @@ class Merging:
         cursor_type: Its type.
         landed: The order of landing goes before the cursor.
         nulls: True where a key of the new rows may be null (a null-safe join is slower).
+        replaced: Name of a temporary table into which rows go that newer ones replace; empty: nobody asks for them.
     """
 
     transaction: WarehouseTransaction
@@ -54,6 +55,7 @@ class Merging:
     cursor_type: str = ""
     landed: bool = False
     nulls: bool = True
+    replaced: str = ""
 
     def with_nulls(self, nulls: bool) -> Merging:
         """Return it, told whether a key of the new rows may be null."""
@@ -127,7 +129,10 @@ def merge(merging: Merging) -> tuple[int, int]:
         f"UPDATE {table} SET {CREATED} = m.created FROM {_MET} m "
         f"WHERE {table}.rowid = m.target_row AND NOT m.newer AND m.created < m.created_before"
     )
-    deleted = execute(f"DELETE FROM {table} WHERE rowid IN (SELECT target_row FROM {_MET} WHERE newer)")
+    leaving = f"FROM {table} WHERE rowid IN (SELECT target_row FROM {_MET} WHERE newer)"
+    if merging.replaced:
+        execute(f"CREATE OR REPLACE TEMP TABLE {identifier(merging.replaced)} AS SELECT * {leaving}")
+    deleted = execute(f"DELETE {leaving}")
     inserted = execute(
         f"INSERT INTO {table} BY NAME SELECT w.* EXCLUDE ({POSITION}, {ORDER_LOAD}) "
         f"REPLACE (least(w.{CREATED}, m.created_before) AS {CREATED}) "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from penstock.load import snapshots
+from penstock.load import captured, snapshots
 from penstock.load.change import ADDED, Change, Effect, agree, define_rows, gather, prepare
 from penstock.load.columns import fit
 from penstock.load.history import keep_history
@@ -67,6 +67,7 @@ def _merge(change: Change) -> Effect:
         deleted = take_out(prepared.merging, dead)
         older = gather(change, prepared)
     merging = define_rows(change, prepared, older=older)
+    captured.settle(change, prepared, merging)
     if graves:
         graves.raise_met(merging)
     left = _missing(change, merging)

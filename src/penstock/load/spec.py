@@ -82,6 +82,7 @@ class LoadPorts:
             mode, key, cursor or preparation changed. None: there are no others than those to apply.
         layout: Where nested values go; None: they stay as they are.
         advance: Told of the rows and bytes written.
+        replaced: Name of a temporary table into which rows go that newer ones replace; empty: nobody asks for them.
     """
 
     transaction: WarehouseTransaction
@@ -89,6 +90,7 @@ class LoadPorts:
     live: Callable[[], Iterable[AcceptedLoad]] | None = None
     layout: Layout | None = None
     advance: Advance = _nothing
+    replaced: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -17,6 +17,7 @@ class AlertKind(StrEnum):
     QUARANTINE = "quarantine"
     SILENT = "silent"
     LATE = "late"
+    LAGGING = "lagging"
 
 
 class Urgency(StrEnum):

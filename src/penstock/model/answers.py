@@ -248,6 +248,7 @@ class DoctorReport:
         removed: How many were removed.
         finished: Sentences about unfinished work brought to its end.
         indexed: Entries, runs, decisions and releases indexed by a rebuild.
+        unread: Sentences about what was made at sources and is read by no pipeline any more.
     """
 
     checked: int = 0
@@ -255,6 +256,98 @@ class DoctorReport:
     removed: int = 0
     finished: tuple[str, ...] = ()
     indexed: int = 0
+    unread: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forgotten:
+    """What was removed at the sources of changes: a sentence for each thing."""
+
+    sentences: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartitionLag:
+    """How far one partition of a stream was read.
+
+    Attributes:
+        topic: The topic.
+        partition: The partition, as text.
+        following: The offset that is read next.
+        newest: When the newest message that was read was made; None: messages do not say.
+        event: The greatest event time that was read; None: the stream has no lateness, or none came.
+        late: Rows that came behind the watermark, in the micro-batches that were looked at.
+    """
+
+    topic: str
+    partition: str
+    following: int
+    newest: datetime | None = None
+    event: datetime | None = None
+    late: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StreamLag:
+    """How fresh a stream is, by the manifests of its newest micro-batches.
+
+    Attributes:
+        table: The stream.
+        live: Its rows stand in production at once.
+        batches: Micro-batches that were looked at.
+        last: When the newest was committed; None: there is none.
+        age: Seconds since then.
+        interval: Seconds that usually lie between two commits, the median; None: there are fewer than two.
+        longest: The longest that lay between two of them, in seconds.
+        lag: Seconds from the making of a message to the verdict about its micro-batch, the median over micro-batches of
+            their oldest; None: messages do not say.
+        lag_most: The same, the most.
+        partitions: How far each was read.
+        watermark: Up to where events are taken to be known; None: the stream has no lateness, or nothing came yet.
+        event_lag: Seconds from the event time to the verdict, the median over micro-batches of their oldest event.
+        event_lag_most: The same, the most.
+        late: Rows of these micro-batches that were behind the watermark.
+        ahead: Rows that lay in the future, beyond the tolerance.
+        undated: Rows without an event time.
+    """
+
+    table: str
+    live: bool
+    batches: int
+    last: datetime | None = None
+    age: float | None = None
+    interval: float | None = None
+    longest: float | None = None
+    lag: float | None = None
+    lag_most: float | None = None
+    partitions: tuple[PartitionLag, ...] = ()
+    watermark: datetime | None = None
+    event_lag: float | None = None
+    event_lag_most: float | None = None
+    late: int = 0
+    ahead: int = 0
+    undated: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRollback:
+    """A live table that was taken back to one of its loads.
+
+    Attributes:
+        table: The table.
+        to: The load up to which its rows stand.
+        withdrawn: The later loads, whose rows do not.
+        rows_before: Rows in its files before.
+        rows: Rows in its files now.
+        by: Who did it.
+    """
+
+    table: str
+    to: int
+    withdrawn: tuple[int, ...]
+    rows_before: int
+    rows: int
+    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.errors import ConfigurationError
-from penstock.model.specs import PipelineSpec
+from penstock.model.specs import PipelineSpec, Severity
+from penstock.model.windows import WindowedSpec
 from penstock.names import RAW_PREFIX, unknown
 
 
@@ -43,7 +44,15 @@ def _verify_checks(spec: PipelineSpec, made: Sequence[str]) -> None:
     for table, listed in spec.checks.items():
         if table not in made:
             raise unknown("table", table, made, where=f"checks of pipeline {spec.name!r}")
+        windowed = any(isinstance(item, WindowedSpec) and item.table == table for item in spec.transforms)
         for check in listed:
+            if windowed and check.severity is Severity.QUARANTINE:
+                raise ConfigurationError(
+                    f"Check {check.name!r} would set windows of {table!r} aside, which come back with their next event",
+                    value="severity='quarantine'",
+                    valid="warn or error",
+                    remedy="Set the events aside: make it a check of the stream",
+                )
             wanted = str(check.parameters["table"]) if check.kind in ("references", "reconciles") else table
             if wanted.removeprefix(RAW_PREFIX).lower() not in known:
                 raise unknown("table", wanted, made, where=f"check {check.name!r} of {table}")

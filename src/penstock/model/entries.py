@@ -316,6 +316,11 @@ class Entry:
     after: int | None = None
 
     @property
+    def streamed(self) -> bool:
+        """Whether it is one of very many: a micro-batch, or the rows of one in a live table."""
+        return self.after is not None or (self.kind is EntryKind.VERSION and self.work is not None)
+
+    @property
     def span(self) -> Interval | None:
         """The interval that a load read or a version rebuilt; None: there is no such."""
         return self.interval if self.work is None else self.work.interval

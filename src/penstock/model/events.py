@@ -76,6 +76,7 @@ class Streamed:
         quarantined: Rows and messages that were set aside.
         seconds: The time since the last such event.
         behind: How many messages (of files: bytes) wait at the source; None: not known.
+        lag: Seconds from the making of a message to its row being readable, the longest; None: messages do not say.
     """
 
     table: str
@@ -85,6 +86,7 @@ class Streamed:
     quarantined: int
     seconds: float
     behind: int | None = None
+    lag: float | None = None
 
 
 Event = Streamed | Phase | StepStarted | StepAdvanced | StepRetried | StepFinished | Waiting

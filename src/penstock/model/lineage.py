@@ -23,7 +23,9 @@ class LineageStep:
         interval: The interval, if it had one.
         rows: Rows that it holds.
         read: Of a load: what was read: files, URLs, tables of databases.
-        code: Of a version: the code that made it, as it was then; empty where it was not kept.
+        code: Of a version: the code that made it, as it was then, and of a load the code that scored its rows; empty
+            where it was not kept.
+        scored: Of a load: the model that scored its rows, with its version and its function; empty: none did.
         passed: The checks that held.
         failed: What the others found, in sentences.
         quarantined: Rows that were set aside.
@@ -43,6 +45,7 @@ class LineageStep:
     rows: int = 0
     read: tuple[str, ...] = ()
     code: str = ""
+    scored: str = ""
     passed: tuple[str, ...] = ()
     failed: tuple[str, ...] = ()
     quarantined: int = 0

@@ -213,6 +213,8 @@ class SchemaSpec:
         prefix: Put before the name of each.
         reading: Arguments of reading for all of them; see ``model.reading``.
         overrides: Table as the database names it to its own arguments.
+        changes: The tables are kept up by their changes: how these are read, see ``model.reading_changes``; None: they
+            are read by runs.
     """
 
     connection: str
@@ -221,6 +223,7 @@ class SchemaSpec:
     prefix: str = ""
     reading: Mapping[str, Any] = field(default_factory=dict)
     overrides: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    changes: Mapping[str, Any] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from penstock.model.event_time import Lateness
+    from penstock.model.scoring import Scoring
 
 Positions = Mapping[str, Mapping[str, int]]
 """Topic to partition to the offset that comes next."""
@@ -18,6 +22,8 @@ OFFSETS = "offsets"
 """The key under which positions stand in the position of a load."""
 GAPS = "gaps"
 """The key under which a load says what was gone at the source before it could be read."""
+TIMES = "times"
+"""The key under which a load says when oldest and newest message of each partition were made, in ms since 1970."""
 COMMAND = "stream"
 """The command of runs that carry out streams."""
 
@@ -34,6 +40,13 @@ class KeyForm(StrEnum):
 
     TEXT = "text"
     BYTES = "bytes"
+
+
+class LoadBy(StrEnum):
+    """Who loads what a stream landed into the staging warehouse: the stream itself, or the runs of its pipeline."""
+
+    STREAM = "stream"
+    RUN = "run"
 
 
 class Start(StrEnum):
@@ -68,6 +81,11 @@ class StreamSpec:
         on_gap: What becomes of it where the source no longer has what comes next.
         start: Where it begins where nothing has landed yet.
         key: As what the keys of messages stand in rows.
+        load: Who loads its rows into the staging warehouse.
+        live: Its rows stand in production as soon as a micro-batch has passed its checks, outside of releases.
+        registry: The connection of the schema registry, of formats whose messages name their schemas.
+        lateness: How much out of order its events may come; None: it has no watermark.
+        scoring: What a function of the user adds to the rows of each micro-batch; None: nothing.
     """
 
     format: str = "json"
@@ -75,6 +93,11 @@ class StreamSpec:
     on_gap: OnGap = OnGap.STOP
     start: Start = Start.EARLIEST
     key: KeyForm = KeyForm.TEXT
+    load: LoadBy = LoadBy.STREAM
+    live: bool = False
+    registry: str | None = None
+    lateness: Lateness | None = None
+    scoring: Scoring | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,6 +143,11 @@ class Gap:
             f"Partition {self.partition} of {self.topic} no longer has offset {self.wanted}: "
             f"it goes on at {self.found}{why}"
         )
+
+
+def moment_of(milliseconds: int) -> datetime:
+    """Return a moment of ``TIMES``."""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC)
 
 
 def offsets(position: Mapping[str, Any] | None) -> dict[str, dict[str, int]]:

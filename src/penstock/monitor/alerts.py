@@ -60,6 +60,32 @@ class TableFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Lag:
+    """How much of its log a database has with changes that were not read.
+
+    Attributes:
+        reading: What is read, as a connection and a slot.
+        kept: Bytes of the log.
+        limit: Bytes from which on somebody is told.
+        since: When it was seen.
+        keeps: After which time the database throws its log away, read or not; None: it keeps it for the reading.
+        left: How long what was not read is still there; None: without end.
+    """
+
+    reading: str
+    kept: int
+    limit: int
+    since: datetime
+    keeps: timedelta | None = None
+    left: timedelta | None = None
+
+    @property
+    def expires(self) -> bool:
+        """Say whether more than half of the time has gone after which what was not read is thrown away."""
+        return self.kept > 0 and self.keeps is not None and self.left is not None and self.left < self.keeps / 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PipelineFacts:
     """What is known of one pipeline.
 
@@ -67,19 +93,23 @@ class PipelineFacts:
         name: The pipeline.
         tables: Its tables.
         ended: Its newest run that ended.
+        made: Its newest run that ended and was no stream: what became of its transforms.
         newest: When its newest run began, whether it ended or not.
         killed: Runs that never ended, and whose lease nobody holds.
         releases: When its releases came, oldest first.
         missed: Runs that a schedule wanted and that did not begin.
+        lags: What databases keep for its changes.
     """
 
     name: str
     tables: tuple[TableFacts, ...] = ()
     ended: RunReceipt | None = None
+    made: RunReceipt | None = None
     newest: datetime | None = None
     killed: tuple[RunReceipt, ...] = ()
     releases: tuple[datetime, ...] = ()
     missed: tuple[Missed, ...] = field(default=())
+    lags: tuple[Lag, ...] = ()
 
 
 def find(facts: Sequence[PipelineFacts], spec: AlertsSpec, at: datetime) -> tuple[Finding, ...]:
@@ -94,6 +124,7 @@ def find(facts: Sequence[PipelineFacts], spec: AlertsSpec, at: datetime) -> tupl
 def _of_pipeline(pipeline: PipelineFacts, spec: AlertsSpec, at: datetime) -> Iterator[Finding]:
     yield from _failed(pipeline)
     yield from _missed(pipeline)
+    yield from _turned_down(pipeline)
     for table in pipeline.tables:
         if table.arrivals is not None:
             yield from _rejected(pipeline, table, table.arrivals)
@@ -103,6 +134,7 @@ def _of_pipeline(pipeline: PipelineFacts, spec: AlertsSpec, at: datetime) -> Ite
             yield from _standing_still(pipeline, table, table.arrivals, spec, at)
         yield from _too_old(pipeline, table, table.serving or {}, at, "production")
     yield from _late_release(pipeline, spec, at)
+    yield from _lagging(pipeline)
 
 
 def _failed(pipeline: PipelineFacts) -> Iterator[Finding]:
@@ -182,6 +214,27 @@ def _rejected(pipeline: PipelineFacts, table: TableFacts, arrivals: Arrivals) ->
         remedy=remedy,
         owners=_owners(waiting),
     )
+
+
+def _turned_down(pipeline: PipelineFacts) -> Iterator[Finding]:
+    """Tell of results that checks rejected in the newest run: they made no version, so that no entry says so."""
+    made = {table.name for table in pipeline.tables if not table.source}
+    run = pipeline.made
+    for step in run.steps if run is not None else ():
+        if run is None or step.state is not State.REJECTED or step.table not in made:
+            continue
+        failures = [each for each in (step.report.failures if step.report else ()) if each.severity == "error"]
+        checks = _listed(list(dict.fromkeys(each.check for each in failures)))
+        by = f" by {checks}" if checks else ""
+        yield Finding(
+            kind=AlertKind.REJECTED,
+            subject=step.table,
+            pipeline=pipeline.name,
+            since=run.finished or run.started,
+            said=f"What run {run.id} made of {step.table} was rejected{by}; the version before it stands.",
+            remedy=f"See why: penstock runs --id {run.id}; mend its inputs or its code, then: penstock run",
+            owners=tuple(dict.fromkeys(each.owner for each in failures if each.owner)),
+        )
 
 
 def _set_aside(pipeline: PipelineFacts, table: TableFacts, arrivals: Arrivals, limit: float) -> Iterator[Finding]:
@@ -303,6 +356,33 @@ def _late_release(pipeline: PipelineFacts, spec: AlertsSpec, at: datetime) -> It
         usual=judged,
         remedy=f"See what hinders it: penstock status; penstock diff {pipeline.name}",
     )
+
+
+def _lagging(pipeline: PipelineFacts) -> Iterator[Finding]:
+    for lag in pipeline.lags:
+        if lag.kept <= lag.limit and not lag.expires:
+            continue
+        unread = f"changes that pipeline {pipeline.name} has not read ({lag.reading})"
+        said = f"The database keeps {lag.kept:,} bytes of its log for {unread}: its disk may fill up."
+        remedy = f"Read them: penstock stream {pipeline.name}; or give them up, with --forget"
+        if lag.keeps is not None:
+            gone = (
+                ""
+                if lag.left is None
+                else f", of which the oldest are thrown away in {show(max(lag.left, timedelta(0)))}"
+            )
+            said = f"The database has {lag.kept:,} bytes of its log with {unread}{gone}."
+            remedy = f"Read them: penstock stream {pipeline.name}; or let it keep its log for longer"
+        yield Finding(
+            kind=AlertKind.LAGGING,
+            subject=lag.reading,
+            pipeline=pipeline.name,
+            since=lag.since,
+            said=said,
+            usual=f"It may be {lag.limit:,} bytes, as max_lag says"
+            + (f", and read within half of {show(lag.keeps)}." if lag.keeps and lag.left is not None else "."),
+            remedy=remedy,
+        )
 
 
 def _owners(refused: Sequence[Refused]) -> tuple[str, ...]:

@@ -16,12 +16,15 @@ from penstock.model.alerts import Missed
 from penstock.model.codec import decode, encode
 from penstock.model.receipts import RunReceipt, State
 from penstock.model.specs import CheckSpec, PipelineSpec
+from penstock.model.streams import COMMAND as STREAM
 from penstock.monitor.alerts import Limit, PipelineFacts, TableFacts
 from penstock.monitor.arrivals import Arrivals, Released, fold, fold_releases
 from penstock.orchestrate.workspace import Workspace
 
 _RELEASES = "(releases)"
 """The name under which releases are kept; no table can have it."""
+_MOST_STREAMS = 50
+"""Ends of streams among which the newest run of another kind is looked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,6 +161,7 @@ def _facts(
         name=spec.name,
         tables=tuple(_table(table, arrivals.get(table.lake), released) for table in tables),
         ended=ended,
+        made=_made(workspace, spec.name, ended),
         newest=newest,
         killed=killed,
         releases=released.moments.get(spec.name, ()) if spec.promote else (),
@@ -178,6 +182,14 @@ def _table(table: _Wanted, arrivals: Arrivals | None, released: Released) -> Tab
         serving=serving,
         owners=table.owners,
     )
+
+
+def _made(workspace: Workspace, pipeline: str, ended: RunReceipt | None) -> RunReceipt | None:
+    """Return the newest run that ended and was no stream; ``ended`` is the newest of all that did."""
+    if ended is None or ended.command != STREAM:
+        return ended
+    known = workspace.catalog.runs(pipeline, _MOST_STREAMS)
+    return next((run for run in known if run.state is not State.RUNNING and run.command != STREAM), None)
 
 
 def _runs(

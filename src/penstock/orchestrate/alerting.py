@@ -35,11 +35,11 @@ from penstock.model.events import Waiting
 from penstock.model.receipts import RunReceipt
 from penstock.model.specs import PipelineSpec
 from penstock.monitor import notifying
-from penstock.monitor.alerts import find
+from penstock.monitor.alerts import PipelineFacts, find
 from penstock.monitor.posting import within
 from penstock.monitor.reconciling import reconcile
 from penstock.names import unknown
-from penstock.orchestrate import indexing
+from penstock.orchestrate import indexing, lagging
 from penstock.orchestrate.alert_facts import Seen, gather
 from penstock.orchestrate.workspace import Workspace, now, user
 
@@ -91,7 +91,13 @@ def _look(
 
 def _found(workspace: Workspace, specs: Sequence[PipelineSpec], at: datetime, seen: Seen) -> tuple[Finding, ...]:
     """Return what is wrong; before something is said to be silent or late, the lake itself is asked."""
-    found = find(gather(workspace, specs, seen), workspace.alerts, at)
+    lags = lagging.lags(workspace, specs, at)
+
+    def facts() -> tuple[PipelineFacts, ...]:
+        gathered = gather(workspace, specs, seen)
+        return tuple(replace(each, lags=lags[each.name]) if each.name in lags else each for each in gathered)
+
+    found = find(facts(), workspace.alerts, at)
     doubted = {each.subject for each in found if each.kind in (AlertKind.SILENT, AlertKind.LATE)}
     doubted -= {alert.finding.subject for alert in workspace.catalog.alerts.alerts() if alert.resolved is None}
     if not doubted:
@@ -103,7 +109,7 @@ def _found(workspace: Workspace, specs: Sequence[PipelineSpec], at: datetime, se
         # A lake that cannot be reached, or is another one, is told by runs.
         indexing.follow(workspace, tables[:_MOST_DOUBTED])
         indexing.follow_releases(workspace)
-    return find(gather(workspace, specs, seen), workspace.alerts, at)
+    return find(facts(), workspace.alerts, at)
 
 
 def _missed(workspace: Workspace, given: Sequence[Missed] | None) -> tuple[Missed, ...]:

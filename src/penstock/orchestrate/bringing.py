@@ -8,13 +8,15 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from penstock import names, plugins
-from penstock.errors import PenstockError
+from penstock.errors import PenstockError, StaleWriterError
 from penstock.extract.port import Extraction, Request
 from penstock.land.landing import Landing, LandPorts, land
 from penstock.load.columns import present
 from penstock.model import positions
 from penstock.model.budget import ReadingShare
-from penstock.model.entries import Entry, EntryKind, Verdict, Work
+from penstock.model.capture import OP, ROWLESS, captured
+from penstock.model.entries import Entry, EntryKind, Verdict, Work, column_called
+from penstock.model.event_time import OnLate, progress
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
 from penstock.model.specs import CheckSpec, Severity, SourceSpec
@@ -26,6 +28,7 @@ from penstock.orchestrate.workspace import now
 from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
 from penstock.queries import relations
+from penstock.queries.moments import at, moment
 from penstock.queries.text import literal
 from penstock.stores.contending import committed
 from penstock.stores.freeing import take_from_the_system
@@ -33,6 +36,7 @@ from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
 
+_MICRO_BATCHES = 1000
 WHOLE = (
     "row_count",
     "volume",
@@ -103,9 +107,10 @@ def bring(task: Bringing, context: RunContext) -> Brought:
             return Brought()
         verdict = check_load(receipt.entry, task.source, task.tables, context)
     except PenstockError as error:
-        context.finished(
-            replace(failed(step, names.raw(task.source.table), time.monotonic() - begun, error), interval=task.interval)
-        )
+        # A stream that was overtaken reads afresh: nothing of it has failed.
+        if task.source.stream is None or not isinstance(error, StaleWriterError):
+            refused = failed(step, names.raw(task.source.table), time.monotonic() - begun, error)
+            context.finished(replace(refused, interval=task.interval))
         return Brought(error=error)
     done = judged(step, receipt.entry, verdict, time.monotonic() - begun)
     context.finished(replace(done, rows=receipt.rows, notes=(*receipt.notes, *done.notes)))
@@ -199,6 +204,9 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         if load.files
         else relations.empty([(column.name, column.stored or column.type) for column in load.schema], located=True)
     )
+    if captured(source) and load.files:
+        # What tells of a deletion is no row that could fail a check.
+        relation = f"(SELECT * FROM {relation} WHERE {OP} NOT IN ({', '.join(literal(op.value) for op in ROWLESS)}))"
     long = heavy(zip(table.places(load.files), (file.bytes for file in load.files), strict=True))
     with workspace.engine.alone(long), workspace.engine.session() as connection:
         found = check(
@@ -221,7 +229,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
                 connection=connection,
                 objects=workspace.lake.objects,
                 advance=context.advance(f"check {load.table}"),
-                scale_out=workspace.judge_of(source.table) if load.files else None,
+                scale_out=workspace.judge_of(source.table) if load.files and not captured(source) else None,
             ),
         )
         touched = touching.touched_by(load, found.quarantine, source, context, connection)
@@ -239,6 +247,9 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
 def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[PastLoad, ...]:
     """Return the accepted loads before, newest first; replayed rows and what was read again since do not count."""
     records = context.ledger.sources[source.table].records
+    if source.stream is not None:
+        # Micro-batches are many, and small: what their last hours brought is history enough.
+        records = records[-_MICRO_BATCHES:]
     accepted = [record.entry for record in records if record.verdict is Verdict.ACCEPTED]
     gone = {number for entry in (*accepted, load) for number in entry.supersedes}
     return tuple(
@@ -251,7 +262,25 @@ def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[Past
 def _checks(load: Entry, source: SourceSpec, context: RunContext) -> tuple[CheckSpec, ...]:
     """Return the checks of a load; those of a whole extraction say nothing of rows that are replayed."""
     checks = context.spec.checks.get(source.table, ())
-    return checks if load.taken is None else tuple(each for each in checks if each.kind not in WHOLE)
+    if source.stream is not None and not load.files and not load.schema:
+        # It says where a stream begins that has brought nothing yet: no column is there for a check.
+        return ()
+    if load.taken is None:
+        return (*checks, *_late(load, source))
+    return tuple(each for each in checks if each.kind not in WHOLE)
+
+
+def _late(load: Entry, source: SourceSpec) -> tuple[CheckSpec, ...]:
+    """Return the check that sets late rows aside, where they are not let in; rows that are replayed come in."""
+    lateness = source.stream.lateness if source.stream is not None else None
+    known = progress(load.work.position if load.work is not None else None)
+    if lateness is None or lateness.late is OnLate.INCLUDE or known is None or known.before is None or not known.late:
+        return ()
+    column = column_called(str(source.event_time), load.schema)
+    if column is None:
+        return ()
+    condition = f"coalesce({moment(column.name)} >= {at(known.before)}, true)"
+    return (CheckSpec(kind="expression", parameters={"sql": condition}, severity=Severity.QUARANTINE, name="late"),)
 
 
 def judge(

@@ -12,7 +12,7 @@ from penstock.catalog.opening import set_aside_if_damaged, sqlite_path
 from penstock.errors import ConfigurationError, LeaseHeldError
 from penstock.model.answers import DoctorReport
 from penstock.model.specs import PipelineSpec
-from penstock.orchestrate import indexing, reachable, releasing
+from penstock.orchestrate import indexing, lagging, reachable, releasing
 from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
 from penstock.orchestrate.holding import stream_lease
 from penstock.orchestrate.workspace import Workspace, now
@@ -79,6 +79,7 @@ def examine(
         orphans=tuple((each.shown, each.bytes) for each in orphans),
         removed=removed,
         finished=(*finished, *sentences),
+        unread=lagging.unread(workspace, pipelines),
     )
 
 

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from penstock import names
+from penstock.catalog.port import LoadRecord
 from penstock.errors import DataError, PenstockError, StaleWriterError
 from penstock.load.ledger import held, landed
 from penstock.load.loading import apply_loads
@@ -23,7 +24,7 @@ from penstock.model.graph import parent
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, State, StepReceipt
 from penstock.model.specs import SourceSpec, TransformSpec
-from penstock.orchestrate import code, indexing
+from penstock.orchestrate import code, indexing, windowing
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import SourceLedger, collect_source
@@ -185,23 +186,41 @@ def _skip_blocked(wave: Wave, context: RunContext) -> None:
 
 
 def apply_source(
-    source: SourceSpec, interval: Interval | None, transaction: WarehouseTransaction, context: RunContext
+    source: SourceSpec,
+    interval: Interval | None,
+    transaction: WarehouseTransaction,
+    context: RunContext,
+    *,
+    fresh: Sequence[LoadRecord] | None = None,
+    replaced: str = "",
 ) -> None:
-    """Load what is accepted of a source and not in the warehouse yet."""
+    """Load what is accepted of a source and not in the warehouse yet.
+
+    Args:
+        source: The source.
+        interval: The interval at work.
+        transaction: The open transaction of the warehouse.
+        context: The run.
+        fresh: What is known to be all that the warehouse lacks; None: that is worked out.
+        replaced: Where rows go that newer ones replace; see ``LoadPorts``.
+    """
     lake = context.workspace.lake
     known = context.ledger.sources[source.table]
     live = known.live()
-    numbers = {record.entry.number for record in live}
-    present = context.applied.get(known.table, set())
-    if numbers == present:
-        return
+    gone: frozenset[int] = frozenset()
+    if fresh is None:
+        numbers = {record.entry.number for record in live}
+        present = context.applied.get(known.table, set())
+        if numbers == present:
+            return
+        fresh, gone = [record for record in live if record.entry.number not in present], frozenset(present - numbers)
     step = f"load {known.table}"
     begun = context.started(step, known.table)
     spec = Loading(
         source=source,
         table=context.workspace.warehouse_table(source.table),
-        loads=tuple(accepted_load(record, lake) for record in live if record.entry.number not in present),
-        superseded=frozenset(present - numbers),
+        loads=tuple(accepted_load(record, lake) for record in fresh),
+        superseded=gone,
         settled=not (known.pending or known.rejected),
     )
     ports = LoadPorts(
@@ -209,6 +228,7 @@ def apply_source(
         lake_table=lake.table(known.table),
         live=lambda: [accepted_load(record, lake) for record in live],
         advance=context.advance(step),
+        replaced=replaced,
     )
     with streaming(spec, context.workspace):
         receipt = apply_loads(spec, ports)
@@ -234,6 +254,7 @@ def _catch_up(transform: TransformSpec, transaction: WarehouseTransaction, conte
     newest = context.ledger.versions[transform.table].newest.values()
     present = context.applied.get(transform.table, set())
     for entry in sorted((entry for entry in newest if entry.number not in present), key=lambda entry: entry.number):
+        windowing.give_way(transform, transaction)
         apply_version(VersionLoading(table=transform.table, entry=entry), _ports(transform, transaction, context))
 
 
@@ -263,14 +284,16 @@ def _make(making: _Making, transaction: WarehouseTransaction, context: RunContex
         tables = {name: _input_table(name, context) for name in (*making.transform.inputs, *making.transform.children)}
         computed = compute(
             Transforming(
-                transform=making.transform,
+                transform=windowing.as_of(making.transform, context),
                 names=tables,
                 interval=making.interval,
                 keyed=touched_keys(making.transform, making.due, tables, transaction, context),
             ),
             TransformPorts(transaction, context.advance(making.step)),
         )
+        windowing.give_way(making.transform, transaction)
         receipt = _settle(making, _marked(computed, making, context), transaction, context)
+        windowing.computed(making.transform, computed.relation, receipt.state, transaction, context)
     except StaleWriterError:
         raise
     except PenstockError as error:

@@ -12,8 +12,10 @@ from penstock import plugins
 from penstock.config.connections import DATABASES
 from penstock.errors import ConfigurationError
 from penstock.extract.port import Request
+from penstock.model.capture import DATABASE_OF
 from penstock.model.declared import verify
 from penstock.model.reading import read_as
+from penstock.model.reading_changes import changed
 from penstock.model.specs import PipelineSpec, SchemaSpec, SourceSpec, SourceTable
 from penstock.names import check_table_name, unknown
 from penstock.orchestrate.workspace import Workspace
@@ -35,14 +37,20 @@ def expand(workspace: Workspace, spec: PipelineSpec, *, afresh: bool) -> Pipelin
         return spec
     sources = list(spec.sources)
     for schema in spec.schemas:
-        sources += sources_of(schema, _tables(workspace, schema, afresh=afresh))
+        tables = _tables(workspace, schema, afresh=afresh)
+        sources += sources_of(schema, tables, workspace.connections[schema.connection].kind)
     expanded = replace(spec, sources=tuple(sources), schemas=())
     verify(expanded)
     return expanded
 
 
-def sources_of(schema: SchemaSpec, tables: Sequence[SourceTable]) -> list[SourceSpec]:
+def sources_of(schema: SchemaSpec, tables: Sequence[SourceTable], database: str = "postgres") -> list[SourceSpec]:
     """Return a source for each table that fits; what is asked of a table by name must be there.
+
+    Args:
+        schema: What is declared.
+        tables: The tables that there are.
+        database: The kind of the connection.
 
     Raises:
         ConfigurationError: See ``expand``.
@@ -52,12 +60,15 @@ def sources_of(schema: SchemaSpec, tables: Sequence[SourceTable]) -> list[Source
         if not _is_pattern(pattern) and not any(_fits(table.name, (pattern,)) for table in tables):
             raise unknown("table", pattern, [table.name for table in tables], where=where)
     chosen = [t for t in tables if _fits(t.name, schema.tables) and not _fits(t.name, schema.exclude)]
+    if schema.changes is not None:
+        # A view has no changes, and those of a table without a key do not say which row they are of.
+        chosen = [table for table in chosen if table.key or table.name in schema.tables]
     if not chosen:
         raise ConfigurationError(
             f"No table of {where} fits", value=list(schema.tables), valid=[table.name for table in tables] or "none"
         )
     names = _names(chosen, schema.prefix)
-    return [_source(schema, table, names[table.name]) for table in chosen]
+    return [_source(schema, table, names[table.name], database) for table in chosen]
 
 
 def _tables(workspace: Workspace, schema: SchemaSpec, *, afresh: bool) -> tuple[SourceTable, ...]:
@@ -80,7 +91,7 @@ def _tables(workspace: Workspace, schema: SchemaSpec, *, afresh: bool) -> tuple[
     return found
 
 
-def _source(schema: SchemaSpec, table: SourceTable, name: str) -> SourceSpec:
+def _source(schema: SchemaSpec, table: SourceTable, name: str, database: str) -> SourceSpec:
     own = next((given for known, given in schema.overrides.items() if _fits(table.name, (known,))), {})
     reading: dict[str, Any] = {**schema.reading, **own}
     for argument in ("cursor", "interval"):
@@ -91,7 +102,10 @@ def _source(schema: SchemaSpec, table: SourceTable, name: str) -> SourceSpec:
         reading.pop("lag", None)
     if table.key:
         reading.setdefault("key", table.key)
-    reading.setdefault("write", "merge" if "key" in reading else "replace")
+    reading.setdefault("write", "merge" if "key" in reading else "replace" if schema.changes is None else "append")
+    if schema.changes is not None:
+        kind = next((kind for kind, of in DATABASE_OF.items() if of == database), "postgres_changes")
+        return changed(name, schema.connection, {**schema.changes, "table": table.name}, reading, kind)
     bare = SourceSpec(table=name, kind="sql", connection=schema.connection, options={"table": table.name})
     if reading["write"] == "replace":
         reading = {argument: value for argument, value in reading.items() if argument not in ("cursor", "lag")}

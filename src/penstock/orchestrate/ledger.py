@@ -147,6 +147,57 @@ class SourceLedger:
         return SettledLedger(self.table, self.write, self.records, self.discards)
 
 
+class StreamLedger(SourceLedger):
+    """The loads of a stream: a micro-batch is taken in, and asked about, at a cost that does not grow with them."""
+
+    def __init__(self, table: str, write: WriteMode, records: list[LoadRecord], discards: list[Entry]) -> None:
+        super().__init__(table, write, records, discards)
+        self._standing: list[LoadRecord] | None = None
+        self._waiting: dict[int, LoadRecord] | None = None
+
+    def add(self, load: Entry, verdict: Entry | None) -> None:
+        """Take in a new load, or a new verdict about a known one."""
+        if self.records and load.number <= self.records[-1].entry.number:
+            self._standing = self._waiting = None
+            super().add(load, verdict)
+            return
+        record = LoadRecord(entry=load, verdict=verdict.verdict if verdict else None, verdict_entry=verdict)
+        self.records.append(record)
+        if record.verdict is not Verdict.ACCEPTED or load.supersedes:
+            self._standing = self._waiting = None
+        elif self._standing is not None:
+            self._standing.append(record)
+
+    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+        """Return the accepted loads that no later one superseded, oldest first."""
+        if interval is not None:
+            return super().live(interval)
+        if self._standing is None:
+            self._standing = super().live()
+        return self._standing
+
+    @property
+    def newest(self) -> int:
+        """The number of the newest load that extracted rows; 0 for none."""
+        return next((record.entry.number for record in reversed(self.records) if record.entry.taken is None), 0)
+
+    @property
+    def pending(self) -> list[LoadRecord]:
+        """Loads that landed but were not checked to the end."""
+        return [record for record in self._open.values() if record.verdict is None]
+
+    @property
+    def _refused(self) -> list[LoadRecord]:
+        return [record for record in self._open.values() if record.verdict is Verdict.REJECTED]
+
+    @property
+    def _open(self) -> dict[int, LoadRecord]:
+        if self._waiting is None:
+            undecided = (None, Verdict.REJECTED)
+            self._waiting = {each.entry.number: each for each in self.records if each.verdict in undecided}
+        return self._waiting
+
+
 class SettledLedger(SourceLedger):
     """The loads of one source at a moment: what is asked again and again is worked out once."""
 
@@ -295,8 +346,9 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
 def collect_source(source: SourceSpec, catalog: CatalogReader) -> SourceLedger:
     """Read what the catalog knows of one source."""
     table = names.raw(source.table)
+    kind = SourceLedger if source.stream is None else StreamLedger
     loads = list(reversed(catalog.loads(table)))
-    return SourceLedger(table, source.write, loads, list(catalog.entries(table, EntryKind.DISCARD)))
+    return kind(table, source.write, loads, list(catalog.entries(table, EntryKind.DISCARD)))
 
 
 def numbers(records: Sequence[LoadRecord]) -> list[int]:

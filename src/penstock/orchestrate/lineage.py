@@ -12,6 +12,7 @@ from penstock.errors import NotFoundError
 from penstock.model.entries import CheckReport, Column, Entry, EntryKind, InputVersion, Verdict
 from penstock.model.interval import Interval
 from penstock.model.lineage import LineageRelease, LineageReport, LineageStep
+from penstock.model.scoring import scored_by
 from penstock.names import RAW_PREFIX, is_internal, unknown
 from penstock.orchestrate import code, indexing
 from penstock.orchestrate.asking import resolve
@@ -145,9 +146,12 @@ class Walk:
         verdict = record.verdict_entry if record else None
         decisions = self.workspace.catalog.decisions(f"{entry.table}#{entry.number}")
         accepted = next((each for each in decisions if each.kind == "accept"), None)
+        by = scored_by(entry.work.position if entry.work else None)
         return replace(
             _told(entry, "load", verdict.report if verdict else None),
             interval=entry.span,
+            code=self._text(by["code"]) if by else "",
+            scored=f"{by['model']} {by['version']} ({by['function']}, code {by['code']})" if by else "",
             rows=entry.rows,
             read=tuple(dict.fromkeys(origin.uri for origin in entry.origins)),
             verdict=record.verdict.value if record and record.verdict else "",
@@ -161,7 +165,9 @@ class Walk:
 
     def text(self, entry: Entry) -> str:
         """Return the code that made a version; empty where it was not kept."""
-        mark = entry.fingerprint.partition(".")[0]
+        return self._text(entry.fingerprint.partition(".")[0])
+
+    def _text(self, mark: str) -> str:
         if mark not in self._texts:
             self._texts[mark] = (code.text(self.workspace.lake.objects, mark) if mark else None) or ""
         return self._texts[mark]

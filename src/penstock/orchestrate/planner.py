@@ -117,6 +117,14 @@ def state(ledger: Ledger, wanted: Wanted, spec: PipelineSpec) -> str:
     return fingerprint(sources, versions, dict(wanted.codes), list(wanted.functions), _declared(spec))
 
 
+def _said(source: SourceSpec) -> SourceSpec:
+    """Return what is declared of a source, without objects of Python; a function of a scoring is told by its model."""
+    stream = source.stream
+    if stream is not None and stream.scoring is not None:
+        stream = replace(stream, scoring=replace(stream.scoring, function=None))
+    return replace(source, options=_shown(source.options), data=None, stream=stream)
+
+
 def _declared(spec: PipelineSpec) -> list[object]:
     """Return what a pipeline says of its sources and checks, words for people left out."""
     checks = {
@@ -126,7 +134,7 @@ def _declared(spec: PipelineSpec) -> list[object]:
         ]
         for table, listed in spec.checks.items()
     }
-    sources = [replace(source, options=_shown(source.options), data=None) for source in spec.sources]
+    sources = [_said(source) for source in spec.sources]
     return [sources, checks, spec.schedule, spec.start, spec.end, list(spec.profiled)]
 
 

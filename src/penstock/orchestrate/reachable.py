@@ -14,7 +14,9 @@ from penstock.model.codec import decode
 from penstock.model.releases import Release
 from penstock.orchestrate import indexing
 from penstock.orchestrate.workspace import Workspace
+from penstock.promote.live import is_live
 from penstock.stores.lake import DeltaLake
+from penstock.stores.live_files import folder_of
 from penstock.stores.objects import LocalObjects
 from penstock.stores.port import CONDITION, Objects
 from penstock.stores.releases import ReleaseFolder
@@ -56,6 +58,9 @@ def roots(workspace: Workspace) -> Iterator[Root]:
         folder = ReleaseFolder(production.warehouse, workspace.engine).folder
         if production.postgres is None and folder.is_dir():
             yield _root(workspace, str(folder), lambda: {item.warehouse for item in releases(workspace)}.__contains__)
+        live = folder_of(production.warehouse)
+        if live.is_dir():
+            yield _root(workspace, str(live), lambda: _live_files(workspace).__contains__)
     if workspace.exists(workspace.datasets):
         yield _root(workspace, workspace.datasets, lambda: _in_datasets(workspace.dataset_objects()))
 
@@ -78,6 +83,7 @@ def places(workspace: Workspace) -> Iterator[Path]:
             releases = ReleaseFolder(environment.warehouse, workspace.engine).folder
             yield releases
             yield Path(f"{releases}.lock")
+            yield folder_of(environment.warehouse)
 
 
 def strays(workspace: Workspace) -> Iterator[Path]:
@@ -114,6 +120,12 @@ def _in_production(workspace: Workspace) -> Callable[[str], bool]:
     named = {"releases/current"} | {f"releases/{item.number}.json" for item in known}
     named |= {f"{table.table}/{file.path}" for item in known for table in item.tables for file in table.files}
     return _in_lake(workspace.production_lake(), named)
+
+
+def _live_files(workspace: Workspace) -> set[str]:
+    """Return the names of the files that serve live tables."""
+    lake = workspace.production_lake()
+    return {f"{name}.duckdb" for name in lake.tables() if is_live(lake.table(name))}
 
 
 def releases(workspace: Workspace) -> list[Release]:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
@@ -27,6 +28,7 @@ from penstock.model.specs import CheckSpec, PipelineSpec, Severity, SourceSpec
 from penstock.orchestrate import holding, indexing, running
 from penstock.orchestrate.bringing import WHOLE, check_load, judged
 from penstock.orchestrate.context import RunContext
+from penstock.orchestrate.decoding_again import Again
 from penstock.orchestrate.judging import owner
 from penstock.orchestrate.ledger import Ledger, SourceLedger, collect
 from penstock.orchestrate.standing import all_of, relations_of
@@ -39,6 +41,9 @@ from penstock.validate.checking import Checking, CheckPorts
 from penstock.validate.checking import check as check_rows
 from penstock.validate.editing import Edit
 from penstock.validate.shelf import Shelf, opened
+
+if TYPE_CHECKING:
+    import duckdb
 
 FOLDER = "_replayed"
 _PLACES = {"position": "BIGINT", "_position": "BIGINT", "order_load": "BIGINT", "order_position": "BIGINT"}
@@ -54,14 +59,14 @@ def replay(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str, 
         ConflictError: A rejected load waits that would replace the rows' own.
     """
     spec, source = _found(workspace, specs, table)
-    edit = _meant(workspace, edit)
-    with holding.whole(workspace, spec) as lease:
+    edit, again = _meant(workspace, source, edit)
+    with closing(again) if again else nullcontext(), holding.whole(workspace, spec) as lease:
         # All edits are looked at before the first row is written.
-        chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit)
+        chosen = _chosen(workspace, source, collect(spec, workspace.catalog), edit, again)
 
         def first(context: RunContext) -> None:
             for record in chosen:
-                _replay(record, source, edit, context)
+                _replay(record, source, edit, context, again)
 
         return running.below(workspace, spec, running.Asked(command="replay"), lease, first)
 
@@ -71,32 +76,33 @@ def preview(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str,
     spec, source = _found(workspace, specs, table)
     ledger = collect(spec, workspace.catalog)
     known = ledger.sources[source.table]
-    edit = _meant(workspace, edit)
+    edit, again = _meant(workspace, source, edit)
     tables = _tables(spec, ledger, workspace)
     loads: dict[str, int] = {}
     failures: list[CheckFailure] = []
-    for record in _chosen(workspace, source, ledger, edit):
-        shelf = _shelf(record, known, workspace, lines=edit.lines)
-        with workspace.engine.session() as connection:
-            query = editing.edited(shelf, edit, connection)
-            found = check_rows(
-                Checking(
-                    table=known.table,
-                    checks=(
-                        *(each for each in spec.checks.get(source.table, ()) if each.kind not in WHOLE),
-                        *_contracted(shelf),
+    with closing(again) if again else nullcontext():
+        for record in _chosen(workspace, source, ledger, edit, again):
+            shelf = _shelf(record, known, workspace, lines=edit.lines)
+            with workspace.engine.session() as connection:
+                query = _edited(shelf, record, edit, again, connection)
+                found = check_rows(
+                    Checking(
+                        table=known.table,
+                        checks=(
+                            *(each for each in spec.checks.get(source.table, ()) if each.kind not in WHOLE),
+                            *_contracted(shelf),
+                        ),
+                        relation=f"({editing.stored(shelf, query)})",
+                        columns=shelf.columns,
+                        tables=tables,
+                        now=now(),
+                        quarantine_path=None,
+                        profiled=False,
                     ),
-                    relation=f"({editing.stored(shelf, query)})",
-                    columns=shelf.columns,
-                    tables=tables,
-                    now=now(),
-                    quarantine_path=None,
-                    profiled=False,
-                ),
-                CheckPorts(connection=connection, objects=workspace.lake.objects),
-            )
-        loads[str(record.entry.number)] = found.report.rows
-        failures += found.report.failures
+                    CheckPorts(connection=connection, objects=workspace.lake.objects),
+                )
+            loads[str(record.entry.number)] = found.report.rows
+            failures += found.report.failures
     return ReplayPreview(table=known.table, loads=loads, rows=sum(loads.values()), failures=tuple(failures))
 
 
@@ -165,8 +171,10 @@ def _found(workspace: Workspace, specs: Mapping[str, PipelineSpec], table: str) 
     return spec, next(each for each in spec.sources if each.table == _bare(table))
 
 
-def _meant(workspace: Workspace, edit: Edit) -> Edit:
+def _meant(workspace: Workspace, source: SourceSpec, edit: Edit) -> tuple[Edit, Again | None]:
     """Return an edit that knows whether it is about lines that were no rows: an exported file says it.
+
+    Lines to which nobody gives values are decoded again, where they are a stream's messages.
 
     Raises:
         ConfigurationError: Lines, and nothing says which values they hold.
@@ -174,20 +182,24 @@ def _meant(workspace: Workspace, edit: Edit) -> Edit:
     if edit.file is not None:
         with workspace.engine.session() as connection:
             edit = replace(edit, lines=edit.lines or editing.holds_lines(edit.file, connection))
-    if edit.lines and edit.file is None and not edit.sets:
-        raise ConfigurationError(
-            "A line that was no row holds no values yet",
-            remedy="Fill them in: penstock quarantine export TABLE --lines, edit the file, replay TABLE --from FILE; "
-            "or set them from its text: --lines --set \"column = split_part(_line, ',', 1)\"",
-        )
-    return edit
+    return edit, Again(source, workspace) if edit.lines and edit.file is None and not edit.sets else None
+
+
+def _edited(
+    shelf: Shelf, record: LoadRecord, edit: Edit, again: Again | None, connection: duckdb.DuckDBPyConnection
+) -> str:
+    """Return the query of the open rows that are meant, as they should be."""
+    rows = editing.edited(shelf, edit, connection)
+    return rows if again is None else again.edited(shelf, record, rows, connection)
 
 
 def _bare(table: str) -> str:
     return table.removeprefix(names.RAW_PREFIX)
 
 
-def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit) -> list[LoadRecord]:
+def _chosen(
+    workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit, again: Again | None = None
+) -> list[LoadRecord]:
     """Return the loads with open rows that are meant; every edit is bound against them.
 
     Raises:
@@ -211,7 +223,7 @@ def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit
             # A file is looked at also where nothing is open, so that a row that was never there is told.
             if not left_open(record) and edit.file is None:
                 continue
-            query = editing.edited(_shelf(record, known, workspace, lines=edit.lines), edit, connection)
+            query = _edited(_shelf(record, known, workspace, lines=edit.lines), record, edit, again, connection)
             counted = connection.execute(f"SELECT count(*) FROM ({query})").fetchone()
             if counted and counted[0]:
                 found.append(record)
@@ -219,6 +231,12 @@ def _chosen(workspace: Workspace, source: SourceSpec, ledger: Ledger, edit: Edit
         left, what = sum(left_open(record) for record in shelved), "line" if edit.lines else "row"
         lines = 0 if edit.lines else sum(known.open_lines(record) for record in known.live())
         more = "; lines of files that were no rows are meant with --lines" if lines else ""
+        if again is not None and left:
+            raise NotFoundError(
+                f"None of the {left} messages that {known.table} set aside is a row yet",
+                value=edit.where,
+                remedy="penstock quarantine show says why; register their schema, or give values by --set or --from",
+            )
         raise NotFoundError(
             f"No {what} of {known.table} is meant: {left} {what}s of its quarantine are open",
             value=edit.where or edit.file,
@@ -275,7 +293,7 @@ def _take(shelf: Shelf, query: str, context: RunContext) -> TakenRows:
     return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path, lines=lines)
 
 
-def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunContext) -> None:
+def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunContext, again: Again | None) -> None:
     """Land the rows of one load's quarantine as a load of their own, and check them."""
     workspace, known = context.workspace, context.ledger.sources[source.table]
     step = f"replay {source.table}"
@@ -283,8 +301,8 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
     context.hold()
     shelf = _shelf(record, known, workspace, lines=edit.lines)
     with workspace.engine.session() as connection:
-        query = editing.edited(shelf, edit, connection)
-        rows = editing.landed(shelf, query, connection)
+        query = _edited(shelf, record, edit, again, connection)
+        rows = editing.landed(shelf, query, connection) if again is None else again.landed(shelf, query)
     taken = _take(shelf, query, context)
     receipt = land(
         Landing(

@@ -34,6 +34,7 @@ from penstock.orchestrate import indexing, reachable, releasing
 from penstock.orchestrate.context import CARE, PRODUCTION, leased
 from penstock.orchestrate.holding import stream_lease
 from penstock.orchestrate.workspace import Workspace, now
+from penstock.promote.live import is_live
 from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
 from penstock.stores.lake import DeltaLake, DeltaLakeTable
 from penstock.stores.objects import LocalObjects
@@ -188,6 +189,19 @@ def _production(workspace: Workspace, horizon: datetime, found: _Found) -> None:
             if file[1] not in live:
                 reason = next((reason for reason, named in why.items() if file in named), "")
                 found.judge(lake.table(name), sizes, file[1], reason)
+    _live_tables(lake, horizon, found)
+
+
+def _live_tables(lake: DeltaLake, horizon: datetime, found: _Found) -> None:
+    """Take the files of live tables whose rows stand in larger ones by now, or were withdrawn."""
+    for name in lake.tables():
+        table = lake.table(name)
+        if is_live(table):
+            shown, sizes = _live(table)
+            for entry in table.entries():
+                for path in entry.removed:
+                    if path not in shown:
+                        found.judge(table, sizes, path, YOUNG if entry.created_at >= horizon else "")
 
 
 def _pins(workspace: Workspace) -> Iterable[Manifest]:

@@ -4,4 +4,5 @@ A method hands over to ``orchestrate``; nothing is decided here.
 """
 
 from penstock.project.facade import Project as Project
+from penstock.project.live import connect as connect
 from penstock.project.single import ingest as ingest

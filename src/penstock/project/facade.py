@@ -19,10 +19,12 @@ if TYPE_CHECKING:
     from penstock.model.answers import (
         CompactionReport,
         DoctorReport,
+        Forgotten,
         IntervalLedger,
         ProfileReport,
         ProjectStatus,
         RebuildReceipt,
+        StreamLag,
         SuggestedChecks,
         VacuumReport,
     )
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
     from penstock.monitor.drift import DriftReport
     from penstock.orchestrate.workspace import Workspace
     from penstock.project.alerts import Alerts
+    from penstock.project.live import Live
     from penstock.project.quarantine import Quarantine
     from penstock.project.schedules import Schedules
 
@@ -224,18 +227,39 @@ class Project:
         return running.retry(self._workspace, self.pipeline(pipeline), table)
 
     def stream(
-        self, pipeline: str | None = None, tables: Iterable[str] = (), *, until_end: bool = False, retry: bool = False
+        self,
+        pipeline: str | None = None,
+        tables: Iterable[str] = (),
+        *,
+        until_end: bool = False,
+        retry: bool = False,
+        share: bool = False,
     ) -> RunReceipt:
         """Consume the streams of a pipeline (``tables``: only these) until told to stop by Ctrl-C or SIGTERM.
 
         ``until_end``: until everything is there that was at the source at the beginning; ``retry``: read the messages
-        of rejected loads again.
+        of rejected loads again; ``share``: read a share of the partitions, others that do so read the rest.
         """
         from penstock.orchestrate.streaming import consuming, session
 
         spec = self._declaring(pipeline, lambda spec: any(source.stream is not None for source in spec.sources))
-        asked = consuming.Consuming(until_end=until_end, retry=retry)
+        spec = self._asked_afresh(spec.name)
+        asked = consuming.Consuming(until_end=until_end, retry=retry, share=share)
         return session.stream(self._workspace, spec, asked, tuple(tables))
+
+    def forget(self, pipeline: str | None = None) -> Forgotten:
+        """Drop the replication slots, and what else was made at databases for the changes that a pipeline reads."""
+        from penstock.model.capture import captured
+        from penstock.orchestrate.streaming import session
+
+        return session.forget(self._workspace, self._declaring(pipeline, lambda spec: any(map(captured, spec.sources))))
+
+    def lags(self, pipeline: str | None = None) -> tuple[StreamLag, ...]:
+        """Return how fresh the streams of a pipeline are (None: of all), by their newest micro-batches."""
+        from penstock.orchestrate.streaming import freshness
+
+        specs = self.pipelines().values() if pipeline is None else (self.pipeline(pipeline),)
+        return freshness.lags(self._workspace, tuple(specs))
 
     def inboxes(self) -> dict[str, Inbox]:
         """Return path to inbox of the streams that take webhooks; ``web.hooks.listening`` serves them."""
@@ -323,6 +347,13 @@ class Project:
         from penstock.project.quarantine import Quarantine
 
         return Quarantine(self._workspace, self.pipelines)
+
+    @property
+    def live(self) -> Live:
+        """The tables that streams write straight to production: take one back to a load."""
+        from penstock.project.live import Live
+
+        return Live(self._workspace, self.pipelines)
 
     @property
     def alerts(self) -> Alerts:

@@ -28,6 +28,12 @@ _INTEGERS = {
 _FLOATS = ("FLOAT", "DOUBLE")
 NUMBERS = frozenset({*_INTEGERS, *_FLOATS})
 _MOMENTS = ("DATE", "TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP", "TIMESTAMP_NS")
+_CLOCK = r"\d{4}-\d{2}-\d{2}[T ]\d{2}:\d{2}(:\d{2}(\.\d{1,6}0*)?)?"
+_SPELT = {
+    "TIMESTAMP": _CLOCK,
+    "TIMESTAMP WITH TIME ZONE": _CLOCK + r" ?(Z|[+-]\d{2}(:\d{2})?)",
+}
+"""How texts spell moments by ISO 8601: which of its forms was written is no part of the value, but a zone is."""
 _NULL = ('"NULL"', "NULL")
 _MOST_DIGITS = 38
 
@@ -161,7 +167,11 @@ def _bare(type_: str) -> str:
 
 def _same(expression: str, type_: str, wanted: str) -> str:
     # What cannot go back, as 2 to the 64 as a DOUBLE, is null then.
-    return f"TRY_CAST(TRY_CAST({expression} AS {wanted}) AS {type_}) IS NOT DISTINCT FROM {expression}"
+    back = f"TRY_CAST(TRY_CAST({expression} AS {wanted}) AS {type_}) IS NOT DISTINCT FROM {expression}"
+    if type_ != "VARCHAR" or wanted not in _SPELT:
+        return back
+    spelt = f"regexp_full_match({expression}, {literal(_SPELT[wanted])})"
+    return f"({back} OR (TRY_CAST({expression} AS {wanted}) IS NOT NULL AND {spelt}))"
 
 
 def _widest(one: Type, other: Type) -> Type | None:

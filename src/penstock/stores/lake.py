@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from threading import RLock
@@ -16,7 +16,8 @@ from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.names import LOAD, RAW_PREFIX
 from penstock.queries.relations import FileSet, Moved
 from penstock.queries.widening import UNTYPED
-from penstock.stores.delta import LOG, DeltaCommit, DeltaLog
+from penstock.stores.delta import LOG, DeltaLog
+from penstock.stores.delta_actions import DeltaCommit
 from penstock.stores.delta_types import Difference, delta_field, difference, retyped
 from penstock.stores.manifests import Manifests
 from penstock.stores.objects import LocalObjects
@@ -68,7 +69,6 @@ class DeltaLakeTable:
         self._lock = RLock()
         self._replaced = Replaced(self.entry)
         self._compacted: tuple[int, int | None] | None = None
-        self._listed: tuple[int, dict[str, int]] | None = None
 
     def head(self) -> int:
         """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
@@ -141,7 +141,7 @@ class DeltaLakeTable:
                 same_rows=made.kind is EntryKind.COMPACTION,
             )
             retypes = made.kind is EntryKind.COMPACTION and bool(made.schema)
-            self._pass(made, lambda: self._retype(commit) if retypes else self._log.append(commit))
+            self._pass(made, lambda: self._log.retype(commit) if retypes else self._log.append(commit))
             return made
 
     def columns(self) -> tuple[Column, ...]:
@@ -180,24 +180,24 @@ class DeltaLakeTable:
 
     def reading(self, files: Sequence[DataFile], excluded: str | None = None) -> FileSet:
         """Return how files of committed entries are read, also where a compaction has replaced them."""
-        sizes: dict[str, int] = {}
         into: dict[str, int] = {}
+        wanted, moved = [], []
         with self._lock:
             newest = self._compaction(self.head())
+            live: Mapping[str, DataFile] = {}
             if newest is not None:
                 self._log.refresh()
                 self._replaced.follow(newest)
-                sizes = self._live_sizes()
-                self._replaced.find([file.path for file in files], sizes)
-        wanted, moved = [], []
-        for file in files:
-            now = self._replaced.at(file.path) if newest is not None else None
-            if now is None:
-                wanted.append((file.path, file.bytes))
-            else:
-                was = self.place(file.path)
-                moved.append(Moved(self.place(now.path), now.first, now.rows, now.load, was))
-                into[now.path] = sizes.get(now.path, 0)
+                live = self._log.live()
+                self._replaced.find([file.path for file in files], live)
+            for file in files:
+                now = self._replaced.at(file.path) if newest is not None else None
+                if now is None:
+                    wanted.append((file.path, file.bytes))
+                else:
+                    was = self.place(file.path)
+                    moved.append(Moved(self.place(now.path), now.first, now.rows, now.load, was))
+                    into[now.path] = live[now.path].bytes if now.path in live else 0
         uris = self._bring(wanted)
         self._bring(tuple(into.items()))
         return FileSet(uris, excluded, tuple(moved))
@@ -226,12 +226,6 @@ class DeltaLakeTable:
             entry = self.entry(head)
             self._compacted = (head, entry.number if entry.kind is EntryKind.COMPACTION else entry.compaction)
         return self._compacted[1]
-
-    def _live_sizes(self) -> dict[str, int]:
-        """Return the live files with their bytes."""
-        if self._listed is None or self._listed[0] != self._log.version:
-            self._listed = (self._log.version, {file.path: file.bytes for file in self._log.files()})
-        return self._listed[1]
 
     def _check_turn(self, entry: Entry, head: int) -> None:
         if entry.table != self.name:
@@ -274,8 +268,10 @@ class DeltaLakeTable:
             schema=Schema(list(wanted)),
             partition_by=partition_by,
         )
-        guard = {"delta.appendOnly": "true"} if self.name.startswith(RAW_PREFIX) else {}
-        self._pass(made, lambda: self._log.create(commit, dict(guard)))
+        settings: dict[str, str | None] = {"delta.appendOnly": "true"} if self.name.startswith(RAW_PREFIX) else {}
+        if made.streamed:
+            settings["delta.logRetentionDuration"] = _SHORT
+        self._pass(made, lambda: self._log.create(commit, settings))
         return made
 
     def _pass(self, entry: Entry, write: Callable[[], None]) -> None:
@@ -295,7 +291,8 @@ class DeltaLakeTable:
         self, entry: Entry, schema: Schema, wanted: Sequence[Field]
     ) -> tuple[tuple[DataFile, ...], bool, Schema]:
         """Return the files that go out, whether all do under a new schema, and the schema of the commit."""
-        live = {file.path: file for file in self._log.files()} if entry.removed else {}
+        # Files are listed only where it matters which there are.
+        live = self._log.live() if entry.removed else {}
         unknown = [path for path in entry.removed if path not in live]
         if unknown:
             raise ConflictError(f"A file that entry {entry.number} takes out of {self.name} is gone", value=unknown[0])
@@ -305,18 +302,13 @@ class DeltaLakeTable:
         if entry.kind is EntryKind.COMPACTION:
             return removed, False, retyped(schema, wanted)
         change = difference(schema, wanted)
-        emptied = len(removed) == len(live) if entry.removed else not (change.changed and self._log.files())
+        emptied = len(removed) == len(live) if entry.removed else not (change.changed and self._log.live())
         if emptied and (change.changed or (entry.removed and (change.added or change.dropped))):
             return removed, True, Schema(list(wanted))
         self._refuse_changes(change)
         if change.added:
             self._log.add_columns(change.added)
         return removed, False, self._log.schema or schema
-
-    def _retype(self, commit: DeltaCommit) -> None:
-        path, text = self._log.retyping(commit)
-        self.objects.create(f"{self.name}/{path}", text)
-        self._log.refresh()
 
     def _refuse_changes(self, change: Difference) -> None:
         for column, old, new in change.changed:
@@ -327,6 +319,8 @@ class DeltaLakeTable:
             )
 
 
+_SHORT = "interval 1 hours"
+"""For which the log of a table is kept that gets a commit each second; the history of tables is in their manifests."""
 _KEPT = 1000
 _AHEAD = 60
 """Manifests of a walk that are asked for together, where that takes less time."""

@@ -11,6 +11,7 @@ import secrets
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import PurePosixPath
+from urllib.parse import unquote
 
 from penstock.errors import (
     AlreadyExistsError,
@@ -189,8 +190,15 @@ class LocalObjects:
         return self._place(path)
 
     def delta(self, table: str) -> tuple[str, dict[str, str] | None]:
-        """Return the folder of a table."""
-        return os.path.join(self.root, table), None
+        """Return the folder of a table; raises ConfigurationError where Delta would read another one."""
+        place = os.path.join(self.root, table)
+        if unquote(place) != place:
+            raise ConfigurationError(
+                "The path of the lake holds a percent sign that readers of Delta take for an encoded character",
+                value=place,
+                remedy="Move the lake into a folder of another name",
+            )
+        return place, None
 
     def _place(self, path: str) -> str:
         parts = PurePosixPath(path).parts

@@ -233,6 +233,8 @@ def statistic(text: str, type_: str, *, upper: bool) -> Any:
     """
     if type_ in _INTEGERS:
         return int(text)
+    if type_ == "BOOLEAN":
+        return text.lower() in ("1", "true")
     if type_ in ("DOUBLE", "FLOAT"):
         return float(text) if math.isfinite(float(text)) else None
     if type_.startswith("DECIMAL"):

@@ -58,6 +58,15 @@ def rows_of(columns: Sequence[Column], uris: Sequence[str]) -> str:
         columns: The columns; null where no file has them.
         uris: The Parquet files; none for no rows.
     """
+    chosen = ", ".join(
+        f"CAST({restore(identifier(column.name), column.type)} AS {column.type}) AS {identifier(column.name)}"
+        for column in columns
+    )
+    return f"SELECT {chosen} FROM ({stored_rows(columns, uris)})"
+
+
+def stored_rows(columns: Sequence[Column], uris: Sequence[str]) -> str:
+    """Return a query for the rows of files, or none, in their stored forms; null where no file has a column."""
     empty = ", ".join(
         f"CAST(NULL AS {column.stored or column.type}) AS {identifier(column.name)}" for column in columns
     )
@@ -65,11 +74,7 @@ def rows_of(columns: Sequence[Column], uris: Sequence[str]) -> str:
     if uris:
         # The empty part names and types columns that none of the files has.
         source += f" UNION ALL BY NAME SELECT * FROM {parquet(uris)}"
-    chosen = ", ".join(
-        f"CAST({restore(identifier(column.name), column.type)} AS {column.type}) AS {identifier(column.name)}"
-        for column in columns
-    )
-    return f"SELECT {chosen} FROM ({source})"
+    return source
 
 
 def write_tables(

@@ -167,7 +167,14 @@ class Remaking:
             carried = []
             for schema, table in _tables(new):
                 name = f"{identifier(schema)}.{identifier(table)}"
-                if schema == OWN_SCHEMA:
+                owner = table.partition(" ")[2] if schema == OWN_SCHEMA else ""
+                if owner and owner.lower() in self._made:
+                    # What stands beside a table that is made anew is made anew with it.
+                    new.execute(f"DROP TABLE {name}")
+                elif owner:
+                    with _reading(self._old.path):
+                        new.execute(f"INSERT INTO {name} SELECT * FROM {source}.{name}")
+                elif schema == OWN_SCHEMA:
                     where = "WHERE NOT list_contains(?, lower(table_name))"
                     with _reading(self._old.path):
                         new.execute(f"INSERT INTO {name} SELECT * FROM {source}.{name} {where}", [self._made])

@@ -110,7 +110,7 @@ def register(session: SparkSession, name: str, function: Callable[..., Any], out
         # What pyspark.sql.functions makes goes by a variable of the process and by its active session.
         session.client.register_udf(function, output, name, PythonEvalType.SQL_SCALAR_ARROW_UDF)
         return
-    from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]
+    from pyspark.sql.functions import arrow_udf  # type: ignore[attr-defined]  # its own types lack it
 
     session.udf.register(name, arrow_udf(function, output))
 

@@ -228,6 +228,23 @@ class DuckDBTransaction:
             return None
 
 
+@contextmanager
+def scratch(engine: Engine) -> Iterator[DuckDBTransaction]:
+    """Lend a transaction upon an empty database in memory, of which nothing stays."""
+    alias = _alias()
+    with engine.session() as keeper:
+        keeper.execute(f"ATTACH ':memory:' AS {alias}")
+        try:
+            with engine.session() as connection:
+                connection.execute(f"USE {alias}")
+                connection.execute("BEGIN")
+                with _letting_go():
+                    yield DuckDBTransaction(connection, alias)
+        finally:
+            with suppress(duckdb.Error):
+                keeper.execute(f"DETACH {alias}")
+
+
 def explained(error: duckdb.Error, where: str) -> PenstockError:
     """Return the sentence for an error of DuckDB.
 

@@ -96,7 +96,7 @@ def compute(spec: Transforming, ports: TransformPorts) -> Computed:
     if spec.interval is not None and transform.interval is None:
         raise BugError(f"{what} was asked for an interval but is not made by interval")
     inputs = {name: _columns(name, table, spec, ports) for name, table in spec.names.items()}
-    with _sentences(what):
+    with sentences(what):
         connection.execute("SET TimeZone = 'UTC'")
         keys = keeping.gather(spec.keyed, connection) if spec.keyed is not None else None
         if transform.sql is not None:
@@ -230,7 +230,7 @@ def _content(connection: duckdb.DuckDBPyConnection, relation: str, columns: Sequ
 
 
 @contextmanager
-def _sentences(what: str) -> Iterator[None]:
+def sentences(what: str) -> Iterator[None]:
     """Turn DuckDB's errors into ours."""
     try:
         yield

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 import tempfile
-import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
@@ -16,7 +15,8 @@ from typing import Any
 import duckdb
 import pyarrow as pa
 
-from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError
+from penstock.errors import ConfigurationError, MissingExtraError
+from penstock.model.calling import blamed
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
 from penstock.names import unknown
@@ -87,7 +87,7 @@ def call(
             select = _find(name, selects, what)
             kind = annotated(function, name, what=what)
             arguments[name] = _GIVERS[kind](_Giving(f"{what}, parameter {name!r}: {kind}", select, connection, stack))
-        with _blamed(function, what):
+        with blamed(function, what):
             accepted = _accepted(function(**arguments), what)
         yield accepted
 
@@ -249,24 +249,3 @@ def _from_pandas(frame: Any) -> pa.Table:
             field = field.with_type(pa.timestamp("us", field.type.tz))  # noqa: PLW2901
         fields.append(field)
     return table.cast(pa.schema(fields))
-
-
-@contextmanager
-def _blamed(function: Callable[..., Any], what: str) -> Iterator[None]:
-    """Turn what a user's function raises into a DataError that names its file and line."""
-    try:
-        yield
-    except PenstockError:
-        raise
-    except Exception as error:
-        raise DataError(
-            f"{what} raised {type(error).__name__}{_place(function, error)}", value=str(error) or None
-        ) from error
-
-
-def _place(function: Callable[..., Any], error: Exception) -> str:
-    code = getattr(inspect.unwrap(function), "__code__", None)
-    frames = traceback.extract_tb(error.__traceback__)
-    own = [frame for frame in frames if code is not None and frame.filename == code.co_filename]
-    frame = own[-1] if own else frames[-1]
-    return f" at {Path(frame.filename).name}:{frame.lineno}"

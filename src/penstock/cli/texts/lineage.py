@@ -37,6 +37,7 @@ def lineage(report: LineageReport) -> list[Block]:
         blocks.append(table(("table", "column", "comes from"), origins))
     for name, steps in tables.items():
         blocks += _listed(f"{name} read:", [file for step in steps for file in step.read])
+        blocks += _listed(f"{name} was scored by:", [step.scored for step in steps if step.scored])
         blocks += _listed(f"The code of {name}:", steps[-1].code.splitlines())
         blocks += _listed(f"Checks of {name} found:", [sentence for step in steps for sentence in step.failed])
     for release in report.releases:

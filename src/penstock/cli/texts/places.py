@@ -9,7 +9,7 @@ from typing import Any
 from penstock.cli.blocks import Block, Line, table
 from penstock.cli.figures import count, duration, moment, plural, size
 from penstock.cli.texts.runs import STATE_STYLE, failures
-from penstock.model.answers import DoctorReport, PipelineStatus, ProjectStatus, RebuildReceipt
+from penstock.model.answers import DoctorReport, Forgotten, PipelineStatus, ProjectStatus, RebuildReceipt
 
 _MOST_ORPHANS = 20
 
@@ -58,6 +58,7 @@ def rebuilt(receipt: RebuildReceipt) -> list[Block]:
 def doctor(report: DoctorReport) -> list[Block]:
     """Word what the doctor found and did."""
     blocks: list[Block] = [Line(sentence, "warn") for sentence in report.finished]
+    blocks += [Line(sentence, "warn") for sentence in report.unread]
     if report.indexed:
         blocks.append(Line(f"The catalog was made anew: {plural(report.indexed, 'object')} indexed.", "good"))
     if report.orphans:
@@ -72,7 +73,7 @@ def doctor(report: DoctorReport) -> list[Block]:
         blocks.append(
             Line(f"{plural(len(report.orphans), 'object')} ({whole}) can go: penstock doctor --clean", "warn")
         )
-    elif not report.indexed:
+    elif not report.indexed and not report.unread:
         blocks.append(Line(f"{plural(report.checked, 'object')} looked at; all is well.", "good"))
     return blocks
 
@@ -80,6 +81,13 @@ def doctor(report: DoctorReport) -> list[Block]:
 def doctors(reports: Sequence[DoctorReport]) -> list[Block]:
     """Word several reports after one another."""
     return [block for report in reports for block in doctor(report)]
+
+
+def forgotten(made: Forgotten) -> list[Block]:
+    """Word what was removed at sources."""
+    if not made.sentences:
+        return [Line("Nothing of Penstock is there.")]
+    return [Line(f"{sentence}.", "good") for sentence in made.sentences]
 
 
 def template(receipt: Any) -> list[Block]:

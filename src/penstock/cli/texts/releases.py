@@ -6,6 +6,7 @@ from typing import Any
 
 from penstock.cli.blocks import Block, Line, table
 from penstock.cli.figures import count, moment, size
+from penstock.model.answers import LiveRollback
 from penstock.model.releases import Candidate, Decision, Release, TableChange
 
 _VERBS = {"approve": "approved", "reject": "rejected", "accept": "accepted", "discard": "discarded"}
@@ -50,6 +51,17 @@ def decision(made: Decision) -> list[Block]:
     if made.kind == "approve":
         blocks.append(Line("Next: penstock promote"))
     return blocks
+
+
+def live_rollback(made: LiveRollback) -> list[Block]:
+    """Word what a rollback of a live table left."""
+    gone = f"loads {made.withdrawn[0]}–{made.withdrawn[-1]} are" if len(made.withdrawn) > 1 else "one load is"
+    told = f"; the rows of {gone} readable no more" if made.withdrawn else ""
+    return [
+        Line(f"The live table {made.table} stands as after load {made.to}{told}.", "good"),
+        Line(f"It has {count(made.rows)} rows in its files; it had {count(made.rows_before)}."),
+        Line("The stream goes on behind what it had read: its next rows are added."),
+    ]
 
 
 def release(made: Release) -> list[Block]:

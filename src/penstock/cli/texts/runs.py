@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from penstock.cli.blocks import Block, Line, table
 from penstock.cli.figures import count, duration, moment, plural, size
+from penstock.model.answers import StreamLag
 from penstock.model.entries import CheckFailure
 from penstock.model.receipts import IngestReceipt, RunReceipt, State, StepReceipt
 
@@ -35,6 +36,47 @@ def run(receipt: RunReceipt, *, summary: bool = False) -> list[Block]:
     if receipt.state is State.REJECTED:
         blocks.append(Line("Mend the source, then: penstock retry. Or: penstock accept, penstock discard."))
     return blocks
+
+
+def lags(streams: Sequence[StreamLag]) -> list[Block]:
+    """Word how fresh streams are."""
+    blocks: list[Block] = []
+    for each in streams:
+        if each.last is None or each.age is None:
+            blocks.append(Line(f"{each.table} has brought nothing yet.", "faint"))
+            continue
+        usual = f", usually every {duration(each.interval)}" if each.interval is not None else ""
+        most = f" (at most {duration(each.longest)} between two)" if each.longest is not None else ""
+        late = each.longest is not None and each.age > 2 * each.longest
+        line = f"{each.table}: committed {duration(each.age)} ago{usual}{most}"
+        if each.lag is not None and each.lag_most is not None:
+            line += f"; from message to row {duration(each.lag)}, at most {duration(each.lag_most)}"
+        blocks.append(Line(line, "warn" if late else "strong"))
+        if each.watermark is not None:
+            blocks.append(Line(_events(each)))
+        blocks.append(_partitions(each))
+    return blocks
+
+
+def _events(stream: StreamLag) -> str:
+    """Word what is known of the event times of a stream."""
+    line = f"  watermark {moment(stream.watermark)}" if stream.watermark else ""
+    if stream.event_lag is not None and stream.event_lag_most is not None:
+        line += f"; from event to row {duration(stream.event_lag)}, at most {duration(stream.event_lag_most)}"
+    counted = ((stream.late, "late"), (stream.ahead, "in the future"), (stream.undated, "without an event time"))
+    told = [f"{plural(rows, 'row')} {what}" for rows, what in counted if rows]
+    return "; ".join([line, *told])
+
+
+def _partitions(stream: StreamLag) -> Block:
+    """Word how far the partitions of a stream are."""
+    timed = any(part.event is not None for part in stream.partitions)
+    rows = []
+    for part in stream.partitions:
+        row = [part.topic, part.partition, f"{part.following:,}", moment(part.newest) if part.newest else ""]
+        rows.append((*row, moment(part.event) if part.event else "", count(part.late)) if timed else tuple(row))
+    headings = ("topic", "partition", "goes on at", "newest message")
+    return table((*headings, "newest event", ">late") if timed else headings, rows)
 
 
 def runs(receipts: Sequence[RunReceipt]) -> list[Block]:

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
 import duckdb
 
 from penstock.errors import ConfigurationError, DataError
+from penstock.extract.files.joining import MOST, joined
 from penstock.extract.files.listing import Content, File, head
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
@@ -45,15 +47,9 @@ def json_relation(
         ConfigurationError: If there is no list at ``records``.
     """
     scan = _scan(files, layout(*files[0]), file_column)
-    types = _describe(session, scan)
     notes: list[str] = []
-    if any(_is_wide(parse(type_)) for type_ in types.values()):
-        types = _mapped(types, _describe(session, scan.replace(_DETAIL, _WITH_MAPS, 1)), notes)
-    if (
-        types.get("json") == "JSON"
-        and len(types) == 2
-        and not session.execute(f"SELECT 1 FROM {scan} LIMIT 1").fetchone()
-    ):
+    types = _types(session, files, file_column, notes)
+    if not types:
         return None, [f"{files[0][0].key} holds no records"]
     mixed = [name for name, type_ in types.items() if type_ == "JSON"]
     notes += [f"{name} holds values of several types; it is read as JSON text" for name in mixed]
@@ -71,6 +67,26 @@ def json_relation(
     if records is not None:
         return _records(session, scan, files[0][0], identifier(file_column), records), notes
     return f"SELECT * FROM {scan}", notes
+
+
+def _types(
+    session: duckdb.DuckDBPyConnection,
+    files: Sequence[tuple[File, Content]],
+    file_column: str,
+    notes: list[str],
+) -> dict[str, str]:
+    """Return the columns and types that hold all records; empty where there is none."""
+    how = layout(*files[0])
+    if how == "newline_delimited" and len(files) > MOST:
+        with joined(files) as together, suppress(duckdb.InvalidInputException):
+            return _types(session, together, file_column, notes)
+        # A line that is no JSON: read file by file, it is named by its file.
+    scan = _scan(files, how, file_column)
+    types = _describe(session, scan)
+    if any(_is_wide(parse(type_)) for type_ in types.values()):
+        types = _mapped(types, _describe(session, scan.replace(_DETAIL, _WITH_MAPS, 1)), notes)
+    plain = types.get("json") == "JSON" and len(types) == 2
+    return {} if plain and not session.execute(f"SELECT 1 FROM {scan} LIMIT 1").fetchone() else types
 
 
 def layout(file: File, content: Content) -> str:

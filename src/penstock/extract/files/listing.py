@@ -430,8 +430,8 @@ def _on_disk(request: Request, pattern: str, format_: str | None) -> list[File]:
 
 
 def _read_before(request: Request) -> bool:
-    """Say whether there were files once: that they are gone is then no mistake of the path."""
-    return "files" in (request.position or {})
+    """Say whether there were files once, or may come: that there are none is then no mistake of the path."""
+    return "files" in (request.position or {}) or request.source.stream is not None
 
 
 def _paths(wanted: Path, format_: str | None) -> list[str]:

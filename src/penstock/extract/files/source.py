@@ -5,6 +5,7 @@ Whoever adds files should write them under another name and rename them when the
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +18,8 @@ from penstock.extract.files.plan import plan
 from penstock.extract.files.spool import Taken, spool
 from penstock.extract.port import Batch, Request, Scan, TableDescription
 from penstock.model import positions
-from penstock.model.specs import WriteMode
+from penstock.model.durations import parse_duration
+from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 
@@ -35,7 +37,8 @@ class FilesSource:
     ``max_line_size``, beside the others or in a table ``csv``, each found out where it is not said; for JSON
     ``records``, the dotted path to the list of records; ``compare="content"`` trusts checksums alone, not sizes and
     times; ``read``: ``changed`` (new and changed files), ``new`` (each name once) or ``all``; ``order``: ``name`` or
-    ``mtime``; ``unpack``: limits of what archives and compressed files may hold.
+    ``mtime``; ``unpack``: limits of what archives and compressed files may hold; ``settle``: files of a disk that
+    changed within so long are left for the next look (of a stream 2 s unless said otherwise).
     """
 
     def open(self, request: Request) -> FilesExtraction | None:
@@ -59,6 +62,7 @@ class FilesSource:
         former = positions.files(request.position)
         read = source.options.get("read", "changed")
         fresh, touched = _changed(files, former, read, by_content=source.options.get("compare") == "content")
+        fresh = _settled(fresh, source)
         present = {file.key for file in files}
         gone = sorted(key for key in former if key not in present)
         moved = bool(fresh or gone or not former)
@@ -163,6 +167,15 @@ def _changed(
         elif read != "new" and (by_content or not same(file, state)):
             (touched if same_content(file, state) else fresh).append(file)
     return fresh, touched
+
+
+def _settled(files: Sequence[File], source: SourceSpec) -> list[File]:
+    """Return the files that nobody seems to be writing; what a store shows is whole."""
+    wait = parse_duration(source.options.get("settle", "2s" if source.stream is not None else "0s"))
+    if not wait:
+        return list(files)
+    before = time.time_ns() - int(wait.total_seconds() * 1e9)
+    return [file for file in files if file.place is not None or file.mtime_ns <= before]
 
 
 def _check(request: Request) -> None:

@@ -88,7 +88,7 @@ class HttpClient:
         self._home = parse_url(url, where=f"The url of connection {name!r}")
         self._budget = budget_of(server(self._home), self.settings.rate)
         self._client = httpx.Client(
-            verify=_certificates(),
+            verify=_certificates() if self.settings.ssl_ca is None else _trusting(self.settings.ssl_ca, name),
             timeout=self.settings.timeout,
             follow_redirects=False,
             headers={"User-Agent": "penstock", "Accept": "application/json", "Accept-Encoding": "gzip"},
@@ -242,7 +242,7 @@ class HttpClient:
             raise ConfigurationError(
                 f"The certificate of {shown} is not trusted",
                 value=self.veil.text(str(error)),
-                remedy="Set SSL_CERT_FILE to your authority's certificates",
+                remedy="Set ssl_ca of the connection, or SSL_CERT_FILE, to your authority's certificates",
             ) from error
         if isinstance(error, (httpx.TimeoutException, TimeoutError)):
             return _Setback(f"{shown} did not answer in time ({self.settings.timeout:g} s)")
@@ -279,6 +279,18 @@ class HttpClient:
 def _certificates() -> ssl.SSLContext:
     """Return the trusted certificates; reading them takes tens of milliseconds, so once per process."""
     return httpx.create_ssl_context()
+
+
+def _trusting(file: str, name: str) -> ssl.SSLContext:
+    """Return a context that trusts the certificates of a file alone."""
+    try:
+        return ssl.create_default_context(cafile=file)
+    except (OSError, ssl.SSLError) as error:
+        raise ConfigurationError(
+            f"The certificates that connection {name!r} names cannot be read: {type(error).__name__}",
+            value=file,
+            remedy="Give ssl_ca the path of a file in the form of PEM",
+        ) from error
 
 
 def _within(response: httpx.Response, deadline: float, timing: Timing) -> Any:

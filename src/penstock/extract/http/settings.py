@@ -21,6 +21,7 @@ class HttpSettings:
         backoff: Ceiling of the first wait between tries, in seconds.
         longest_wait: The longest wait that a server may ask for, in seconds.
         body_bytes: Bytes that one answer may have once it is unpacked.
+        ssl_ca: A file of certificates that servers are trusted by; None: those of this machine.
         allow_hosts: Other hosts to which pages may lead; they never get the credentials.
     """
 
@@ -32,6 +33,7 @@ class HttpSettings:
     longest_wait: float = 60.0
     body_bytes: int = 256 * 2**20
     allow_hosts: tuple[str, ...] = ()
+    ssl_ca: str | None = None
 
 
 SETTINGS = tuple(field.name for field in fields(HttpSettings))
@@ -51,6 +53,8 @@ def settings_from(options: Mapping[str, Any], *, where: str) -> HttpSettings:
         value = options[name]
         if name == "allow_hosts":
             found[name] = (value,) if isinstance(value, str) else tuple(str(host) for host in value)
+        elif name == "ssl_ca":
+            found[name] = str(value)
         elif name == "rate" and value is None:
             continue
         else:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from datetime import datetime
+from functools import cached_property
 from typing import Any
 
 import pyarrow as pa
@@ -13,9 +15,12 @@ import pyarrow.compute as pc
 from penstock.extract.files.csv.misfits import SCHEMA as MISFITS
 from penstock.extract.port import ArrowBatch
 from penstock.extract.streams.decoding import Decoded, Decoder, Piece, undecodable
+from penstock.extract.streams.event_times import EventTimes
 from penstock.extract.streams.port import MESSAGES, Polled, Run
 from penstock.model.codec import plain
-from penstock.model.streams import GAPS, OFFSETS, Gap, KeyForm, Positions, Span, advanced
+from penstock.model.event_time import EVENTS, told
+from penstock.model.scoring import SCORED
+from penstock.model.streams import GAPS, OFFSETS, TIMES, Gap, KeyForm, Positions, Span, advanced, moment_of
 
 _MOST_KEPT = 2**20
 """Bytes of a message that is no row, of which no more are kept: the rest is at the source."""
@@ -32,6 +37,10 @@ class MicroBatch:
         uri: What the source is called in origins, as ``kafka://clicks_kafka``.
         key: As what keys stand in rows.
         hidden: Messages may hold personal values: of one that is no row only its place is kept.
+
+    Attributes:
+        events: Looks at the event times of its rows; None: nobody asked.
+        scored: What the manifest says of who scored its rows; empty: nobody did.
     """
 
     def __init__(
@@ -47,12 +56,16 @@ class MicroBatch:
     ) -> None:
         self._runs = _joined([run for polled in polls for run in polled.runs])
         self._gaps = tuple(gap for polled in polls for gap in polled.gaps)
-        self.positions = advanced(since, [move for polled in polls for move in polled.moves])
+        self._moves = [move for polled in polls for move in polled.moves]
+        self.positions = advanced(since, self._moves)
+        self._decoded: Decoded | None = None
         self._decoder = decoder
         self._envelope = envelope
         self._uri = uri
         self._text_keys = key is KeyForm.TEXT
         self._hidden = hidden
+        self.events: EventTimes | None = None
+        self.scored: Mapping[str, str] = {}
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -65,33 +78,75 @@ class MicroBatch:
         return tuple(_span(run) for run in self._runs)
 
     @property
+    def places(self) -> set[tuple[str, str]]:
+        """Return the topics and partitions that it moves."""
+        return {(topic, partition) for topic, partition, _ in self._moves}
+
+    def go_on_from(self, since: Positions) -> None:
+        """Take other positions of all other partitions: processes beside this one have moved them."""
+        self.positions = advanced(since, self._moves)
+
+    def decode(self) -> None:
+        """Decode now what ``batches`` needs, and keep it."""
+        if self._decoded is None and self._runs:
+            self._decoded = self._decode()
+
+    @property
     def gaps(self) -> tuple[Gap, ...]:
         """Return what was gone at the source."""
         return self._gaps
 
     def batches(self) -> Iterator[ArrowBatch]:
         """Yield the rows, partition by partition, each in the order of its offsets."""
+        if self.events is not None:
+            self.events.begin()
         if not self._runs:
             return
+        decoded = self._decoded if self._decoded is not None else self._decode()
+        first = 0
+        for run in self._runs:
+            yield from self._of_run(run, first, decoded)
+            first += run.data.num_rows
+
+    def _decode(self) -> Decoded:
         values = pa.chunked_array([run.data.column("value") for run in self._runs]).combine_chunks()
         if isinstance(values, pa.ChunkedArray):
             values = values.chunk(0)
         present = pc.indices_nonzero(pc.is_valid(values)).cast(pa.int64())
         decoded = _placed(self._decoder.decode(values.take(present) if values.null_count else values), present)
         decoded.misfits.update(self._unreadable_keys())
-        first = 0
-        for run in self._runs:
-            yield from self._of_run(run, first, decoded)
-            first += run.data.num_rows
+        return decoded
 
     def position(self) -> Mapping[str, Any] | None:
-        """Return the positions after the batch, and what was gone before it."""
+        """Return the positions after the batch, what was gone before it, and what else is known of its messages."""
         gaps = {GAPS: [plain(gap) for gap in self._gaps]} if self._gaps else {}
-        return {OFFSETS: self.positions, **gaps}
+        times = {TIMES: self.times} if self.times else {}
+        events = {EVENTS: told(self.events.progress(self.positions))} if self.events is not None else {}
+        scored = {SCORED: dict(self.scored)} if self.scored else {}
+        return {OFFSETS: self.positions, **gaps, **times, **events, **scored}
+
+    @property
+    def oldest(self) -> datetime | None:
+        """When the oldest message was made; None: messages do not say."""
+        found = [low for each in self.times.values() for low, _ in each.values()]
+        return moment_of(min(found)) if found else None
+
+    @cached_property
+    def times(self) -> dict[str, dict[str, list[int]]]:
+        """When oldest and newest message of each partition were made, in ms since 1970, where messages say so."""
+        found: dict[str, dict[str, list[int]]] = {}
+        for run in self._runs:
+            if "timestamp" in run.data.schema.names:
+                bounds = pc.min_max(run.data.column("timestamp").cast(pa.timestamp("ms", "UTC"), safe=False))
+                low, high = (bounds[name].value for name in ("min", "max"))
+                if low is not None:
+                    found.setdefault(run.topic, {})[run.partition] = [low, high]
+        return found
 
     def notes(self) -> tuple[str, ...]:
-        """Return a sentence for each gap."""
-        return tuple(f"{gap.sentence}; recorded, as on_gap says" for gap in self._gaps)
+        """Return a sentence for each gap, and for event times that are strange."""
+        gaps = tuple(f"{gap.sentence}; recorded, as on_gap says" for gap in self._gaps)
+        return gaps + (self.events.notes() if self.events is not None else ())
 
     def commit(self) -> None:
         """Tell nobody yet: the far end hears of positions once they are accepted."""
@@ -115,8 +170,9 @@ class MicroBatch:
         count = run.data.num_rows
         shapes = [(piece, *_within(piece, first, count)) for piece in decoded.pieces]
         shapes = [each for each in shapes if each[1] < each[2]]
-        bad = {place - first: why for place, why in decoded.misfits.items() if first <= place < first + count}
-        misfits = self._misfits(run, bad) if bad else None
+        bad = {place - first: why for place, why in sorted(decoded.misfits.items()) if first <= place < first + count}
+        told = {place - first: details for place, details in decoded.details.items()}
+        misfits = self._misfits(run, bad, told) if bad else None
         span = _span(run)
         place = run.place or run.topic
         origin = (
@@ -125,6 +181,8 @@ class MicroBatch:
         )
         for piece, start, end in _stretches(shapes, first, count, bad):
             data = self._batch(run, piece, first, (start, end), bad)
+            if self.events is not None:
+                self.events.take(run.topic, run.partition, data)
             yield ArrowBatch(data, origin, misfits)
             misfits = None
         if misfits is not None:
@@ -134,50 +192,57 @@ class MicroBatch:
         self, run: Run, piece: Piece | None, first: int, stretch: tuple[int, int], bad: Mapping[int, str]
     ) -> pa.RecordBatch:
         """Return the rows of a stretch of messages; those without a value have none in the columns of the others."""
-        places = pa.array([at for at in range(*stretch) if at not in bad], pa.int64())
-        envelope = self._enveloped(run, places)
-        columns: list[tuple[str, pa.Array]] = []
+        start, end = stretch
+        data, places = run.data.slice(start, end - start), None
+        if bad:
+            places = pa.array([at for at in range(start, end) if at not in bad], pa.int64())
+            data = run.data.take(places)
+        envelope = self._enveloped(run, data)
+        columns: list[tuple[pa.Field, pa.Array]] = []
         if piece is not None and piece.rows.num_columns:
-            rows = piece.rows.take(pc.index_in(pc.add(places, first), piece.places)).combine_chunks()
-            columns = [(name, _whole(column)) for name, column in zip(rows.schema.names, rows.columns, strict=True)]
+            rows = _rows(piece, (first + start, first + end), pc.add(places, first) if places is not None else None)
+            columns = [(field, _whole(column)) for field, column in zip(rows.schema, rows.columns, strict=True)]
         # What these messages lack others have: no column has gone.
-        there = {name for name, _ in columns}
-        columns += [(name, pa.nulls(len(places), type_)) for name, type_ in self._known(there)]
-        names = [name if name not in self._envelope else f"{name}__value" for name, _ in columns]
-        return pa.RecordBatch.from_arrays(
-            [*envelope.columns, *(column for _, column in columns)], names=[*envelope.schema.names, *names]
-        )
+        there = {field.name for field, _ in columns}
+        columns += [(pa.field(name, type_), pa.nulls(data.num_rows, type_)) for name, type_ in self._known(there)]
+        fields = [
+            field.with_name(f"{field.name}__value") if field.name in self._envelope else field for field, _ in columns
+        ]
+        schema = pa.schema([*envelope.schema, *fields])
+        return pa.RecordBatch.from_arrays([*envelope.columns, *(column for _, column in columns)], schema=schema)
 
     def _known(self, but: Collection[str]) -> list[tuple[str, pa.DataType]]:
         return [(name, type_) for name, type_ in self._decoder.known.items() if name not in but]
 
-    def _enveloped(self, run: Run, places: pa.Int64Array) -> pa.RecordBatch:
+    def _enveloped(self, run: Run, data: pa.RecordBatch) -> pa.RecordBatch:
         found = []
         for held in self._envelope.values():
             if held == "topic":
-                found.append(_repeated(run.place or run.topic, len(places)))
+                found.append(pa.repeat(pa.scalar(run.place or run.topic), data.num_rows))
             elif held == "partition":
-                found.append(_repeated(run.partition, len(places)).cast(pa.int32()))
+                found.append(pa.repeat(pa.scalar(run.partition), data.num_rows).cast(pa.int32()))
             elif held == "tombstone":
-                found.append(pc.is_null(run.data.column("value").take(places)))
-            elif held in run.data.schema.names:
-                column = run.data.column(held).take(places)
+                found.append(pc.is_null(data.column("value")))
+            elif held in data.schema.names:
+                column = data.column(held)
                 found.append(column.cast(pa.string()) if held == "key" and self._text_keys else column)
             else:
-                found.append(pa.nulls(len(places), MESSAGES.field(held).type))
+                found.append(pa.nulls(data.num_rows, MESSAGES.field(held).type))
         return pa.RecordBatch.from_arrays(found, names=list(self._envelope))
 
-    def _misfits(self, run: Run, bad: Mapping[int, str]) -> pa.RecordBatch:
+    def _misfits(self, run: Run, bad: Mapping[int, str], told: Mapping[int, Mapping[str, Any]]) -> pa.RecordBatch:
         """Return the messages that are no rows, with all that is needed to find and to read them again."""
         lines, details = [], []
         for place in bad:
             message = run.data.slice(place, 1).to_pylist()[0]
             value = message.pop("value")
             detail = {"topic": run.topic, "partition": run.partition, "offset": message.pop("offset")}
+            detail |= told.get(place, {})
             text = None
             if not self._hidden:
                 text = _text(value)
                 detail |= {name: _shown(each) for name, each in message.items() if each is not None}
+                detail |= {"bytes": len(value)} if len(value) > _MOST_KEPT else {}
                 if text is None:
                     detail["value_base64"] = base64.b64encode(value[:_MOST_KEPT]).decode()
             lines.append(text)
@@ -210,7 +275,8 @@ def _span(run: Run) -> Span:
 def _placed(decoded: Decoded, present: pa.Int64Array) -> Decoded:
     """Return what was decoded with the places of messages among all, those without a value included."""
     pieces = tuple(Piece(present.take(piece.places), piece.rows) for piece in decoded.pieces)
-    return Decoded(pieces, {present[at].as_py(): why for at, why in decoded.misfits.items()})
+    misfits = {present[at].as_py(): why for at, why in decoded.misfits.items()}
+    return Decoded(pieces, misfits, {present[at].as_py(): told for at, told in decoded.details.items()})
 
 
 def _within(piece: Piece, first: int, count: int) -> tuple[int, int]:
@@ -218,6 +284,18 @@ def _within(piece: Piece, first: int, count: int) -> tuple[int, int]:
     low = pc.sum(pc.less(piece.places, first)).as_py() or 0
     high = pc.sum(pc.less(piece.places, first + count)).as_py() or 0
     return low, high
+
+
+def _rows(piece: Piece, stretch: tuple[int, int], places: pa.Int64Array | None) -> pa.Table:
+    """Return the rows of a stretch of messages; None for ``places``: of each message in it.
+
+    A message of the stretch that the piece does not have has a row of nulls.
+    """
+    low, high = _within(piece, stretch[0], stretch[1] - stretch[0])
+    if places is None and high - low == stretch[1] - stretch[0]:
+        return piece.rows.slice(low, high - low).combine_chunks()
+    wanted = places if places is not None else pa.array(range(*stretch), pa.int64())
+    return piece.rows.take(pc.index_in(wanted, piece.places)).combine_chunks()
 
 
 def _stretches(
@@ -250,7 +328,8 @@ def _stretches(
 
 def _text(value: bytes) -> str | None:
     try:
-        return value[:_MOST_KEPT].decode()
+        # A text with a zero in it is none: so begins what names its schema.
+        return None if b"\0" in value else value[:_MOST_KEPT].decode()
     except UnicodeDecodeError:
         return None
 
@@ -265,7 +344,3 @@ def _shown(value: Any) -> Any:
 
 def _whole(column: pa.ChunkedArray) -> pa.Array:
     return column.chunk(0) if column.num_chunks else pa.nulls(0, column.type)
-
-
-def _repeated(text: str, count: int) -> pa.Array:
-    return pa.array([text], pa.string()).take(pa.array([0] * count, pa.int64()))

@@ -7,21 +7,27 @@ the places no longer follow one another then, and the broken ones are looked for
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from penstock.extract.streams.decoding import Decoded, Piece, undecodable
+from penstock.extract.streams.decoding import Decoded, Piece, others, undecodable
 from penstock.schema import Type, parse
 
 _BLOCK = 4 * 2**20
 """Bytes that one thread parses; a longer message makes longer blocks."""
-_LONG = r"(^|[^0-9.])[0-9]{17,}"
+_PIECE = 2**20
+"""Bytes that are searched at once."""
+_LONG = r"\s*-?[0-9]{17,}"
 """Whole numbers that a DOUBLE might round."""
+_PLAIN_NAME = re.compile(r"[ -!#-\[\]-~]+")
+"""Names that stand in JSON as they are."""
 _MOST_INTEGER = 2**63
 _UNFIT = (pa.ArrowException, OverflowError, UnicodeEncodeError)
 """What Arrow raises of a value for which it has no type."""
@@ -46,13 +52,13 @@ class JsonDecoder:
         different kinds, as a text in a column of numbers, it is no row.
         """
         misfits = dict.fromkeys(undecodable(values), ENCODING)
-        places = pa.array([at for at in range(len(values)) if at not in misfits], pa.int64())
+        places = others(len(values), misfits)
         good = values.take(places) if misfits else values
         rows = self._parsed(good) if len(good) else None
         if rows is not None:
             return Decoded((Piece(places, rows),), misfits)
         odd = self._misfits(good, 0)
-        whole = pa.array([at for at in range(len(good)) if at not in odd], pa.int64())
+        whole = others(len(good), odd)
         pieces = []
         if len(whole):
             rows = self._parsed(good.take(whole))
@@ -90,7 +96,8 @@ class JsonDecoder:
             rows = _rows(framed, told, len(values))
             if rows is None:
                 return None
-        if _rounded(rows.schema, self.known) and pc.any(pc.match_substring_regex(values, _LONG)).as_py():
+        long = _rounding(rows.schema, self.known)
+        if long and pc.any(pc.match_substring_regex(values, long)).as_py():
             return None
         self.known = {**self.known, **told}
         return rows
@@ -98,15 +105,35 @@ class JsonDecoder:
 
 def _framed(values: pa.BinaryArray) -> pa.BinaryArray:
     """Return each message with its place, as a line; one after the other they are one text."""
-    binary = pa.binary()
     text = values
-    if pc.any(pc.match_substring(values, b"\n")).as_py():
+    if _broken(values):
         # Between the tokens of JSON a line break means nothing, and within a text it is not permitted.
         text = _unbroken(values)
-    places = pa.array(range(len(values)), pa.int64()).cast(pa.string()).cast(binary)
-    parts = (pa.scalar(part, binary) for part in (b'{"i":', b',"v":', b"}\n", b""))
-    begin, middle, end, between = parts
-    return pc.binary_join_element_wise(begin, places, middle, text, end, between)
+    end, between = pa.scalar(b"}\n", pa.binary()), pa.scalar(b"", pa.binary())
+    return pc.binary_join_element_wise(_numbered(len(values)), text, end, between)
+
+
+def _broken(values: pa.BinaryArray) -> bool:
+    """Say whether there is a line break, by one search through all values where they lie one after the other."""
+    if not len(values):
+        return False
+    _, ends, text = values.buffers()
+    at = memoryview(ends).cast("i")
+    first, last = at[values.offset], at[values.offset + len(values)]
+    return any(b"\n" in text[start : min(start + _PIECE, last)].to_pybytes() for start in range(first, last, _PIECE))
+
+
+def _numbered(count: int) -> pa.BinaryArray:
+    """Return what stands before each of so many messages."""
+    # Nearly all micro-batches have some size or less.
+    known = _beginnings(1 << max(12, (count - 1).bit_length()))
+    return known[:count]
+
+
+@lru_cache(maxsize=1)
+def _beginnings(count: int) -> pa.BinaryArray:
+    places = pa.array(range(count), pa.int64()).cast(pa.string())
+    return pc.binary_join_element_wise('{"i":', places, ',"v":', "").cast(pa.binary())
 
 
 def _unbroken(values: pa.BinaryArray) -> pa.BinaryArray:
@@ -141,7 +168,7 @@ def _rows(framed: pa.BinaryArray, known: Mapping[str, pa.DataType], count: int) 
     if isinstance(values, pa.ChunkedArray):
         values = values.chunk(0) if values.num_chunks else pa.array([], read.schema.field("v").type)
     numbered = read.column("i")
-    in_order = read.num_rows == count and numbered.equals(pa.chunked_array([pa.array(range(count), pa.int64())]))
+    in_order = read.num_rows == count and numbered.equals(pa.chunked_array([others(count, ())]))
     if not in_order or values.null_count:
         return None
     columns = values.flatten()
@@ -216,9 +243,28 @@ def _number(type_: pa.DataType) -> bool:
     return bool(pa.types.is_integer(type_) or pa.types.is_floating(type_) or pa.types.is_decimal(type_))
 
 
-def _rounded(schema: pa.Schema, known: Mapping[str, pa.DataType]) -> bool:
-    """Say whether a field was taken for DOUBLE that was not known as such."""
-    return any("double" in str(field.type) and "double" not in str(known.get(field.name)) for field in schema)
+def _rounding(schema: pa.Schema, known: Mapping[str, pa.DataType]) -> str:
+    """Return the pattern of whole numbers that were rounded, in fields that were not known as DOUBLE; empty: none."""
+    new = [field for field in schema if "double" in str(field.type) and "double" not in str(known.get(field.name))]
+    names = {name for field in new for name in _doubles(field.name, field.type)}
+    if not names:
+        return ""
+    if not all(_PLAIN_NAME.fullmatch(name) for name in names):
+        # Such a name may be written in many ways: then any long number will do.
+        return "(^|[^0-9.])[0-9]{17,}"
+    within = "|," if any("list" in str(field.type) for field in new) else ""
+    return f'(?:"(?:{"|".join(map(re.escape, sorted(names)))})"\\s*:\\s*\\[*{within}){_LONG}'
+
+
+def _doubles(name: str, type_: pa.DataType) -> Iterator[str]:
+    """Yield the names under which numbers of DOUBLE stand in a field."""
+    if pa.types.is_struct(type_):
+        for field in type_:
+            yield from _doubles(field.name, field.type)
+    elif pa.types.is_list(type_):
+        yield from _doubles(name, type_.value_type)
+    elif pa.types.is_floating(type_):
+        yield name
 
 
 def _one_by_one(values: pa.BinaryArray, odd: Sequence[int]) -> tuple[list[Piece], dict[int, str]]:

@@ -9,15 +9,19 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from array import array
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import accumulate, chain, pairwise
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from penstock.errors import ConfigurationError, DataError, MissingExtraError, TransientError
+from penstock.errors import ConfigurationError, MissingExtraError, TransientError
+from penstock.extract.streams.gaps import declared
 from penstock.extract.streams.kafka_client import Client, offsets_of
-from penstock.extract.streams.port import HEADERS, MESSAGES, MOMENT, Opening, Polled, Reader, Run
-from penstock.model.streams import Gap, OnGap, Positions, Start
+from penstock.extract.streams.port import HEADERS, MESSAGES, MOMENT, Opening, Polled, Reader, Run, begun
+from penstock.model.streams import Gap, Positions, Start
 
 _REFRESH = 10.0
 """Seconds between two looks for partitions that were added."""
@@ -25,34 +29,47 @@ _MOST = 20_000
 """Messages that are taken from the client at a time."""
 _FIRST = 500
 """The same at the beginning, while nothing is known of their size."""
+_STRETCH = 16
+"""Messages of one partition after the other, from which on stretches are told as they came."""
 _SLICE = 0.05
 """Seconds for which the client gathers messages, once some are there."""
+
+
+ENVELOPE: Mapping[str, str] = {
+    "_topic": "topic",
+    "_partition": "partition",
+    "_offset": "offset",
+    "_timestamp": "timestamp",
+    "_key": "key",
+    "_headers": "headers",
+    "_tombstone": "tombstone",
+}
+"""Everything that a message has beside its value."""
 
 
 class KafkaSource:
     """Reads topics; ``options`` name them: ``topics``, and the group for displays: ``group``."""
 
+    envelope = ENVELOPE
+    shareable = True
+
     def open(self, opening: Opening) -> Reader:
         """Begin to read."""
-        if opening.connection is None:
-            raise ConfigurationError(f"Stream {opening.source.table!r} has no connection", remedy="Name a connection")
         try:
             import confluent_kafka  # noqa: F401
         except ImportError:
             raise MissingExtraError("Reading from Kafka", "kafka") from None
         topics = opening.source.options.get("topics") or ()
         client = Client(
-            opening.connection, str(opening.source.options.get("group") or f"penstock-{opening.source.table}")
+            opening.endpoint, str(opening.source.options.get("group") or f"penstock-{opening.source.table}")
         )
-        try:
-            return _Reader(opening, client, tuple(topics))
-        except BaseException:
-            client.close()
-            raise
+        return begun(client, lambda client: _Reader(opening, client, tuple(topics)))
 
 
 class _Reader:
     """One reading of some topics."""
+
+    ahead = True
 
     def __init__(self, opening: Opening, client: Client, topics: tuple[str, ...]) -> None:
         stream = opening.source.stream
@@ -61,7 +78,9 @@ class _Reader:
         self._stream = stream
         self._client = client
         self._topics = topics
+        self._share = opening.share
         self._at: dict[tuple[str, int], int] = {}
+        self._acknowledged: Positions | None = None
         self._gaps: list[Gap] = []
         self._moved: list[tuple[str, str, int]] = []
         self._size = 0.0
@@ -71,18 +90,11 @@ class _Reader:
     @property
     def envelope(self) -> Mapping[str, str]:
         """Everything that a message has beside its value."""
-        return {
-            "_topic": "topic",
-            "_partition": "partition",
-            "_offset": "offset",
-            "_timestamp": "timestamp",
-            "_key": "key",
-            "_headers": "headers",
-            "_tombstone": "tombstone",
-        }
+        return ENVELOPE
 
     def poll(self, most: int, wait: float) -> Polled:
         """Return messages that came."""
+        self._commit()
         if time.monotonic() - self._looked >= _REFRESH:
             self._look_for_partitions()
         count = _FIRST if not self._size else max(1, min(_MOST, int(most / self._size)))
@@ -101,12 +113,20 @@ class _Reader:
         return _positions(self._client.ends(list(self._at)))
 
     def acknowledge(self, positions: Positions) -> None:
-        """Commit the offsets of the group, which nobody reads from."""
-        self._client.commit(offsets_of(positions))
+        """Have the offsets of the group committed, which nobody reads from."""
+        # By whoever polls: a commit beside a poll in another thread may wait for ever within the client.
+        self._acknowledged = positions
+        self._client.raise_if_uncommitted()
 
     def close(self) -> None:
         """Leave."""
+        self._commit()
         self._client.close()
+
+    def _commit(self) -> None:
+        positions, self._acknowledged = self._acknowledged, None
+        if positions is not None:
+            self._client.commit(offsets_of(positions))
 
     def _begin(self, positions: Positions) -> None:
         partitions = self._client.partitions(self._topics)
@@ -117,7 +137,7 @@ class _Reader:
                     valid=self._client.topics(),
                     remedy="Create it, or name one that is there",
                 )
-        everything = [(topic, partition) for topic in self._topics for partition in partitions[topic]]
+        everything = self._shared(partitions)
         known = offsets_of(positions)
         # A partition that came later than the others is read from its beginning: none of it was seen.
         latest = self._stream.start is Start.LATEST and not known
@@ -132,25 +152,24 @@ class _Reader:
                 self._moved.append((place[0], str(place[1]), self._at[place]))
         self._client.assign(self._at)
 
+    def _shared(self, partitions: Mapping[str, Sequence[int]]) -> list[tuple[str, int]]:
+        """Return the partitions of the topics that are read here."""
+        return [(t, p) for t in self._topics for p in partitions.get(t, ()) if self._share.holds(t, p)]
+
     def _verified(self, place: tuple[str, int], wanted: int, low: int, end: int) -> int:
         """Return where a partition goes on; raises DataError, or notes a gap, where that is no longer there."""
         if low <= wanted <= end:
             return wanted
         why = f"the topic ends at {end}: it was made anew, or cut" if wanted > end else "retention has deleted them"
         gap = Gap(topic=place[0], partition=str(place[1]), wanted=wanted, found=low, reason=why)
-        if self._stream.on_gap is OnGap.STOP:
-            raise DataError(
-                f"The stream {self._table!r} cannot go on: {gap.sentence}",
-                remedy="To go on there and keep a record of what is missing: on_gap='record'",
-            )
-        self._gaps.append(gap)
+        self._gaps.append(declared(gap, self._stream.on_gap, self._table))
         return low
 
     def _look_for_partitions(self) -> None:
         self._looked = time.monotonic()
         with contextlib.suppress(TransientError):
             partitions = self._client.partitions(self._topics)
-            new = [(t, p) for t in self._topics for p in partitions.get(t, ()) if (t, p) not in self._at]
+            new = [place for place in self._shared(partitions) if place not in self._at]
             for place in new:
                 self._at[place] = self._client.beginning(*place)
             if new:
@@ -158,27 +177,27 @@ class _Reader:
 
     def _taken(self, messages: Sequence[Any]) -> tuple[Run, ...]:
         """Return messages as runs; what is no message says where a partition ends, or that an offset is gone."""
-        from confluent_kafka import KafkaError
+        from confluent_kafka import KafkaError, Message
 
-        held: dict[tuple[str, int], list[Any]] = {}
-        for message in messages:
-            error = message.error()
-            if error is None:
-                held.setdefault((message.topic(), message.partition()), []).append(message)
-                continue
-            place = (message.topic(), message.partition())
+        errors = list(map(Message.error, messages))
+        told = [at for at, error in enumerate(errors) if error is not None] if any(errors) else []
+        for at in told:
+            error: Any = errors[at]
+            place = _place(messages[at])
             if error.code() == KafkaError._PARTITION_EOF:  # noqa: SLF001 - the client's name for it
-                self._ended(place, message.offset(), held.get(place))
+                self._ended(place, messages[at].offset(), _before(messages, errors, at))
             elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):  # noqa: SLF001
-                self._lost(place, held.get(place))
+                self._lost(place, _before(messages, errors, at))
             else:
                 self._client.refuse(error, f"Reading {place[0]} (stream {self._table!r})")
+        came = [message for message, error in zip(messages, errors, strict=True) if error is None] if told else messages
         runs = []
-        for place, came in held.items():
+        for place, data in _split(came, len(self._topics)):
             # After a partition was assigned anew, what the client had fetched before may come once more.
-            new = [message for message in came if message.offset() >= self._at[place]]
-            if new:
-                run = _run(place, new)
+            old = data.column("offset")[0].as_py() < self._at[place]
+            new = data.filter(pc.greater_equal(data.column("offset"), self._at[place])) if old else data
+            if new.num_rows:
+                run = Run(place[0], str(place[1]), new.column("offset")[-1].as_py() + 1, new)
                 runs.append(run)
                 self._at[place] = max(self._at[place], run.following)
         rows = sum(run.data.num_rows for run in runs)
@@ -186,39 +205,94 @@ class _Reader:
             self._size = max(16.0, sum(run.data.nbytes for run in runs) / rows, self._size * 0.9)
         return tuple(runs)
 
-    def _ended(self, place: tuple[str, int], end: int, held: Sequence[Any] | None) -> None:
+    def _ended(self, place: tuple[str, int], end: int, before: int | None) -> None:
         """Take in that a partition ends: past markers and aborted messages, which come as nothing else."""
-        after = held[-1].offset() + 1 if held else self._at[place]
-        if end > after:
+        if end > (self._at[place] if before is None else before + 1):
             self._moved.append((place[0], str(place[1]), end))
-            if not held:
+            if before is None:
                 self._at[place] = end
 
-    def _lost(self, place: tuple[str, int], held: Sequence[Any] | None) -> None:
+    def _lost(self, place: tuple[str, int], before: int | None) -> None:
         """Take in that the offset that comes next is gone at the broker."""
-        wanted = held[-1].offset() + 1 if held else self._at[place]
+        wanted = self._at[place] if before is None else before + 1
         ends = self._client.ends([place])
         self._at[place] = self._verified(place, wanted, self._client.beginning(*place), ends[place])
         self._client.assign(self._at)
 
 
-def _run(place: tuple[str, int], messages: Sequence[Any]) -> Run:
-    """Return messages of one partition as columns."""
-    headers = [message.headers() for message in messages]
+def _before(messages: Sequence[Any], errors: Sequence[Any], at: int) -> int | None:
+    """Return the offset of the last message of a partition before a place; None: there is none."""
+    place = _place(messages[at])
+    for back in range(at - 1, -1, -1):
+        if errors[back] is None and _place(messages[back]) == place:
+            return int(messages[back].offset())
+    return None
+
+
+def _split(messages: Sequence[Any], topics: int) -> Iterator[tuple[tuple[str, int], pa.RecordBatch]]:
+    """Yield messages as columns, partition by partition; of one there may be several, in order."""
+    from confluent_kafka import Message
+
+    if not messages:
+        return
+    data = _columns(messages)
+    if topics > 1:
+        places: list[Any] = list(zip(map(Message.topic, messages), map(Message.partition, messages), strict=True))
+        number_of = {place: number for number, place in enumerate(dict.fromkeys(places))}
+        numbers = _whole_numbers(array("q", map(number_of.__getitem__, places)))
+    else:
+        partitions: list[Any] = list(map(Message.partition, messages))
+        numbers = _whole_numbers(array("q", partitions))
+    starts = pc.add(pc.indices_nonzero(pc.not_equal(numbers[1:], numbers[:-1])), 1).to_pylist()
+    if len(starts) * _STRETCH <= len(messages):
+        # As they mostly come: what the broker sent of a partition, and then of another one.
+        for first, following in pairwise((0, *starts, len(messages))):
+            yield _place(messages[first]), data.slice(first, following - first)
+        return
+    for number in pc.unique(numbers):
+        ours = pc.equal(numbers, number)
+        yield _place(messages[pc.index(ours, True).as_py()]), data.filter(ours)
+
+
+def _place(message: Any) -> tuple[str, int]:
+    return message.topic(), message.partition()
+
+
+def _columns(messages: Sequence[Any]) -> pa.RecordBatch:
+    """Return messages as columns: each attribute of all messages by one call."""
+    from confluent_kafka import Message
+
+    told = _whole_numbers(array("q", chain.from_iterable(map(Message.timestamp, messages))))
+    kinds, millis = (pc.list_element(pa.FixedSizeListArray.from_arrays(told, 2), place) for place in (0, 1))
+    if pc.any(pc.equal(kinds, 0)).as_py():
+        millis = pc.if_else(pc.equal(kinds, 0), None, millis)
+    headers: list[Any] = list(map(Message.headers, messages))
+    offsets: list[Any] = list(map(Message.offset, messages))
     columns = [
-        pa.array([message.offset() for message in messages], pa.int64()),
-        pa.array([_millis(message.timestamp()) for message in messages], pa.timestamp("ms", "UTC")).cast(MOMENT),
-        pa.array([message.key() for message in messages], pa.binary()),
-        pa.array([message.value() for message in messages], pa.binary()),
-        pa.array([_named(each) for each in headers], HEADERS) if any(headers) else pa.nulls(len(messages), HEADERS),
+        _whole_numbers(array("q", offsets)),
+        millis.cast(pa.timestamp("ms", "UTC")).cast(MOMENT),
+        _binary(list(map(Message.key, messages))),
+        _binary(list(map(Message.value, messages))),
+        pa.array(map(_named, headers), HEADERS) if any(headers) else pa.nulls(len(messages), HEADERS),
     ]
-    data = pa.RecordBatch.from_arrays(columns, schema=MESSAGES)
-    return Run(place[0], str(place[1]), messages[-1].offset() + 1, data)
+    return pa.RecordBatch.from_arrays(columns, schema=MESSAGES)
 
 
-def _millis(timestamp: tuple[int, int]) -> int | None:
-    kind, moment = timestamp
-    return moment if kind else None
+def _whole_numbers(numbers: array[int]) -> pa.Int64Array:
+    """Return numbers as a column, without a look at each."""
+    return pa.Array.from_buffers(pa.int64(), len(numbers), [None, pa.py_buffer(numbers)])
+
+
+def _binary(values: list[Any]) -> pa.BinaryArray:
+    """Return bytes as a column; where none is missing they are put together in one call."""
+    missing = values.count(None)
+    if missing == len(values):
+        return pa.nulls(len(values), pa.binary())
+    if missing:
+        return pa.array(values, pa.binary())
+    ends = array("i", accumulate(map(len, values), initial=0))
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(b"".join(values))]
+    return pa.Array.from_buffers(pa.binary(), len(values), buffers)
 
 
 def _named(headers: Sequence[tuple[str, bytes | None]] | None) -> list[dict[str, Any]] | None:

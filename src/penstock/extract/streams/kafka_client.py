@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any, NoReturn
 from urllib.parse import unquote, urlsplit
@@ -13,7 +14,9 @@ from penstock.model.streams import Positions
 
 _PATIENCE = 20.0
 """Seconds that are waited for an answer of the brokers."""
-_HELD = 32 * 1024
+_SLICE = 2.0
+"""Seconds after which one looks why there is none."""
+_HELD = 16 * 1024
 """KiB of messages that the client fetches ahead, in all."""
 Place = tuple[str, int]
 """Topic and partition."""
@@ -34,6 +37,8 @@ class Client:
         self._name = connection.name
         self._away = ""
         self._refused = ""
+        self._unanswered = 0
+        self._uncommitted: Any = None
         self._settings = settings(connection)
         logger = logging.Logger("penstock.kafka")
         logger.addHandler(logging.NullHandler())
@@ -50,6 +55,7 @@ class Client:
                     "queued.max.messages.kbytes": _HELD,
                     "fetch.queue.backoff.ms": 50,
                     "error_cb": self._heard,
+                    "on_commit": self._committed,
                 },
                 logger=logger,
             )
@@ -57,8 +63,10 @@ class Client:
             # The client refuses its settings by errors of several kinds; their text names the setting, not its value.
             if type(error).__module__.partition(".")[0] not in ("cimpl", "confluent_kafka", "builtins"):
                 raise
+            said = _said(error)
+            files = [str(value) for name, value in self._settings.items() if f"{name} failed" in said]
             raise ConfigurationError(
-                f"The settings of connection {self._name!r} are not understood: {_said(error)}"
+                f"The settings of connection {self._name!r} are not understood: {said}", value=", ".join(files) or None
             ) from None
 
     def partitions(self, topics: Sequence[str]) -> dict[str, list[int]]:
@@ -120,19 +128,24 @@ class Client:
         return found
 
     def commit(self, at: Mapping[Place, int]) -> None:
-        """Commit offsets of the group."""
+        """Commit offsets of the group, and wait for no answer: whether it said no tells ``raise_if_uncommitted``."""
         from confluent_kafka import KafkaException, TopicPartition
 
         try:
-            told = self._consumer.commit(
+            self._consumer.commit(
                 offsets=[TopicPartition(topic, partition, offset) for (topic, partition), offset in at.items()],
-                asynchronous=False,
+                asynchronous=True,
             )
         except KafkaException as error:
-            self.refuse(error.args[0], f"Committing offsets for the displays of connection {self._name!r}")
-        for each in told or ():
-            if each.error is not None:
-                self.refuse(each.error, f"Committing offsets for the displays of connection {self._name!r}")
+            self._uncommitted = error.args[0]
+        else:
+            self._unanswered += 1
+
+    def raise_if_uncommitted(self) -> None:
+        """Raise an error where offsets that were committed before are not."""
+        said, self._uncommitted = self._uncommitted, None
+        if said is not None:
+            self.refuse(said, f"Committing offsets for the displays of connection {self._name!r}")
 
     def raise_if_away(self) -> None:
         """Raise TransientError where all brokers are away, ConfigurationError where they do not let us in."""
@@ -161,17 +174,28 @@ class Client:
         raise TransientError(f"{doing} failed: {said}")
 
     def close(self) -> None:
-        """Leave."""
+        """Leave; offsets that were committed last may still reach the group."""
+        ends = time.monotonic() + _SLICE
+        while self._unanswered and time.monotonic() < ends:
+            self._consumer.poll(_SLICE / 40)
         self._consumer.close()
+
+    def _committed(self, error: Any, partitions: Sequence[Any]) -> None:
+        self._unanswered -= 1
+        self._uncommitted = error or next((each.error for each in partitions if each.error is not None), None)
 
     def _metadata(self) -> Any:
         from confluent_kafka import KafkaException
 
-        try:
-            return self._consumer.list_topics(timeout=_PATIENCE)
-        except KafkaException as error:
-            self._consumer.poll(0)
-            self.refuse(error.args[0], f"Asking connection {self._name!r} for its topics")
+        ends = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                return self._consumer.list_topics(timeout=_SLICE)
+            except KafkaException as error:
+                # Why nobody answers is told by the way, and a refusal is nothing to wait for.
+                self._consumer.poll(0)
+                if self._refused or time.monotonic() > ends:
+                    self.refuse(error.args[0], f"Asking connection {self._name!r} for its topics")
 
     def _heard(self, error: Any) -> None:
         from confluent_kafka import KafkaError
@@ -224,5 +248,6 @@ def offsets_of(positions: Positions) -> dict[Place, int]:
 
 
 def _said(error: Any) -> str:
-    text = error.str() if hasattr(error, "str") else str(error)
+    inner = error.args[0] if getattr(error, "args", ()) else error
+    text = inner.str() if hasattr(inner, "str") else str(error)
     return " ".join(str(text).split())[:200]

@@ -14,10 +14,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.errors import ConfigurationError, DataError
+from penstock.extract.streams.gaps import declared
 from penstock.extract.streams.nats_client import Client, State
-from penstock.extract.streams.port import HEADERS, MOMENT, Opening, Polled, Reader, Run
-from penstock.model.streams import Gap, OnGap, Positions, Start
+from penstock.extract.streams.port import HEADERS, MOMENT, Opening, Polled, Reader, Run, begun, parted
+from penstock.model.streams import Gap, Positions, Start
 
 PARTITION = "sequence"
 CREATED = "created"
@@ -35,14 +35,7 @@ class NatsSource:
 
     def open(self, opening: Opening) -> Reader:
         """Begin to read."""
-        if opening.connection is None:
-            raise ConfigurationError(f"Stream {opening.source.table!r} has no connection", remedy="Name a connection")
-        client = Client(opening.connection)
-        try:
-            return _Reader(opening, client)
-        except BaseException:
-            client.close()
-            raise
+        return begun(Client(opening.endpoint), lambda client: _Reader(opening, client))
 
 
 class _Reader:
@@ -161,12 +154,7 @@ class _Reader:
     def _missing(self, found: int, reason: str, wanted: int | None = None) -> Gap:
         wanted = self._at if wanted is None else wanted
         gap = Gap(topic=self._stream, partition=PARTITION, wanted=wanted, found=found, reason=reason)
-        if self._on_gap is OnGap.STOP:
-            raise DataError(
-                f"The stream {self._table!r} cannot go on: {gap.sentence}",
-                remedy="To go on there and keep a record of what is missing: on_gap='record'",
-            )
-        return gap
+        return declared(gap, self._on_gap, self._table)
 
     def _run(self, most: int) -> Run | None:
         """Return about ``most`` bytes of the messages that are held, one at least."""
@@ -176,10 +164,7 @@ class _Reader:
         self._held = None
         if not held.num_rows:
             return None
-        sizes = pc.cumulative_sum(pc.binary_length(held.column("value")).cast(pa.int64()))
-        count = max(1, pc.sum(pc.less_equal(sizes, most)).as_py())
-        self._held = held.slice(count) if count < held.num_rows else None
-        data = held.slice(0, count)
+        data, self._held = parted(held, most)
         self._at = data.column("offset")[-1].as_py() + 1
         return Run(self._stream, PARTITION, self._at, data)
 

@@ -6,12 +6,15 @@ the next one is committed, which serves the far end's displays alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Protocol, TypeVar, runtime_checkable
+from zlib import crc32
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from penstock.errors import ConfigurationError
 from penstock.model.specs import ConnectionSpec, SourceSpec
 from penstock.model.streams import Gap, Positions
 
@@ -30,6 +33,23 @@ MESSAGES = pa.schema(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """The partitions that one of several processes reads, of all.
+
+    Attributes:
+        rank: Its number among them, from 0.
+        count: How many they are.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    def holds(self, topic: str, partition: int) -> bool:
+        """Say whether a partition is in it; each is in one of the shares of as many processes."""
+        return (partition + crc32(topic.encode())) % self.count == self.rank
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Opening:
     """Where reading begins.
 
@@ -38,12 +58,25 @@ class Opening:
         connection: Its connection, secrets resolved; None for kinds that need none.
         positions: What comes next; a partition that is not named begins where ``source.stream.start`` says.
         root: The project's folder.
+        share: The partitions that are read, of kinds that can be shared.
     """
 
     source: SourceSpec
     connection: ConnectionSpec | None
     positions: Positions
     root: str = "."
+    share: Share = Share()
+
+    @property
+    def endpoint(self) -> ConnectionSpec:
+        """Return the connection of a kind that needs one.
+
+        Raises:
+            ConfigurationError: The stream has none.
+        """
+        if self.connection is None:
+            raise ConfigurationError(f"Stream {self.source.table!r} has no connection", remedy="Name a connection")
+        return self.connection
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +136,38 @@ class Polled:
         return bool(self.runs or self.gaps or self.moved)
 
 
+def fitting(data: pa.RecordBatch, most: int) -> int:
+    """Return how many of the first messages hold about ``most`` bytes; one at least."""
+    sizes = pc.cumulative_sum(pc.binary_length(data.column("value")).cast(pa.int64()))
+    return max(1, int(pc.sum(pc.less_equal(sizes, most)).as_py()))
+
+
+def parted(data: pa.RecordBatch, most: int) -> tuple[pa.RecordBatch, pa.RecordBatch | None]:
+    """Return the first messages, of about ``most`` bytes, and the rest; None: there is none."""
+    count = fitting(data, most)
+    return data.slice(0, count), data.slice(count) if count < data.num_rows else None
+
+
+class Closing(Protocol):
+    """What is closed when it is not needed any more."""
+
+    def close(self) -> None:
+        """Close it."""
+        ...
+
+
+_Client = TypeVar("_Client", bound=Closing)
+
+
+def begun(client: _Client, reading: Callable[[_Client], Reader]) -> Reader:
+    """Begin a reading with a client, which is closed where that fails."""
+    try:
+        return reading(client)
+    except BaseException:
+        client.close()
+        raise
+
+
 class Reader(Protocol):
     """One reading of one stream, by one thread."""
 
@@ -147,6 +212,42 @@ class Counting(Protocol):
             TransientError: The far end cannot be reached.
         """
         ...
+
+
+@runtime_checkable
+class Ending(Protocol):
+    """What a reader has besides whose far end cannot say where it ends: it says by itself when all was read."""
+
+    def reached(self, positions: Positions) -> bool:
+        """Say whether all that was there when this was asked first lies before positions; ``poll`` raises."""
+        ...
+
+
+@runtime_checkable
+class Ahead(Protocol):
+    """What a reader has besides that may be polled, in another thread, while positions before are acknowledged.
+
+    What was polled and never acknowledged comes again to the next reader.
+    """
+
+    ahead: bool
+
+
+@runtime_checkable
+class Shareable(Protocol):
+    """What a kind of stream has besides whose partitions several processes may read: it keeps to ``Opening.share``."""
+
+    shareable: bool
+
+
+@runtime_checkable
+class Enveloping(Protocol):
+    """What a kind of stream has besides whose messages are kept whole where they are no rows: see ``Reader.envelope``.
+
+    They can be decoded again from what was set aside, without the far end.
+    """
+
+    envelope: Mapping[str, str]
 
 
 class StreamSource(Protocol):

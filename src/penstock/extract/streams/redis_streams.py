@@ -10,11 +10,9 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from penstock.errors import ConfigurationError, DataError
-from penstock.extract.streams.port import Opening, Polled, Reader, Run
+from penstock.errors import ConfigurationError
+from penstock.extract.streams.gaps import declared
+from penstock.extract.streams.port import Opening, Polled, Reader, Run, begun, fitting
 from penstock.extract.streams.redis_client import Client, Entry, State
 from penstock.extract.streams.redis_entries import messages
 from penstock.extract.streams.redis_offsets import id_before, id_of, offset_of
@@ -34,14 +32,7 @@ class RedisSource:
 
     def open(self, opening: Opening) -> Reader:
         """Begin to read."""
-        if opening.connection is None:
-            raise ConfigurationError(f"Stream {opening.source.table!r} has no connection", remedy="Name a connection")
-        client = Client(opening.connection)
-        try:
-            return _Reader(opening, client)
-        except BaseException:
-            client.close()
-            raise
+        return begun(Client(opening.endpoint), lambda client: _Reader(opening, client))
 
 
 class _Reader:
@@ -148,19 +139,13 @@ class _Reader:
 
     def _missing(self, found: int, reason: str) -> Gap:
         gap = Gap(topic=self._stream, partition=PARTITION, wanted=self._at, found=found, reason=reason)
-        if self._on_gap is OnGap.STOP:
-            raise DataError(
-                f"The stream {self._table!r} cannot go on: {gap.sentence}",
-                remedy="To go on there and keep a record of what is missing: on_gap='record'",
-            )
-        return gap
+        return declared(gap, self._on_gap, self._table)
 
     def _run(self, state: State, entries: Sequence[Entry], most: int) -> Run:
         """Return about ``most`` bytes of entries, one at least."""
         data = messages(entries, self._stream, self._value)
         self._size = max(1.0, data.nbytes / data.num_rows, 0.9 * self._size)
-        sizes = pc.cumulative_sum(pc.binary_length(data.column("value")).cast(pa.int64()))
-        data = data.slice(0, max(1, pc.sum(pc.less_equal(sizes, most)).as_py()))
+        data = data.slice(0, fitting(data, most))
         self._at = data.column("offset")[-1].as_py() + 1
         self._read = state.added if self._at == state.following else self._read + data.num_rows
         return Run(self._stream, PARTITION, self._at, data)

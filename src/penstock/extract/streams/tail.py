@@ -9,7 +9,6 @@ from __future__ import annotations
 import glob
 import hashlib
 import os
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
@@ -17,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.errors import ConfigurationError, DataError
+from penstock.extract.streams.gaps import declared
+from penstock.extract.streams.lines import offsets, polled, whole
 from penstock.extract.streams.port import Opening, Polled, Reader, Run
-from penstock.model.streams import Gap, OnGap, Positions, Start
+from penstock.model.streams import Gap, Positions, Start
 
 _HEAD = 1024
 _PAUSE = 0.05
@@ -61,6 +62,7 @@ class _Tail:
         stream = opening.source.stream
         assert stream is not None
         self._on_gap = stream.on_gap
+        self._headed = stream.format == "csv"
         self._at = dict(opening.positions.get(path, {}))
         self._begun: dict[str, int] = {}
         if not self._at and stream.start is Start.LATEST:
@@ -75,19 +77,14 @@ class _Tail:
 
     def poll(self, most: int, wait: float) -> Polled:
         """Return lines that came."""
-        deadline = time.monotonic() + wait
-        while True:
-            found = self._look(most)
-            if found or time.monotonic() >= deadline:
-                return found
-            time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
+        return polled(lambda: self._look(most), wait, _PAUSE)
 
     def ends(self) -> Positions:
         """Return where each file ends now: after its last whole line."""
         return {self._topic: self._ends()}
 
     def _ends(self) -> dict[str, int]:
-        return {file.identity: _last_line(os.path.join(self._root, file.path)) for file in self._files()}
+        return {file.identity: whole(os.path.join(self._root, file.path)) for file in self._files()}
 
     def acknowledge(self, positions: Positions) -> None:
         """Tell nobody: whoever writes the files does not ask."""
@@ -121,13 +118,11 @@ class _Tail:
             found=0,
             reason=f"{file.path} was cut to {file.size} bytes",
         )
-        if self._on_gap is OnGap.STOP:
-            raise DataError(
-                f"The stream {self._table!r} cannot go on: {gap.sentence}",
-                remedy="What was cut off and not yet read is lost; to go on from the beginning of the file and keep a "
-                "record of that: on_gap='record'",
-            )
-        gaps.append(gap)
+        remedy = (
+            "What was cut off and not yet read is lost; to go on from the beginning of the file and keep a "
+            "record of that: on_gap='record'"
+        )
+        gaps.append(declared(gap, self._on_gap, self._table, remedy))
         self._at[file.identity] = 0
         return 0
 
@@ -153,10 +148,10 @@ class _Tail:
             return None
         lines = data[:end].split(b"\n")[:-1]
         values = pa.array(lines, pa.binary())
-        lengths = pc.add(pc.binary_length(values).cast(pa.int64()), 1)
-        offsets = pc.subtract(pc.add(pc.cumulative_sum(lengths), at), lengths)
         rows = pc.and_(pc.greater(pc.binary_length(values), 0), pc.not_equal(values, pa.scalar(b"\r", pa.binary())))
-        batch = pa.RecordBatch.from_arrays([offsets, values], names=["offset", "value"]).filter(rows)
+        batch = pa.RecordBatch.from_arrays([offsets(values, at), values], names=["offset", "value"]).filter(rows)
+        if self._headed:
+            batch = _headed(batch, _header(os.path.join(self._root, file.path)))
         return Run(self._topic, file.identity, at + end, batch, file.path)
 
     def _files(self) -> Iterator[_Growing]:
@@ -194,14 +189,18 @@ def _identity(descriptor: int) -> str | None:
     return f"{os.fstat(descriptor).st_ino:x}-{hashlib.sha256(line).hexdigest()[:12]}"
 
 
-def _last_line(path: str) -> int:
-    """Return the byte after the last whole line."""
+def _header(path: str) -> bytes:
+    """Return the first line of a file, which a file that is known has."""
     with open(path, "rb") as stream:
-        end = os.fstat(stream.fileno()).st_size
-        while end > 0:
-            begin = max(0, end - 2**16)
-            found = os.pread(stream.fileno(), end - begin, begin).rfind(b"\n")
-            if found >= 0:
-                return begin + found + 1
-            end = begin
-    return 0
+        return stream.readline(_LONGEST).removesuffix(b"\n").removesuffix(b"\r")
+
+
+def _headed(batch: pa.RecordBatch, header: bytes) -> pa.RecordBatch:
+    """Return lines with the header of their file before each; the header itself is none."""
+    lines = batch.filter(pc.greater(batch.column("offset"), 0))
+    values = pc.binary_join_element_wise(
+        pa.scalar(header.removeprefix(b"\xef\xbb\xbf"), pa.binary()),
+        lines.column("value"),
+        pa.scalar(b"\n", pa.binary()),
+    )
+    return lines.set_column(lines.schema.get_field_index("value"), "value", values)

@@ -9,32 +9,33 @@ successor has committed; and where it was the faster one, the successor is refus
 from __future__ import annotations
 
 import threading
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
+from math import inf
 from typing import TypeVar
 
 from penstock import names, plugins
-from penstock.errors import ConflictError, DataError, PenstockError, StaleWriterError, TransientError
+from penstock.errors import PenstockError, StaleWriterError, TransientError
 from penstock.extract.streams.batch import MicroBatch
-from penstock.extract.streams.decoding import Decoder, decoder
-from penstock.extract.streams.port import Counting, Opening, Polled, Reader
-from penstock.model.entries import Verdict
-from penstock.model.events import StepRetried
+from penstock.extract.streams.decoding import Decoder, Preparing, decoder
+from penstock.extract.streams.event_times import EventTimes
+from penstock.extract.streams.port import Counting, Opening, Polled, Reader, Share
+from penstock.model.entries import Column
+from penstock.model.event_time import Progress, progress
 from penstock.model.specs import SourceSpec
-from penstock.model.streams import Positions, advanced, behind, offsets
-from penstock.orchestrate import compacting, indexing, running
-from penstock.orchestrate.bringing import Bringing, Brought, bring
-from penstock.orchestrate.downstream import apply_source
-from penstock.orchestrate.ledger import SourceLedger, collect_source
+from penstock.model.streams import Positions, behind, offsets
 from penstock.orchestrate.preparing import Prepared
-from penstock.orchestrate.retrying import ATTEMPTS, LONGEST_WAIT
+from penstock.orchestrate.streaming.gathering import Gatherer
+from penstock.orchestrate.streaming.scoring import scored
+from penstock.orchestrate.streaming.settling import Patience, TableHand
 from penstock.orchestrate.streaming.summing import StreamContext
+from penstock.orchestrate.workspace import now
 
 _Answer = TypeVar("_Answer")
-_LOOK = 0.2
-"""Seconds after which a wait for messages looks whether it is to end."""
+_MEMBERS = 1.0
+"""Seconds after which one that waits for messages looks who reads beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +45,12 @@ class Consuming:
     Attributes:
         until_end: End once everything is there that was at the source when it began.
         retry: Read again what was rejected and waits for a person.
+        share: Read a share of the partitions: other processes that do so read the rest.
     """
 
     until_end: bool = False
     retry: bool = False
+    share: bool = False
 
 
 class Consumer:
@@ -67,13 +70,15 @@ class Consumer:
         assert source.stream is not None
         self._source = source
         self._stream = source.stream
-        self._prepared = prepared
         self._context = context
         self._asked = asked
         self._stop = stop
-        self._supersedes: tuple[int, ...] = ()
+        self._hand = TableHand(source, prepared, context, retry=asked.retry)
+        self._patience = Patience(source.table, context, stop, ends=asked.until_end)
         self._decoder: Decoder | None = None
-        self._late = False
+        self._decoded: tuple[Column, ...] = ()
+        self._ends: Positions = {}
+        self._scored = scored(self._stream.scoring, context.workspace)
 
     def run(self) -> None:
         """Consume until told to stop, or to the end.
@@ -81,190 +86,171 @@ class Consumer:
         Raises:
             PenstockError: The source, the lake or the warehouse stands in the way; a micro-batch was rejected.
         """
+        try:
+            self._run()
+        finally:
+            self._forget()
+
+    def _run(self) -> None:
         while True:
-            self._begin()
             try:
-                with closing(self._reached(self._open)) as reader:
-                    self._consume(reader)
-                return
+                with self._context.writing(self._stop):
+                    self._begin()
+                    self._hand.load()
+                share = self._share()
+                with closing(self._patience.reached(partial(self._open, share))) as reader:
+                    self._consume(reader, share)
+                if self._stop.is_set() or self._share() == share:
+                    return
             except StaleWriterError:
                 # Either the lease is another's, or somebody without it landed just before: then all is read afresh.
-                self._context.hold()
-                self._refresh()
-
-    @property
-    def _known(self) -> SourceLedger:
-        return self._context.ledger.sources[self._source.table]
-
-    def _refresh(self) -> None:
-        workspace = self._context.workspace
-        indexing.follow(workspace, (names.raw(self._source.table),))
-        self._context.ledger.sources[self._source.table] = collect_source(self._source, workspace.catalog)
+                if self._context.member is None:
+                    self._context.hold()
+                    self._hand.refresh()
 
     def _begin(self) -> None:
-        """Judge what a crash left unjudged, refuse what waits for a person, load what is not loaded yet."""
-        running.judge_pending(self._source, self._prepared, self._context)
-        if self._known.pending:
-            # Its positions are not known to count: what stands in the way of its checks was told.
-            raise self._context.errors.pop()
-        waiting = self._known.rejected
-        if waiting and not self._asked.retry:
-            raise ConflictError(
-                f"The stream {self._source.table!r} stands before load {waiting[0].entry.number}, which was rejected",
-                remedy=f"penstock stream --retry reads its messages again; penstock accept {self._source.table} "
-                f"{waiting[0].entry.number} or penstock discard takes it or leaves it as it is",
-            )
-        self._supersedes = tuple(record.entry.number for record in waiting)
-        self._load()
+        """See to it that what is known is what the lake has, and that nothing waits."""
+        if self._context.member is not None:
+            self._hand.refresh()
+            columns = self._columns()
+            if columns != self._decoded:
+                # Others have brought columns: what this decoder knows of types is not what the table has.
+                self._forget()
+                self._decoded = columns
+        self._hand.begin()
 
-    def _open(self) -> Reader:
+    def _share(self) -> Share:
+        """Return the share of the partitions that is this process's now: all, where it reads alone."""
+        return self._context.member.share() if self._context.member is not None else Share()
+
+    def _open(self, share: Share) -> Reader:
         workspace, connection = self._context.workspace, self._source.connection
         opened: Reader = plugins.find("stream", self._source.kind)().open(
             Opening(
                 source=self._source,
                 connection=workspace.connections[connection] if connection else None,
-                positions=offsets(self._known.position()),
+                positions=offsets(self._hand.known.position()),
                 root=workspace.root,
+                share=share,
             )
         )
         return opened
 
-    def _consume(self, reader: Reader) -> None:
-        at: Positions = offsets(self._known.position())
-        ends = self._reached(reader.ends) if self._asked.until_end else None
-        while True:
-            polls, at = self._gather(reader, at, ends)
-            if polls:
-                self._deliver(polls, reader)
-            over = ends is not None and not behind(at, ends)
-            if over or self._stop.is_set():
-                if self._late:
-                    self._load(patient=True)
-                self._context.tell(self._source.table, _behind(reader, at) if over else None)
-                return
-            if self._context.due(self._source.table):
-                self._context.tell(self._source.table, _behind(reader, at))
+    def _consume(self, reader: Reader, share: Share) -> None:
+        """Consume until told to stop, to the end, or until the share of this process is another."""
+        at: Positions = offsets(self._hand.known.position())
+        ends = self._patience.reached(reader.ends) if self._asked.until_end else None
+        if self._stream.lateness is not None:
+            # What is not read yet must hold the watermark back, whichever partition comes first.
+            self._ends = ends if ends is not None else self._patience.reached(reader.ends)
+        longest = _MEMBERS if self._context.member is not None else inf
+        made = Gatherer(reader, at, self._stream.trigger, self._patience, self._stop, ends=ends, longest=longest)
+        with closing(made) as gatherer:
+            while True:
+                since = gatherer.at
+                polls = gatherer.gather()
+                if polls:
+                    gatherer.begin()
+                    self._deliver(polls, since, reader)
+                if gatherer.over:
+                    if self._hand.late:
+                        self._hand.load(patient=True)
+                    self._context.tell(self._source.table, _behind(reader, gatherer.at) if gatherer.ended else None)
+                    return
+                if self._context.member is not None and self._share() != share:
+                    return
+                if self._context.due(self._source.table):
+                    self._context.tell(self._source.table, _behind(reader, gatherer.at))
 
-    def _gather(self, reader: Reader, at: Positions, ends: Positions | None) -> tuple[list[Polled], Positions]:
-        """Poll until a trigger, the end, or until told to stop; returns what came and the positions after it."""
-        trigger, polls = self._stream.trigger, list[Polled]()
-        size, rows, first, failed, looked = 0, 0, 0.0, 0, False
-        while True:
-            age = time.monotonic() - first if polls else 0.0
-            left = trigger.age.total_seconds() - age
-            full = size >= trigger.bytes or rows >= trigger.rows or left <= 0
-            over = ends is not None and not behind(at, ends)
-            # One look at the end, too: what is gone before the positions shows in a poll alone.
-            if full or self._stop.is_set() or (over and looked):
-                return polls, at
-            try:
-                polled = reader.poll(max(1, trigger.bytes - size), 0.0 if over else min(_LOOK, left))
-            except TransientError as error:
-                failed += 1
-                self._wait_for(error, failed)
-                continue
-            failed, looked = 0, True
-            if polled:
-                first = first if polls else time.monotonic()
-                polls.append(polled)
-                size, rows, at = size + polled.bytes, rows + polled.rows, advanced(at, polled.moves)
-
-    def _reached(self, ask: Callable[[], _Answer]) -> _Answer:
-        """Ask a far end that may be away at first, and wait for it; told to stop, nobody waits any more."""
-        failed = 0
-        while True:
-            try:
-                return ask()
-            except TransientError as error:
-                failed += 1
-                self._wait_for(error, failed)
-                if self._stop.is_set():
-                    raise
-
-    def _wait_for(self, error: TransientError, failed: int) -> None:
-        """Wait for a far end that is away, as long as it takes; one that drains it gives up in the end."""
-        if self._asked.until_end and failed >= ATTEMPTS:
-            raise error
-        wait = min(error.retry_after or 0.5 * 2 ** min(failed, 8), LONGEST_WAIT)
-        self._context.workspace.observer(
-            StepRetried(step=f"stream {self._source.table}", error=error.sentence(), attempt=failed, wait=wait)
-        )
-        self._stop.wait(wait)
-
-    def _deliver(self, polls: Sequence[Polled], reader: Reader) -> None:
-        known = self._known
-        position = known.position()
+    def _deliver(self, polls: Sequence[Polled], since: Positions, reader: Reader) -> None:
+        decoding = self._decoding(reader)
+        if isinstance(decoding, Preparing):
+            # Who is asked may be away: then the stream waits, and no message is at fault.
+            self._patience.reached(lambda: _prepare(decoding, polls))
         batch = MicroBatch(
             polls,
-            offsets(position),
-            self._decoding(reader),
+            since,
+            decoding,
             reader.envelope,
             f"{self._source.kind}://{self._source.connection or self._source.table}",
             key=self._stream.key,
             hidden=bool(self._source.personal),
         )
-        brought = bring(
-            Bringing(
-                source=self._source,
-                position=position,
-                supersedes=self._supersedes,
-                tables=running.referred(self._prepared, self._context),
-                opening=lambda: batch,
-                after=max((each.entry.number for each in known.records if each.entry.taken is None), default=0),
-            ),
-            self._context,
+        batch.events = self._events()
+        batch.scored = self._scored
+        if self._context.member is not None:
+            batch.decode()
+        with self._context.writing(self._stop):
+            if self._context.member is not None:
+                self._verify(batch, since)
+            self._hand.land(lambda: batch)
+            self._decoded = self._columns() if self._context.member is not None else ()
+            self._hand.load()
+            self._context.readable(self._source.table, batch.oldest)
+            self._tell_far_end(reader, batch.positions)
+            self._hand.tidy()
+
+    def _verify(self, batch: MicroBatch, since: Positions) -> None:
+        """See to it that a batch begins where the table is, now that nobody else writes.
+
+        Raises:
+            StaleWriterError: Somebody else has landed its messages, or has brought columns: it is read afresh.
+        """
+        decoded = self._decoded
+        self._begin()
+        there = offsets(self._hand.known.position())
+        for topic, partition in batch.places:
+            if there.get(topic, {}).get(partition) != since.get(topic, {}).get(partition):
+                raise StaleWriterError(f"Partition {partition} of {topic} was read by another process meanwhile")
+        if decoded != self._decoded:
+            raise StaleWriterError(f"Another process has brought columns to {self._source.table} meanwhile")
+        batch.go_on_from(there)
+        batch.events = self._events()
+
+    def _events(self) -> EventTimes | None:
+        """Return what looks at the event times of the next micro-batch."""
+        lateness, column = self._stream.lateness, self._source.event_time
+        if lateness is None or column is None:
+            return None
+        return EventTimes(
+            table=self._source.table,
+            column=column,
+            lateness=lateness,
+            since=progress(self._hand.known.position()) or Progress(),
+            now=now(),
+            ends=self._ends,
+            engine=self._context.workspace.engine,
         )
-        self._settle(brought)
-        self._load()
-        self._tell_far_end(reader, batch.positions)
-        compacting.within_limit((names.raw(self._source.table),), self._context)
+
+    def _columns(self) -> tuple[Column, ...]:
+        return tuple(self._context.workspace.lake.table(names.raw(self._source.table)).columns())
+
+    def _forget(self) -> None:
+        """Forget what the decoder knows."""
+        if isinstance(self._decoder, Preparing):
+            self._decoder.close()
+        self._decoder = None
 
     def _decoding(self, reader: Reader) -> Decoder:
         if self._decoder is None:
-            columns = self._context.workspace.lake.table(names.raw(self._source.table)).columns()
-            own = [column for column in columns if column.at_source not in reader.envelope]
-            self._decoder = decoder(self._stream.format, own)
-        return self._decoder
-
-    def _settle(self, brought: Brought) -> None:
-        if brought.error is not None:
-            raise brought.error
-        if brought.load is None or brought.verdict is None:
-            return
-        self._known.add(brought.load, brought.verdict)
-        for number in self._supersedes:
-            running.end_rejected(self._known, number, brought.load, self._context)
-        self._supersedes = ()
-        if brought.verdict.verdict is Verdict.REJECTED:
-            raise DataError(
-                f"The stream {self._source.table!r} stopped: load {brought.load.number} was rejected",
-                remedy=f"penstock report {self._source.table} says why; penstock stream --retry reads it again",
+            own = [column for column in self._columns() if column.at_source not in reader.envelope]
+            registry = self._stream.registry
+            connections = self._context.workspace.connections
+            self._decoder = decoder(
+                self._stream.format, own, connections[registry] if registry else None, self._stream.scoring
             )
-
-    def _load(self, *, patient: bool = False) -> None:
-        """Load what is accepted into the staging warehouse; if that is held for long, the next time will do."""
-        workspace, table = self._context.workspace, names.raw(self._source.table)
-        numbers = {record.entry.number for record in self._known.live()}
-        if not numbers or numbers == self._context.applied.get(table):
-            return
-        self._context.hold()
-        try:
-            with workspace.warehouse.writing() as transaction:
-                apply_source(self._source, None, transaction, self._context)
-        except TransientError as error:
-            if patient:
-                raise
-            self._late = True
-            workspace.waiting(f"{error.what}; the rows are in the lake, and are loaded with the next ones.")
-            return
-        self._late = False
-        self._context.applied[table] = numbers
+        return self._decoder
 
     def _tell_far_end(self, reader: Reader, positions: Positions) -> None:
         try:
             reader.acknowledge(positions)
         except PenstockError as error:
             self._context.workspace.waiting(f"The rows are safe, but the source could not be told so: {error.what}.")
+
+
+def _prepare(decoding: Preparing, polls: Sequence[Polled]) -> None:
+    for run in (run for polled in polls for run in polled.runs):
+        decoding.prepare(run.data.column("value").drop_null())
 
 
 def _behind(reader: Reader, at: Positions) -> int | None:

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import gc
 import threading
 from collections.abc import Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import closing
 
+from penstock import plugins
 from penstock.errors import ConfigurationError
+from penstock.extract.streams.port import Shareable
+from penstock.model.answers import Forgotten
+from penstock.model.capture import captured
 from penstock.model.receipts import RunReceipt
 from penstock.model.specs import PipelineSpec, SourceSpec
 from penstock.model.streams import COMMAND
@@ -15,8 +21,12 @@ from penstock.orchestrate import holding, indexing
 from penstock.orchestrate.conducting import Conduct, conduct
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.preparing import Prepared, prepare
+from penstock.orchestrate.streaming.capturing import Captor
 from penstock.orchestrate.streaming.consuming import Consumer, Consuming
+from penstock.orchestrate.streaming.readings import opening, readings
+from penstock.orchestrate.streaming.sharing import Member
 from penstock.orchestrate.streaming.summing import StreamContext
+from penstock.orchestrate.streaming.watching import KINDS, Watcher
 from penstock.orchestrate.workspace import Workspace, now
 
 
@@ -35,6 +45,8 @@ def stream(workspace: Workspace, spec: PipelineSpec, asked: Consuming, tables: C
     """
     chosen = _chosen(spec, tables)
     indexing.follow(workspace, indexing.tables_of(spec))
+    if asked.share:
+        return _stream_together(workspace, spec, chosen, asked)
     with holding.streams(workspace, spec) as lease:
         indexing.end_interrupted(workspace, spec.name, streams=True)
         prepared = prepare(workspace, spec)
@@ -44,29 +56,88 @@ def stream(workspace: Workspace, spec: PipelineSpec, asked: Consuming, tables: C
         )
 
 
+def _stream_together(
+    workspace: Workspace, spec: PipelineSpec, chosen: list[SourceSpec], asked: Consuming
+) -> RunReceipt:
+    """Consume a share of the partitions; other processes consume the rest."""
+    for source in chosen:
+        if captured(source) or not isinstance(plugins.find("stream", source.kind)(), Shareable):
+            raise ConfigurationError(
+                f"The stream {source.table!r} cannot be shared by several processes",
+                value=source.kind,
+                valid="streams with partitions: kafka",
+                remedy="Read it without --share, in a pipeline of its own where others are to be shared",
+            )
+    with closing(Member(workspace, spec)) as member:
+        with member.writing(threading.Event()) as lease:
+            if member.share().count == 1:
+                indexing.end_interrupted(workspace, spec.name, streams=True)
+            prepared = prepare(workspace, spec)
+
+        def work(context: RunContext) -> None:
+            assert isinstance(context, StreamContext)
+            context.member = member
+            _work(chosen, prepared, asked, context)
+
+        return conduct(Conduct(workspace, prepared, COMMAND, lease, now(), StreamContext), work)
+
+
+def forget(workspace: Workspace, spec: PipelineSpec) -> Forgotten:
+    """Remove what was made at the sources for the changes that a pipeline reads.
+
+    Raises:
+        LeaseHeldError: They are being read.
+        ConfigurationError: It reads no changes.
+    """
+    together = readings([source for source in spec.sources if captured(source)])
+    if not together:
+        raise ConfigurationError(
+            f"Pipeline {spec.name!r} reads no changes",
+            remedy="Declare some: sources.postgres_changes(…) or sources.mysql_changes(…)",
+        )
+    with holding.streams(workspace, spec):
+        done = [
+            plugins.find("capture", each[0].kind)().forget(opening(workspace, spec.name, each)) for each in together
+        ]
+    return Forgotten(sentences=tuple(sentence for each in done for sentence in each))
+
+
 def _chosen(spec: PipelineSpec, tables: Collection[str]) -> list[SourceSpec]:
     streams = [source for source in spec.sources if source.stream is not None]
     if not streams:
         raise ConfigurationError(
             f"Pipeline {spec.name!r} has no stream",
-            remedy="Declare one: sources.tail(…) or sources.kafka(…)",
+            remedy="Declare one: sources.tail(…), sources.kafka(…) or sources.postgres_changes(…)",
         )
     for table in tables:
         if table not in {source.table for source in streams}:
             raise unknown("stream", table, [source.table for source in streams], where=f"pipeline {spec.name!r}")
-    return [source for source in streams if not tables or source.table in tables]
+    chosen = [source for source in streams if not tables or source.table in tables]
+    # What one slot gives is read together: whoever reads one of its tables alone would lose the changes of the others.
+    together = readings([source for source in streams if captured(source)])
+    drawn = [source for each in together if any(source in chosen for source in each) for source in each]
+    return [source for source in streams if source in chosen or source in drawn]
 
 
 def _work(chosen: list[SourceSpec], prepared: Prepared, asked: Consuming, context: RunContext) -> None:
     assert isinstance(context, StreamContext)
     stop = threading.Event()
+    # Messages come and go by the million; the collector need not look at all modules each time.
+    gc.freeze()
     try:
-        with ThreadPoolExecutor(len(chosen), thread_name_prefix="stream") as pool:
-            running = [pool.submit(Consumer(each, prepared, context, asked, stop).run) for each in chosen]
+        single = [each for each in chosen if not captured(each)]
+        together = readings([each for each in chosen if captured(each)])
+        working: list[Consumer | Watcher | Captor] = [
+            *((Watcher if each.kind in KINDS else Consumer)(each, prepared, context, asked, stop) for each in single),
+            *(Captor(each, prepared, context, asked, stop) for each in together),
+        ]
+        with ThreadPoolExecutor(len(working), thread_name_prefix="stream") as pool:
+            running = [pool.submit(each.run) for each in working]
             _wait(running, stop)
         for each in running:
             each.result()
     finally:
+        gc.unfreeze()
         context.settle()
 
 

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from penstock.model.events import Advance, StepFinished, Streamed
 from penstock.model.receipts import State, StepReceipt
 from penstock.orchestrate.context import RunContext
+from penstock.orchestrate.streaming.sharing import Member
+from penstock.orchestrate.workspace import now
 
 _EVERY = 5.0
 """Seconds between two lines about a stream."""
@@ -24,16 +30,33 @@ class _Since:
     batches: int = 0
     bytes: int = 0
     quarantined: int = 0
+    lag: float | None = None
 
 
 @dataclass(kw_only=True)
 class StreamContext(RunContext):
-    """A stream at work: receipts are added up, step by step."""
+    """A stream at work: receipts are added up, step by step.
+
+    Attributes:
+        member: This process among those that read together; None: it reads alone, and holds the lease all the time.
+    """
+
+    member: Member | None = None
 
     def __post_init__(self) -> None:
         super().__post_init__()
         self._sums: dict[str, StepReceipt] = {}
         self._since: dict[str, _Since] = {}
+
+    @contextmanager
+    def writing(self, stop: threading.Event) -> Iterator[None]:
+        """Hold the right to write, for one micro-batch; ``stop`` is set once the stream is to end."""
+        if self.member is None:
+            yield
+            return
+        with self.member.writing(stop) as lease:
+            self.lease = lease
+            yield
 
     def finished(self, receipt: StepReceipt) -> None:
         """Add a receipt to those of its step; what went wrong is told at once."""
@@ -76,8 +99,22 @@ class StreamContext(RunContext):
                     quarantined=since.quarantined,
                     seconds=time.monotonic() - since.begun,
                     behind=behind,
+                    lag=since.lag,
                 )
             )
+
+    def readable(self, table: str, oldest: datetime | None) -> None:
+        """Take in that the rows of a micro-batch can be read now.
+
+        Args:
+            table: The stream.
+            oldest: When its oldest message was made.
+        """
+        if oldest is not None:
+            lag = (now() - oldest).total_seconds()
+            with self._lock:
+                since = self._since.setdefault(table, _Since())
+                since.lag = max(lag, since.lag or 0.0)
 
     def settle(self) -> None:
         """Make the sums the receipts of the run."""

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -53,16 +53,22 @@ class MySqlSource(DatabaseSource):
 
 
 class MySql:
-    """A connection to MySQL or MariaDB; see the port."""
+    """A connection to MySQL or MariaDB; see the port.
 
-    def __init__(self, request: Request) -> None:
+    Args:
+        request: The reading.
+        within: A connection whose transaction is read in, and that stays open; None: one is opened.
+    """
+
+    def __init__(self, request: Request, within: pymysql.Connection[Any] | None = None) -> None:
         if request.connection is None:
             raise ConfigurationError(f"The source {request.source.table} names no MySQL connection")
         self._request = request
         self._place = request.connection
-        self._address = address.server(self._place, _PORT, "mysql://user@host:3306/database")
+        self._address = _address(self._place)
+        self._within = within is not None
         with self.translated():
-            self._connection = _connect(self._place, self._address)
+            self._connection = within if within is not None else connect(self._place)
             self._run("SET time_zone = '+00:00'")
 
     def relation(self) -> Relation:
@@ -149,33 +155,24 @@ class MySql:
     @property
     def _reads_in_transaction(self) -> bool:
         """Say whether the rows come over the connection that plans and counts."""
-        return bool(self._place.options.get("ssl")) or self._place.options.get("reader") == "pymysql"
+        return self._within or bool(self._place.options.get("ssl")) or self._place.options.get("reader") == "pymysql"
 
     def _see_one_moment(self) -> None:
         """Begin a transaction that sees the rows as they are now."""
+        if self._within:
+            return
         with self.translated():
             self._run("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
             self._run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
 
-    @contextmanager
-    def translated(self) -> Iterator[None]:
+    def translated(self) -> AbstractContextManager[None]:
         """Raise the drivers' errors as sentences."""
-        try:
-            yield
-        except PenstockError:
-            raise
-        except (KeyboardInterrupt, SystemExit, GeneratorExit):
-            raise
-        except BaseException as error:
-            # A panic of connectorx is no Exception.
-            if not type(error).__module__.startswith(("pymysql", "pyo3_runtime")) and not isinstance(
-                error, OSError | RuntimeError
-            ):
-                raise
-            raise _explained(error, self._request) from error
+        return translated(self._request)
 
     def close(self) -> None:
-        """Close the connection."""
+        """Close the connection, where it is its own."""
+        if self._within:
+            return
         with suppress(Exception):
             self._connection.close()
 
@@ -215,6 +212,24 @@ class MySql:
         return f"{near}UNIX_TIMESTAMP({quoted}) < {_seconds(at)}"
 
 
+@contextmanager
+def translated(request: Request) -> Iterator[None]:
+    """Raise the drivers' errors as sentences."""
+    try:
+        yield
+    except PenstockError:
+        raise
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:
+        # A panic of connectorx is no Exception.
+        if not type(error).__module__.startswith(("pymysql", "pyo3_runtime")) and not isinstance(
+            error, OSError | RuntimeError
+        ):
+            raise
+        raise _explained(error, request) from error
+
+
 def _array(values: Sequence[Any]) -> pa.Array:
     try:
         return pa.array(values)
@@ -227,12 +242,18 @@ def _seconds(at: datetime) -> str:
     return f"{whole}.{at.microsecond:06d}"
 
 
-def _connect(place: ConnectionSpec, at: ServerAddress) -> pymysql.Connection[Any]:
+def connect(place: ConnectionSpec) -> pymysql.Connection[Any]:
+    """Open a connection, each statement a transaction of its own.
+
+    Raises:
+        MissingExtraError: The drivers are not installed.
+    """
     try:
         import connectorx  # noqa: F401
         import pymysql
     except ImportError:
         raise MissingExtraError("Reading MySQL or MariaDB", "mysql") from None
+    at = _address(place)
     tls = ssl.create_default_context(cafile=place.options.get("ssl_ca")) if place.options.get("ssl") else None
     return pymysql.connect(
         host=at.host,
@@ -246,6 +267,10 @@ def _connect(place: ConnectionSpec, at: ServerAddress) -> pymysql.Connection[Any
         connect_timeout=int(place.options.get("connect_timeout", CONNECT_SECONDS)),
         autocommit=True,
     )
+
+
+def _address(place: ConnectionSpec) -> ServerAddress:
+    return address.server(place, _PORT, "mysql://user@host:3306/database")
 
 
 def _url(place: ConnectionSpec, at: ServerAddress) -> str:

@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec
+from penstock.queries.text import literal
 
 if TYPE_CHECKING:
     import psycopg
@@ -120,6 +121,8 @@ def snapshot(request: Request) -> Iterator[psycopg.Connection[Any]]:
             if limit is not None:
                 connection.execute(f"SET statement_timeout = {int(float(limit) * 1000)}".encode())
             connection.execute(BEGIN)
+            if request.snapshot:
+                connection.execute(f"SET TRANSACTION SNAPSHOT {literal(request.snapshot)}".encode())
             yield connection
         finally:
             connection.close()

@@ -64,9 +64,9 @@ def read(asked: Asked) -> Iterator[pa.RecordBatch]:
         if not mapped.members:
             raise DataError(f"{asked.file.key} holds records without a field")
         asked.notes.extend(_ONLY_JSON.format(path) for path in types.json)
-        yield _batch([], mapped)
+        yield batch([], mapped)
         for records in _records(_decoded(file, header, mapped), asked.batch_bytes):
-            yield _batch(records, mapped)
+            yield batch(records, mapped)
 
 
 def _check_codec(codec: str, key: str) -> None:
@@ -121,11 +121,16 @@ def _records(blocks: Iterator[Any], batch_bytes: int) -> Iterator[list[dict[str,
         yield held
 
 
-def _batch(records: list[dict[str, Any]], mapped: Mapped) -> pa.RecordBatch:
+def batch(records: list[dict[str, Any]], mapped: Mapped) -> pa.RecordBatch:
+    """Return decoded records as columns."""
     if mapped.converted:
         make = _maker(mapped)
         records = [make(record) for record in records]
-    rows = pa.RecordBatch.from_struct_array(pa.array(records, type=mapped.type))
+    return typed(pa.RecordBatch.from_struct_array(pa.array(records, type=mapped.type)), mapped)
+
+
+def typed(rows: pa.RecordBatch, mapped: Mapped) -> pa.RecordBatch:
+    """Return columns with the types that Arrow has as extensions, and with what is told of their types."""
     columns, fields = [], []
     for column, (name, member) in zip(rows.columns, mapped.members, strict=True):
         told = {SOURCE_TYPE: member.told} if member.told else None
@@ -133,6 +138,17 @@ def _batch(records: list[dict[str, Any]], mapped: Mapped) -> pa.RecordBatch:
         columns.append(column if made is None else pa.ExtensionArray.from_storage(made, column))
         fields.append(pa.field(name, columns[-1].type, metadata=told))
     return pa.RecordBatch.from_arrays(columns, schema=pa.schema(fields))
+
+
+def container(schema: str, count: int, body: bytes) -> bytes:
+    """Return records of a schema, one after the other, as a file of one block."""
+    sync = bytes(16)
+    header = {"magic": b"Obj\x01", "meta": {"avro.schema": schema.encode(), "avro.codec": b"null"}, "sync": sync}
+    written = io.BytesIO()
+    fastavro.schemaless_writer(written, _HEADER, header)
+    for number in (count, len(body)):
+        fastavro.schemaless_writer(written, "long", number)
+    return written.getvalue() + body + sync
 
 
 _EXTENSIONS = {"uuid": pa.uuid(), "json": pa.json_(pa.string())}

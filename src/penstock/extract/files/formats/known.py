@@ -47,7 +47,7 @@ ENDINGS = {ending: name for name, format_ in FORMATS.items() for ending in forma
 """Ending to name."""
 OPTIONS = tuple(dict.fromkeys(option for format_ in FORMATS.values() for option in format_.options))
 """The options of all."""
-GENERAL = ("path", "format", "compare", "read", "order", "unpack")
+GENERAL = ("path", "format", "compare", "read", "order", "unpack", "settle")
 """The options that all files take."""
 CSV_OPTIONS = (
     "delimiter",

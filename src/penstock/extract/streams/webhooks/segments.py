@@ -19,7 +19,6 @@ from penstock.extract.streams.port import MOMENT
 
 _SUFFIX = ".events"
 _COMMITTED = "committed"
-_BLOCK = 2**16
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,26 +83,12 @@ def line(at: int, id_: str, body: bytes) -> bytes:
     return b"%d\t%b\t%b\n" % (at, id_.encode("ascii"), body.replace(b"\x1b", b"\x1be").replace(b"\n", b"\x1bn"))
 
 
-def whole(path: Path) -> int:
-    """Return how many bytes of a segment are whole lines."""
-    with path.open("rb") as file:
-        end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            begin = max(0, end - _BLOCK)
-            found = os.pread(file.fileno(), end - begin, begin).rfind(b"\n")
-            if found >= 0:
-                return begin + found + 1
-            end = begin
-    return 0
-
-
-def parsed(lines: Sequence[bytes]) -> tuple[pa.Array, pa.Array, pa.Array]:
+def parsed(lines: Sequence[bytes]) -> dict[str, pa.Array]:
     """Return the moments, the ids and the bodies of lines, which stand without their breaks."""
     parts = pc.split_pattern(pa.array(lines, pa.binary()), pattern=b"\t", max_splits=2)
-    moments = pc.list_element(parts, 0).cast(pa.string()).cast(pa.int64()).cast(MOMENT)
     bodies = pc.replace_substring(pc.list_element(parts, 2), pattern=b"\x1bn", replacement=b"\n")
-    return (
-        moments,
-        pc.list_element(parts, 1).cast(pa.string()),
-        pc.replace_substring(bodies, pattern=b"\x1be", replacement=b"\x1b"),
-    )
+    return {
+        "timestamp": pc.list_element(parts, 0).cast(pa.string()).cast(pa.int64()).cast(MOMENT),
+        "key": pc.list_element(parts, 1).cast(pa.string()),
+        "value": pc.replace_substring(bodies, pattern=b"\x1be", replacement=b"\x1b"),
+    }

@@ -4,22 +4,40 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from penstock.errors import ConfigurationError, DataError
+from penstock.extract.streams.gaps import declared
+from penstock.extract.streams.lines import offsets, polled, whole
 from penstock.extract.streams.port import Opening, Polled, Reader, Run
 from penstock.extract.streams.webhooks import segments
 from penstock.extract.streams.webhooks.segments import Segment
 from penstock.extract.streams.webhooks.settings import folder_of, remembered
-from penstock.model.streams import Gap, OnGap, Positions, Start
+from penstock.model.streams import Gap, Positions, Start
 
 _PAUSE = 0.02
-_PARTITION = "0"
+_PIECE = 4 * 2**20
+"""Bytes of events that are read at a time, about."""
+PARTITION = "0"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How events stand in segments, and what their stream is called.
+
+    Attributes:
+        topic: The topic.
+        envelope: As that of a reader.
+        parsed: Lines without their breaks to columns of ``MESSAGES``, but for the offset.
+    """
+
+    topic: str
+    envelope: Mapping[str, str]
+    parsed: Callable[[Sequence[bytes]], Mapping[str, pa.Array]]
 
 
 class WebhookSource:
@@ -27,46 +45,54 @@ class WebhookSource:
 
     def open(self, opening: Opening) -> Reader:
         """Begin to read."""
-        if opening.connection is None:
-            raise ConfigurationError(f"Stream {opening.source.table!r} names no connection")
-        return _Events(opening, folder_of(opening.root, opening.source), remembered(opening.connection))
+        envelope = {"_message_id": "key", "_timestamp": "timestamp", "_offset": "offset"}
+        form = Form(opening.source.table, envelope, segments.parsed)
+        return Events(opening, folder_of(opening.root, opening.source), remembered(opening.endpoint), form)
 
 
-class _Events:
-    """One reading of an inbox."""
+class Events:
+    """One reading of segments.
 
-    def __init__(self, opening: Opening, folder: Path, remembered_: float) -> None:
+    Args:
+        opening: Where it begins.
+        folder: Where the segments are.
+        remembered_: Seconds for which they are kept after they are committed.
+        form: How events stand in them.
+    """
+
+    def __init__(self, opening: Opening, folder: Path, remembered_: float, form: Form) -> None:
         stream = opening.source.stream
         assert stream is not None
         self._folder = folder
         self._remembered = remembered_
-        self._topic = opening.source.table
+        self._form = form
+        self._topic = form.topic
+        self._table = opening.source.table
         self._on_gap = stream.on_gap
         known = opening.positions.get(self._topic, {})
         latest = stream.start is Start.LATEST
-        self._at = known.get(_PARTITION, self._end() if latest else self._begin())
+        self._at = known.get(PARTITION, self._end() if latest else self._begin())
 
     @property
     def envelope(self) -> Mapping[str, str]:
         """The event's id, when it came, and the byte of the inbox at which it stands."""
-        return {"_message_id": "key", "_timestamp": "timestamp", "_offset": "offset"}
+        return self._form.envelope
 
     def poll(self, most: int, wait: float) -> Polled:
         """Return events that came."""
-        deadline = time.monotonic() + wait
-        while True:
-            found = self._look(most)
-            if found or time.monotonic() >= deadline:
-                return found
-            time.sleep(max(0.0, min(_PAUSE, deadline - time.monotonic())))
+        return polled(lambda: self.look(most), wait, _PAUSE)
 
     def ends(self) -> Positions:
         """Return the offset after the last whole event."""
-        return {self._topic: {_PARTITION: self._end()}}
+        return {self._topic: {PARTITION: self._end()}}
+
+    def at(self, positions: Positions) -> int:
+        """Return where positions stand; where they say nothing, how far was read."""
+        return positions.get(self._topic, {}).get(PARTITION, self._at)
 
     def acknowledge(self, positions: Positions) -> None:
         """Note what is committed, and remove segments of which all is, and so old that nobody sends it again."""
-        done = positions.get(self._topic, {}).get(_PARTITION, 0)
+        done = positions.get(self._topic, {}).get(PARTITION, 0)
         if self._folder.is_dir():
             segments.commit(self._folder, done)
         oldest = time.time() - self._remembered
@@ -87,9 +113,10 @@ class _Events:
 
     def _end(self) -> int:
         found = segments.listed(self._folder)
-        return found[-1].start + segments.whole(found[-1].path) if found else 0
+        return found[-1].start + whole(found[-1].path) if found else 0
 
-    def _look(self, most: int) -> Polled:
+    def look(self, most: int) -> Polled:
+        """Return events that are there now."""
         gaps: list[Gap] = []
         runs: list[Run] = []
         left = most
@@ -99,12 +126,14 @@ class _Events:
             if segment.start > self._at:
                 gaps.append(self._gap(segment))
                 self._at = segment.start
-            run = self._read(segment, left)
-            if run is None:
-                break
-            runs.append(run)
-            left -= run.data.nbytes
-            self._at = run.following
+            # A piece is held several times over while it becomes columns.
+            while left > 0 and self._at < segment.end:
+                run = self._read(segment, min(left, _PIECE))
+                if run is None:
+                    break
+                runs.append(run)
+                left -= run.data.nbytes
+                self._at = run.following
             if self._at < segment.end:
                 break
         return Polled(tuple(runs), tuple(gaps))
@@ -112,17 +141,13 @@ class _Events:
     def _gap(self, segment: Segment) -> Gap:
         gap = Gap(
             topic=self._topic,
-            partition=_PARTITION,
+            partition=PARTITION,
             wanted=self._at,
             found=segment.start,
             reason=f"files of {self._folder.name} are gone",
         )
-        if self._on_gap is OnGap.STOP:
-            raise DataError(
-                f"The stream {self._topic!r} cannot go on: {gap.sentence}",
-                remedy="Put the files back; to go on behind them and keep a record of that: on_gap='record'",
-            )
-        return gap
+        remedy = "Put the files back; to go on behind them and keep a record of that: on_gap='record'"
+        return declared(gap, self._on_gap, self._table, remedy)
 
     def _read(self, segment: Segment, most: int) -> Run | None:
         """Return events of a segment, about ``most`` bytes of them."""
@@ -143,10 +168,6 @@ class _Events:
         if not end:
             return None
         lines = data[:end].split(b"\n")[:-1]
-        lengths = pc.add(pc.binary_length(pa.array(lines, pa.binary())).cast(pa.int64()), 1)
-        offsets = pc.subtract(pc.add(pc.cumulative_sum(lengths), self._at), lengths)
-        moments, ids, bodies = segments.parsed(lines)
-        batch = pa.RecordBatch.from_arrays(
-            [offsets, moments, ids, bodies], names=["offset", "timestamp", "key", "value"]
-        )
-        return Run(self._topic, _PARTITION, self._at + end, batch)
+        columns = {"offset": offsets(pa.array(lines, pa.binary()), self._at), **self._form.parsed(lines)}
+        batch = pa.RecordBatch.from_arrays(list(columns.values()), names=list(columns))
+        return Run(self._topic, PARTITION, self._at + end, batch)

@@ -14,6 +14,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from penstock.errors import ConfigurationError, LeaseHeldError
+from penstock.extract.streams.lines import whole
 from penstock.extract.streams.webhooks import segments
 
 SEGMENT = 64 * 2**20
@@ -30,13 +31,14 @@ class Spool:
     Args:
         folder: The inbox; it is made.
         segment: Bytes after which the next segment is begun.
+        least: The offset of the first byte where there are no segments, or all end before it.
 
     Raises:
         LeaseHeldError: Another process appends to it.
         ConfigurationError: It cannot be written there.
     """
 
-    def __init__(self, folder: Path, segment: int = SEGMENT) -> None:
+    def __init__(self, folder: Path, segment: int = SEGMENT, *, least: int = 0) -> None:
         self._folder = folder
         self._segment = segment
         try:
@@ -52,7 +54,7 @@ class Spool:
                 f"The inbox {folder} is written by another process", remedy="One penstock serve takes events for it"
             ) from None
         found = segments.listed(folder)
-        self._start = found[-1].start if found else 0
+        self._start = found[-1].start if found and found[-1].end >= least else least
         self._size = 0
         self._file = self._opened()
         self._cut()
@@ -82,8 +84,12 @@ class Spool:
                     if int(at) >= since:
                         yield rest.partition(b"\t")[0].decode("ascii")
 
-    def close(self) -> None:
-        """Write what waits, and let others append."""
+    def close(self, keep: int | None = None) -> None:
+        """Write what waits, and let others append.
+
+        Args:
+            keep: What comes behind this offset is cut off: nobody has read it, and whoever sent it sends it again.
+        """
         with self._asked:
             if self._closed:
                 return
@@ -91,7 +97,16 @@ class Spool:
             self._asked.notify()
         self._thread.join()
         os.close(self._file)
+        if keep is not None:
+            self._cut_behind(keep)
         os.close(self._lock)
+
+    def _cut_behind(self, keep: int) -> None:
+        for segment in reversed(segments.listed(self._folder)):
+            if segment.start <= keep:
+                os.truncate(segment.path, min(segment.size, keep - segment.start))
+                return
+            segment.path.unlink()
 
     def _run(self) -> None:
         while True:
@@ -128,7 +143,7 @@ class Spool:
 
     def _cut(self) -> None:
         """Cut off a line that is not whole, and make the others durable."""
-        self._size = segments.whole(self._folder / segments.name(self._start))
+        self._size = whole(self._folder / segments.name(self._start))
         os.ftruncate(self._file, self._size)
         os.fdatasync(self._file)
 

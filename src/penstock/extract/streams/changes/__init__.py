@@ -1,0 +1,1 @@
+"""Reading the changes that databases commit: rows and positions; what becomes of tables is not decided here."""

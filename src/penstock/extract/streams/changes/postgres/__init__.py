@@ -1,0 +1,1 @@
+"""Changes of PostgreSQL, read by logical replication (``pgoutput``)."""

@@ -1,0 +1,1 @@
+"""AWS Kinesis: records read by their sequence numbers, shard by shard, parents before their children."""

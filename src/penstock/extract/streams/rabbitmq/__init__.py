@@ -1,0 +1,1 @@
+"""RabbitMQ: queues, whose messages are acknowledged after their commit, and streams, which are read by offsets."""
