@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import subprocess
@@ -17,8 +16,9 @@ import duckdb
 
 from benchmarks import data, drifting, promoting
 from benchmarks.measuring import Contestant, Line, compete, once
+from benchmarks.servers import server
 from benchmarks.sizes import ROOT, Sizes, Table
-from benchmarks.stream_cases import kafka, webhooks
+from benchmarks.stream_cases import changes, kafka, live, webhooks
 
 _MOST_FOR_PANDERA = 5_000_000
 """Rows that it holds in memory several times over."""
@@ -29,21 +29,21 @@ DLT = "PENSTOCK_BENCH_DLT_PYTHON"
 def postgres(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """A table of PostgreSQL to the lake and DuckDB."""
     del folder
-    with _server() as server:
-        data.fill_postgres(server.execute, sizes.postgres)
-        url = f"{server.url()}?table={data.TABLE}"
+    with server("postgres") as database:
+        data.fill_postgres(database.execute, sizes.postgres)
+        url = f"{database.url()}?table={data.TABLE}"
         figures = "sum(quantity), sum(price), sum(discount), max(committed), min(shipped), count(instruction)"
         contestants = [
-            _hand("by hand, both targets", "postgres", server.url(), figures, lake=True),
+            _hand("by hand, both targets", "postgres", database.url(), figures, lake=True),
             *(
                 _penstock(f"Penstock, both targets, {many}", many.replace(" ", "_"), url, figures, table="raw_t")
                 for many in ("one connection", "two connections")
             ),
-            _hand("by hand, DuckDB alone", "postgres_to_duckdb", server.url(), figures),
+            _hand("by hand, DuckDB alone", "postgres_to_duckdb", database.url(), figures),
         ]
         python = os.environ.get(DLT)
         if python:
-            command = [python, str(Path(__file__).parent / "by_dlt.py"), "{out}", server.url()]
+            command = [python, str(Path(__file__).parent / "by_dlt.py"), "{out}", database.url()]
             name = "dlt (pyarrow), DuckDB alone"
             contestants.append(Contestant(name, command, lambda out: _answer(out, "raw.lineitem", figures), peer=True))
         lines = compete(contestants, rounds)
@@ -260,11 +260,11 @@ def memory(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """The memory of the process tree at one and ten times the rows of a table of PostgreSQL, each once."""
     del folder, rounds
     lines = []
-    with _server() as server:
-        data.fill_postgres(server.execute, sizes.postgres)
+    with server("postgres") as database:
+        data.fill_postgres(database.execute, sizes.postgres)
         again = f"SELECT l.* FROM {data.TABLE} l CROSS JOIN generate_series(1, 10)"
         for rows, what in ((sizes.postgres, f"table={data.TABLE}"), (10 * sizes.postgres, f"query={quote(again)}")):
-            sample = once(_penstock(f"Penstock, {rows:,} rows", "ingest", f"{server.url()}?{what}", "sum(price)"))
+            sample = once(_penstock(f"Penstock, {rows:,} rows", "ingest", f"{database.url()}?{what}", "sum(price)"))
             lines.append(Line(f"Penstock, {rows:,} rows", [sample], rows=rows))
     growth = lines[-1].peak / lines[0].peak - 1
     note = f"The peak grows by {growth:.0%}; ten times the rows are a query that gives each row ten times."
@@ -284,7 +284,9 @@ CASES = {
     "drift": drift,
     "promotion": promotion,
     "kafka": kafka,
+    "live": live,
     "webhooks": webhooks,
+    "cdc": changes,
 }
 
 
@@ -362,14 +364,3 @@ def _same_in_lake(lake: Path, rows: int) -> None:
         found = connection.execute(query, [files]).fetchall()
     if found != [(rows,)]:
         raise AssertionError(f"the lake {lake} holds {found}, the table {rows}")
-
-
-@contextlib.contextmanager
-def _server() -> Iterator[Any]:
-    sys.path.insert(0, str(ROOT / "tests"))
-    try:
-        from servers.postgres import running
-    finally:
-        sys.path.remove(str(ROOT / "tests"))
-    with running() as server:
-        yield server

@@ -27,6 +27,7 @@ ORDER = (
     "promotion",
     "kafka",
     "webhooks",
+    "cdc",
 )
 _BAR, _ROW, _LEFT, _WIDTH = 16, 26, 270, 760
 _COLOURS = {"by hand": "#9aa5b1", "Penstock": "#0b7285"}

@@ -26,6 +26,8 @@ class Sizes:
     promoted: tuple[int, tuple[int, int]] = (100, (1_000, 100_000))
     events: int = 1_000_000
     posted: int = 50_000
+    changes: int = 1_000_000
+    living: tuple[int, int] = (60, 20_000)
 
 
 SMALL = Sizes(
@@ -41,6 +43,8 @@ SMALL = Sizes(
     drifting=(20_000, 10_000),
     events=5_000,
     posted=500,
+    changes=5_000,
+    living=(8, 500),
 )
 
 

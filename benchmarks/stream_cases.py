@@ -2,35 +2,37 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from benchmarks import receiving, streaming
+from benchmarks import capturing, living, receiving, streaming
 from benchmarks.measuring import Contestant, compete
-from benchmarks.sizes import ROOT, Sizes, Table
+from benchmarks.servers import server
+from benchmarks.sizes import Sizes, Table
 
 
 def kafka(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """A topic of Kafka to the raw lake."""
     del folder
-    with _kafka() as server:
-        server.create(streaming.TOPIC, 3)
-        streaming.produce(server.producer(), sizes.events)
+    with server("kafka") as broker:
+        broker.create(streaming.TOPIC, 3)
+        streaming.produce(broker.producer(), sizes.events)
 
         def contestant(name: str, work: str) -> Contestant:
-            command = [sys.executable, "-m", "benchmarks.streaming", work, "{out}", server.hosts, str(sizes.events)]
+            command = [sys.executable, "-m", "benchmarks.streaming", work, "{out}", broker.hosts, str(sizes.events)]
             return Contestant(name, command, _landed)
 
         lines = compete(
             [
                 contestant("bare: consume and count", "bare"),
                 contestant("by hand: consume, Arrow, Parquet", "by_hand"),
+                contestant("Penstock: lake, each once", "lake"),
                 contestant("Penstock: lake and warehouse, each once", "penstock"),
             ],
             rounds,
@@ -50,6 +52,33 @@ def _landed(out: Path) -> int:
             (served,) = connection.execute("SELECT count(DISTINCT id) FROM raw_t").fetchall()
         assert served == found
     return int(found[0])
+
+
+def live(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Events of Kafka that others read as rows of a live table."""
+    del folder
+    told: list[dict[str, float]] = []
+    seconds, rate = sizes.living
+
+    def answer(out: Path) -> int:
+        told.append(json.loads((out / "latency.json").read_text()))
+        return seconds * rate
+
+    lines = []
+    # A broker for each round: a stream begins at the beginning of its topic.
+    for _ in range(rounds):
+        with server("kafka") as broker:
+            broker.create(living.TOPIC, 3)
+            command = [sys.executable, "-m", "benchmarks.living", "{out}", broker.hosts, str(seconds), str(rate)]
+            lines += compete([Contestant(f"Penstock: {rate:,} events/s, commits of 1 s", command, answer)], 1)
+    samples = [sample for line in lines for sample in line.samples]
+    shown = "; ".join(
+        f"p50 {each['p50']:.2f} s, p95 {each['p95']:.2f} s, p99 {each['p99']:.2f} s, most {each['most']:.2f} s "
+        f"({each['commits']:.0f} commits)"
+        for each in told
+    )
+    note = f"From the event to the row in the hands of another process, producer, broker and reader beside it: {shown}."
+    yield Table("Kafka to a live table", seconds * rate, [replace(lines[0], samples=samples)], note)
 
 
 def webhooks(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
@@ -86,12 +115,34 @@ def _figures(found: list[dict[str, float]]) -> str:
     return f"{middle['rate']:,.0f} events/s, p50 {1000 * middle['p50']:.0f} ms, p99 {1000 * middle['p99']:.0f} ms"
 
 
-@contextlib.contextmanager
-def _kafka() -> Iterator[Any]:
-    sys.path.insert(0, str(ROOT / "tests"))
-    try:
-        from servers.kafka import running
-    finally:
-        sys.path.remove(str(ROOT / "tests"))
-    with running() as server:
-        yield server
+def changes(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """Changes of a table of PostgreSQL."""
+    base = folder / "changes"
+    with server("postgres") as database:
+        capturing.prepare(database.execute, database.url(), base, sizes.changes)
+        ((at_source,),) = database.execute("SELECT count(*) FROM t")
+
+        def answer(out: Path) -> int:
+            if (out / "count").exists():
+                return int((out / "count").read_text())
+            with duckdb.connect(str(out / "t.duckdb"), read_only=True) as connection:
+                assert connection.execute("SELECT count(*) FROM raw_t").fetchall() == [(at_source,)]
+            files = [str(path) for path in (out / "lake/raw_t").rglob("*.parquet")]
+            with duckdb.connect() as connection:
+                asked = "SELECT count(*) FROM read_parquet(?, union_by_name=true) WHERE _op <> 'snapshot'"
+                return int(connection.execute(asked, [files]).fetchall()[0][0])
+
+        def contestant(name: str, work: str) -> Contestant:
+            command = [sys.executable, "-m", "benchmarks.capturing", work, "{out}", database.url(), str(sizes.changes)]
+            return Contestant(name, command, answer, base=base if work == "penstock" else None)
+
+        lines = compete(
+            [
+                contestant("bare: receive and count", "bare"),
+                contestant("Penstock: typed rows in memory", "rows"),
+                contestant("Penstock: lake and warehouse, each once", "penstock"),
+            ],
+            rounds,
+        )
+    note = "Ratios are to the bare loop. Eight of ten changes are inserts, the others updates and deletes, by key."
+    yield Table("Changes of PostgreSQL, transactions of 1,000 rows", sizes.changes, lines, note)

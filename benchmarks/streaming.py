@@ -1,4 +1,4 @@
-"""Kafka to the raw lake: ``python -m benchmarks.streaming bare|by_hand|penstock FOLDER HOSTS COUNT``."""
+"""Kafka to the raw lake: ``python -m benchmarks.streaming bare|by_hand|penstock|lake FOLDER HOSTS COUNT``."""
 
 from __future__ import annotations
 
@@ -89,8 +89,18 @@ def by_hand(folder: Path, hosts: str, count: int) -> None:
 def penstock(folder: Path, hosts: str, count: int) -> None:
     """Let a stream drain the topic: into lake and warehouse, each event once."""
     del count
+    _stream(folder, hosts, _PIPELINE)
+
+
+def lake(folder: Path, hosts: str, count: int) -> None:
+    """Let a stream drain the topic into the lake alone: checked and committed, each event once."""
+    del count
+    _stream(folder, hosts, _PIPELINE.replace('"10s"', '"10s", "load": "run"'))
+
+
+def _stream(folder: Path, hosts: str, pipeline: str) -> None:
     (folder / "penstock.toml").write_text(_SETTINGS.replace("HOSTS", hosts))
-    (folder / "pipeline.py").write_text(_PIPELINE)
+    (folder / "pipeline.py").write_text(pipeline)
     subprocess.run([sys.executable, "-m", "penstock", "stream", "--until-end"], cwd=folder, check=True)
 
 
@@ -107,7 +117,7 @@ def _messages(hosts: str, count: int) -> Iterator[list[Any]]:
     consumer.close()
 
 
-WORKS = {"bare": bare, "by_hand": by_hand, "penstock": penstock}
+WORKS = {"bare": bare, "by_hand": by_hand, "penstock": penstock, "lake": lake}
 
 if __name__ == "__main__":
     main()
