@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 import duckdb
 
 from penstock.load.loading import apply_loads
+from penstock.load.session import count
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.model.entries import Column, DataFile, Entry, EntryKind, Work
 from penstock.model.receipts import LoadReceipt
@@ -30,6 +32,18 @@ def landing() -> duckdb.DuckDBPyConnection:
     connection = duckdb.connect(config={"threads": 1})
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted(LoadReceipt):
+    """A receipt, and how many rows the table had after it."""
+
+    rows: int
+
+
+def counted(receipt: LoadReceipt, transaction: WarehouseTransaction) -> Counted:
+    told = {each.name: getattr(receipt, each.name) for each in fields(receipt)}
+    return Counted(**told, rows=count(transaction, receipt.table))
 
 
 class FolderTable:
@@ -153,7 +167,7 @@ def apply(
     *,
     settled: bool = False,
     superseded: frozenset[int] = frozenset(),
-) -> LoadReceipt:
+) -> Counted:
     ports = LoadPorts(transaction=transaction, lake_table=lake, live=None if live is None else lambda: live)
     spec = Loading(
         source=source_spec,
@@ -163,4 +177,4 @@ def apply(
         settled=settled,
         superseded=superseded,
     )
-    return apply_loads(spec, ports)
+    return counted(apply_loads(spec, ports), transaction)

@@ -4,14 +4,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from landed_folder import START, FolderTable, landing
+from landed_folder import START, Counted, FolderTable, counted, landing
 
 from penstock.errors import DataError
 from penstock.load.spec import LoadPorts, VersionLoading
 from penstock.load.versions import apply_version
 from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.model.interval import Interval
-from penstock.model.receipts import LoadReceipt
 from penstock.names import stored_names
 from penstock.queries.text import identifier
 from penstock.schema import store
@@ -65,12 +64,12 @@ def versions(tmp_path: Path) -> Versions:
     return Versions(tmp_path / "lake", "delays")
 
 
-def put(warehouse: DuckDBWarehouse, lake: Versions, entry: Entry, relation: str | None = None) -> LoadReceipt:
+def put(warehouse: DuckDBWarehouse, lake: Versions, entry: Entry, relation: str | None = None) -> Counted:
     with warehouse.writing() as transaction:
         if relation is not None:
             transaction.execute(f"CREATE TEMP TABLE result AS {relation}")
         spec = VersionLoading(table="delays", entry=entry, relation=None if relation is None else "result")
-        return apply_version(spec, LoadPorts(transaction=transaction, lake_table=lake))
+        return counted(apply_version(spec, LoadPorts(transaction=transaction, lake_table=lake)), transaction)
 
 
 def table(warehouse: DuckDBWarehouse, columns: str = "*") -> list[tuple[object, ...]]:

@@ -7,13 +7,12 @@ from typing import Any
 
 import duckdb
 import pytest
-from landed_folder import FolderTable, source
+from landed_folder import Counted, FolderTable, counted, source
 
 from penstock.errors import DataError
 from penstock.load.loading import apply_loads
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts
 from penstock.model.figures import Figures, Reconciliation
-from penstock.model.receipts import LoadReceipt
 from penstock.model.specs import Reconcile, SourceSpec, WriteMode
 from penstock.queries.relations import parquet
 from penstock.queries.text import identifier
@@ -64,11 +63,12 @@ def apply(
     loads: list[AcceptedLoad],
     fault: str = "",
     prepare: str | None = None,
-) -> LoadReceipt:
+) -> Counted:
     with warehouse.writing() as real:
         transaction = Faulty(real, fault) if fault else real
         ports = LoadPorts(transaction=transaction, lake_table=lake, live=lambda: loads)
-        return apply_loads(Loading(source=spec, table="raw_t", loads=tuple(loads), prepare=prepare), ports)
+        loading = Loading(source=spec, table="raw_t", loads=tuple(loads), prepare=prepare)
+        return counted(apply_loads(loading, ports), transaction)
 
 
 def rows(warehouse: DuckDBWarehouse) -> int:

@@ -16,7 +16,7 @@ from penstock.load.ledger import LoadLedger, text
 from penstock.load.modes import MODES
 from penstock.load.nesting import Nesting
 from penstock.load.reconciling import reconcile
-from penstock.load.session import clean, count
+from penstock.load.session import clean
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.model.codec import plain
 from penstock.model.receipts import LoadReceipt
@@ -62,13 +62,11 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
             clean(ports.transaction)
             ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
             ports.advance(effect.inserted, _bytes(new))
-        rows = count(ports.transaction, spec.table)
         return LoadReceipt(
             table=spec.table,
             loads=_of(new),
             inserted=effect.inserted,
             deleted=effect.deleted,
-            rows=rows,
             deletions=effect.deletions,
             notes=effect.notes,
             reconciled=reconciled,

@@ -41,7 +41,7 @@ def apply_version(spec: VersionLoading, ports: LoadPorts) -> LoadReceipt:
             )
         part = _WHOLE if spec.entry.interval is None else spec.entry.interval.path
         if present is not None and ledger.part(part) >= spec.entry.number:
-            return _receipt(spec, ports, (), 0, 0)
+            return _receipt(spec, (), 0, 0)
         kept = part != _WHOLE and present is not None and any(column.name == INTERVAL for column in present)
         rows = _rows(spec, ports, _files(spec, ports, ledger, kept=kept))
         deleted = _make_room(spec, ports, part if kept else None)
@@ -50,7 +50,7 @@ def apply_version(spec: VersionLoading, ports: LoadPorts) -> LoadReceipt:
         ledger.set_part(part, spec.entry.number)
         ports.transaction.record(spec.table, spec.entry.number, {"interval": part or None})
         ports.advance(inserted, sum(file.bytes for file in spec.entry.files))
-        return _receipt(spec, ports, (spec.entry.number,), inserted, deleted)
+        return _receipt(spec, (spec.entry.number,), inserted, deleted)
 
 
 def _files(spec: VersionLoading, ports: LoadPorts, ledger: VersionLedger, *, kept: bool) -> tuple[DataFile, ...] | None:
@@ -141,13 +141,5 @@ def _insert(spec: VersionLoading, ports: LoadPorts, rows: tuple[str | None, tupl
     )
 
 
-def _receipt(
-    spec: VersionLoading, ports: LoadPorts, applied: tuple[int, ...], inserted: int, deleted: int
-) -> LoadReceipt:
-    return LoadReceipt(
-        table=spec.table,
-        loads=applied,
-        inserted=inserted,
-        deleted=deleted,
-        rows=count(ports.transaction, spec.table),
-    )
+def _receipt(spec: VersionLoading, applied: tuple[int, ...], inserted: int, deleted: int) -> LoadReceipt:
+    return LoadReceipt(table=spec.table, loads=applied, inserted=inserted, deleted=deleted)

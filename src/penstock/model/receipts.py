@@ -60,7 +60,6 @@ class LoadReceipt:
         loads: Numbers of the loads applied.
         inserted: Rows written.
         deleted: Rows taken out (replaced rows count in both).
-        rows: Rows of the table afterwards.
         reconciled: ``reconciled`` where the rows were compared with those of the raw zone; empty where they were not.
         deletions: Keys that were in the table and that the source has deleted.
         notes: Sentences for the user.
@@ -70,7 +69,6 @@ class LoadReceipt:
     loads: tuple[int, ...]
     inserted: int
     deleted: int
-    rows: int
     reconciled: str = ""
     deletions: int = 0
     notes: tuple[str, ...] = ()

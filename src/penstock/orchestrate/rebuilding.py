@@ -248,7 +248,7 @@ def _reapply(transform: TransformSpec, context: RunContext) -> None:
                 advance=context.advance(step),
             )
             for entry in missing[first : first + MOST]:
-                rows = apply_version(VersionLoading(table=transform.table, entry=entry), ports).rows
+                rows += apply_version(VersionLoading(table=transform.table, entry=entry), ports).inserted
     if missing:
         context.finished(_restored(step, transform.table, rows, missing[-1], begun))
 
