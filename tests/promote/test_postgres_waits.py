@@ -70,23 +70,52 @@ def waits(server: PostgresServer, world: PostgresWorld) -> list[float]:
 
 
 def test_no_reader_waits_longer_than_the_limit(world: PostgresWorld, postgres: PostgresServer) -> None:
-    """Somebody stays in planes, so that each attempt holds delays for as long as it may."""
+    """Somebody stays in planes, so that each attempt that insists holds delays for as long as it may."""
     patient = world.spec
     with world.reading(autocommit=False) as stays:
         assert stays.execute("SELECT DISTINCT release FROM planes").fetchall() == [(1,)]
         with readers(world) as failed:
-            world.spec = replace(patient, lock_wait=0.5)
+            # In the second half of these seconds there is time for one attempt that insists.
+            world.spec = replace(patient, lock_wait=2.0)
             with pytest.raises(TransientError, match="is committed, but"):
                 world.promote("delays", "planes")
+            for _ in range(ATTEMPTS - 1):
+                with pytest.raises(TransientError, match="is committed, but"):
+                    finish(world.ports())
             world.spec = patient
-            for _ in range(ATTEMPTS):
-                with pytest.raises(TransientError, match="over 1 attempt in"):
-                    finish(world.ports(files=world.keeping(asking=True)))
     assert failed == []
     waited = waits(postgres, world)
-    # Each attempt held all of them up, and for nearly as long as it may; never longer.
+    # Each such attempt held all of them up, and for nearly as long as it may; never longer.
     assert len(waited) >= ATTEMPTS * READERS
     assert LIMIT / 2 < max(waited) <= LIMIT
     done = finish(world.ports())
     assert done is not None
+    assert world.served("SELECT DISTINCT release FROM delays") == [(2,)]
+
+
+def test_nobody_queues_behind_a_swap_while_somebody_else_stays(world: PostgresWorld, postgres: PostgresServer) -> None:
+    """It looks for a moment without readers, and asks for no lock that it could not have."""
+    patient = world.spec
+    with world.reading(autocommit=False) as stays:
+        assert stays.execute("SELECT DISTINCT release FROM planes").fetchall() == [(1,)]
+        # What is given up within half of its patience never insists.
+        world.spec = replace(patient, lock_wait=0.0)
+        with pytest.raises(TransientError, match="is committed, but"):
+            world.promote("delays", "planes")
+        with readers(world) as failed:
+            for _ in range(ATTEMPTS):
+                with pytest.raises(TransientError, match="over 1 attempt in"):
+                    finish(world.ports(files=world.keeping(asking=True)))
+        assert waits(postgres, world) == []
+        world.spec = patient
+        done = threading.Thread(target=lambda: finish(world.ports()))
+        with readers(world) as also_failed:
+            done.start()
+            # The patience of this one lasts; its first attempts wait for nobody either.
+            done.join(1.0)
+            assert done.is_alive()
+            stays.rollback()
+            done.join()
+    assert [*failed, *also_failed] == []
+    assert [seconds for seconds in waits(postgres, world) if seconds > LIMIT / 2] == []
     assert world.served("SELECT DISTINCT release FROM delays") == [(2,)]
