@@ -78,6 +78,25 @@ def install(boundaries):
     workspace.open_workspace = alone
 
 
+def install_postgres(boundaries):
+    """Wrap the driver of PostgreSQL: statements that write, what a COPY sends, and the ends of transactions."""
+    import psycopg
+
+    execute = psycopg.Connection.execute
+
+    def executed(self, query, *arguments, **named):
+        text = query.decode() if isinstance(query, bytes) else str(query)
+        word = text.split(None, 1)[0]
+        if word in ("INSERT", "UPDATE", "CREATE", "ALTER", "DROP", "DO", "ANALYZE", "BEGIN;"):
+            with boundaries.around(f"postgres {word}"):
+                return execute(self, query, *arguments, **named)
+        return execute(self, query, *arguments, **named)
+
+    psycopg.Connection.execute = executed
+    _wrap(psycopg.Copy, "write", boundaries)
+    _wrap(psycopg.Transaction, "__exit__", boundaries)
+
+
 def _wrap(owner, name, boundaries):
     original = getattr(owner, name)
     label = f"{getattr(owner, '__name__', owner)}.{name}"

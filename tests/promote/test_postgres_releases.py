@@ -116,7 +116,7 @@ def test_rights_options_and_comments_outlive_other_columns(world: PostgresWorld,
 def test_what_somebody_else_made_is_neither_replaced_nor_pulled_from_under_a_view(world: PostgresWorld) -> None:
     world.version("delays", "SELECT 1 AS id")
     world.command("CREATE TABLE delays (mine int)")
-    with pytest.raises(ConflictError, match=r"a table 'delays' in PostgreSQL .* that no release made"):
+    with pytest.raises(ConflictError, match=r"a table 'delays' in PostgreSQL .* would replace"):
         world.promote("delays")
     world.command("DROP TABLE delays; CREATE VIEW delays AS SELECT 7 AS mine")
     with pytest.raises(ConflictError, match="a view 'delays'"):

@@ -21,12 +21,25 @@ class Children:
             text=True,
         )
 
-    def stream(self, folder: Path, kill_at: int = 0, *, before: bool = True, share: bool = False) -> dict[str, Any]:
-        """Stream to the end in a child, which is killed at a write; return its status and its writes."""
+    def stream(
+        self, folder: Path, kill_at: int = 0, *, before: bool = True, share: bool = False, postgres: bool = False
+    ) -> dict[str, Any]:
+        """Stream to the end in a child, which is killed at a write; return its status and its writes.
+
+        Args:
+            folder: The project.
+            kill_at: The number of the write; 0 for none.
+            before: It dies before the write, and not after it.
+            share: Others read too.
+            postgres: What is written to a PostgreSQL counts.
+        """
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         self._process.stdin.write(
-            json.dumps({"folder": str(folder), "kill_at": kill_at, "before": before, "share": share}) + "\n"
+            json.dumps(
+                {"folder": str(folder), "kill_at": kill_at, "before": before, "share": share, "postgres": postgres}
+            )
+            + "\n"
         )
         self._process.stdin.flush()
         return json.loads(self._process.stdout.readline())

@@ -36,6 +36,8 @@ def main():
             try:
                 counted = boundaries.Boundaries(asked["folder"], asked["kill_at"], asked["before"])
                 boundaries.install(counted)
+                if asked["postgres"]:
+                    boundaries.install_postgres(counted)
                 with Project(asked["folder"]) as project:
                     code = project.stream("clicks", until_end=True, share=asked["share"]).exit_code
                 os.write(writing, json.dumps(counted.names).encode())

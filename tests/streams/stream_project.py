@@ -6,6 +6,7 @@ import contextlib
 import fcntl
 import json
 import os
+import random
 import signal
 import sqlite3
 import subprocess
@@ -119,6 +120,21 @@ def begun(folder: Path, *arguments: str) -> subprocess.Popen[str]:
             text=True,
             env={**os.environ, "PYTHONFAULTHANDLER": "1"},
         )
+
+
+def killed_while_events_come(folder: Path, count: int, seconds: float, lives: tuple[float, float], seed: int) -> int:
+    """Kill the stream again and again while events come, after some seconds of life; returns how many there are."""
+    chance, end = random.Random(seed), time.monotonic() + seconds
+    while time.monotonic() < end:
+        process = begun(folder, "stream")
+        stop = time.monotonic() + chance.uniform(*lives)
+        while time.monotonic() < stop:
+            append(folder / "logs/clicks.jsonl", events(count, 7))
+            count += 7
+            time.sleep(0.02)
+        process.kill()
+        process.wait()
+    return count
 
 
 def said(folder: Path) -> str:

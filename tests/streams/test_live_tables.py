@@ -11,13 +11,27 @@ import sys
 import threading
 import time
 from collections import Counter
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import pytest
-from stream_project import PIPELINE, append, begun, drained, events, in_lake, in_warehouse, made, penstock, said, until
+from stream_project import (
+    PIPELINE,
+    append,
+    begun,
+    drained,
+    events,
+    in_lake,
+    in_warehouse,
+    killed_while_events_come,
+    made,
+    penstock,
+    said,
+    until,
+)
 
 from penstock import Project, connect
 from penstock.errors import ConfigurationError, ConflictError, NotFoundError
@@ -160,18 +174,8 @@ def test_killed_at_any_time_readers_see_whole_micro_batches_once(folder: Path) -
     reader = subprocess.Popen(
         [sys.executable, "-c", READER, str(path), "20"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
-    chance, count = random.Random(3), 10
     try:
-        end = time.monotonic() + 18
-        while time.monotonic() < end:
-            process = begun(folder, "stream")
-            stop = time.monotonic() + chance.uniform(0.8, 3)
-            while time.monotonic() < stop:
-                append(log(folder), events(count, 7))
-                count += 7
-                time.sleep(0.02)
-            process.kill()
-            process.wait()
+        count = killed_while_events_come(folder, 10, 18, (0.8, 3), seed=3)
         told, failed = reader.communicate(timeout=30)
         assert reader.returncode == 0, failed
         assert int(told) >= 10
@@ -246,6 +250,36 @@ def test_runs_plans_and_releases_go_on_beside_it(folder: Path) -> None:
         assert process.wait(60) == 0, said(folder)
     drained(folder)
     assert numbers(folder) == in_production(folder) == in_warehouse(folder) == Counter(range(count))
+
+
+def test_a_disk_that_is_full_is_waited_for(folder: Path) -> None:
+    place = folder / "data/production"
+    place.mkdir(parents=True)
+    made_ = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", place], capture_output=True, check=False)
+    if made_.returncode:
+        pytest.skip("no disk of its own can be mounted here")
+    process = None
+    try:
+        append(log(folder), events(0, 10))
+        process = begun(folder, "stream")
+        until((place / "warehouse.live/clicks.duckdb").exists)
+        with suppress(OSError), open(place / "filler", "wb", buffering=0) as filler:
+            while filler.write(b"x" * 4096):
+                pass
+        append(log(folder), events(10, 10))
+        until(lambda: "disk is full" in said(folder) or process.poll() is not None)
+        assert process.poll() is None, said(folder)
+        assert ". ." not in said(folder)
+        assert numbers(folder) == Counter(range(10))
+        (place / "filler").unlink()
+        until(lambda: numbers(folder) == Counter(range(20)))
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 0, said(folder)
+    finally:
+        if process is not None:
+            process.kill()
+            process.wait()
+        subprocess.run(["umount", place], check=True)
 
 
 def test_doctor_and_vacuum_know_them(folder: Path) -> None:

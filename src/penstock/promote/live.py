@@ -2,9 +2,9 @@
 
 A live table is a Delta table of production's lake. Step by step: (1) the rows of accepted loads are written as a
 file, (2) one commit adds it and says up to which load of the raw zone the table goes, (3) the file that readers of
-DuckDB open is exchanged. A crash before (2) leaves a file that nothing names, and the same loads are published again;
-after it they count, and the next process of the stream does (3). Small files are written together, a level at a time,
-so that a table of many micro-batches has few.
+DuckDB open is exchanged, or the rows are written to PostgreSQL. A crash before (2) leaves a file that nothing names,
+and the same loads are published again; after it they count, and the next process of the stream does (3). Small files
+are written together, a level at a time, so that a table of many micro-batches has few.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import secrets
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Protocol
 
 import duckdb
 
@@ -23,7 +23,7 @@ from penstock.names import moment
 from penstock.queries.text import identifier
 from penstock.schema import store
 from penstock.stores import parquet
-from penstock.stores.live_files import LiveFiles, LiveShape
+from penstock.stores.live_files import LiveShape, LiveState
 from penstock.stores.port import Engine, LakeTable
 from penstock.stores.release_tables import rows_of, stored_rows
 
@@ -34,6 +34,8 @@ LARGEST = 64 * 2**20
 _LEAST = 256 * 2**10
 _LOADS = "loads"
 _WITHDRAWN = "withdrawn"
+_BORN = "born"
+_TURN = "turn"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,21 @@ class Fresh:
     source: str
 
 
+class LiveFace(Protocol):
+    """Who lets readers of production's warehouse see what the lake's live tables show.
+
+    See ``penstock.stores.live_files`` and ``penstock.stores.postgres.live``.
+    """
+
+    def serve(self, state: LiveState) -> None:
+        """Let readers see a table as it is; the same call again changes nothing."""
+        ...
+
+    def close(self) -> None:
+        """Let go of what it holds."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class LivePorts:
     """Where a live table stands.
@@ -60,12 +77,12 @@ class LivePorts:
     Attributes:
         table: The table of production's lake.
         engine: The local DuckDB.
-        files: The DuckDB files of live tables; None where production's warehouse or lake has none.
+        face: Who shows it to readers; None where they have the lake alone.
     """
 
     table: LakeTable
     engine: Engine
-    files: LiveFiles | None
+    face: LiveFace | None
 
 
 class LiveTable:
@@ -85,6 +102,8 @@ class LiveTable:
         self._table = ports.table
         head = self._table.head()
         self._head = self._table.entry(head) if head else None
+        self._fresh: tuple[DataFile, ...] = ()
+        self._since = self.published
         if self._head is not None and not _is_live(self._head):
             raise ConflictError(
                 f"Production has a table {self._table.name!r} that comes with releases",
@@ -112,25 +131,26 @@ class LiveTable:
         return self._head.rows if self._head is not None else 0
 
     def publish(self, fresh: Fresh, shape: LiveShape, at: datetime, fence: int) -> None:
-        """Add the rows of loads, and let readers see them.
+        """Add the rows of loads; readers see them once they are served.
 
         Raises:
             StaleWriterError: A successor has taken over.
             TransientError: The disk is full.
         """
-        written = self._write(fresh.connection, fresh.query, shape.columns, at)
+        written, before = self._write(fresh.connection, fresh.query, shape.columns, at), self.published
+        added = (written,) if written.rows else ()
         self._commit(
             _Commit(
-                added=(written,) if written.rows else (),
+                added=added,
                 removed=(),
                 columns=shape.columns,
-                position={_LOADS: max(fresh.loads), _WITHDRAWN: self.withdrawn},
+                position={_LOADS: max(fresh.loads)},
                 inputs=tuple(InputVersion(table=fresh.source, number=number) for number in fresh.loads),
             ),
             at,
             fence,
         )
-        self.serve(shape)
+        self._fresh, self._since = added, before
 
     def retype(self, shape: LiveShape, at: datetime, fence: int) -> None:
         """Write all rows anew where a column has come to have another type, which Delta's files cannot mix."""
@@ -149,7 +169,7 @@ class LiveTable:
         rows = rows_of(self.columns, self._table.places(files))
         with self._ports.engine.session() as connection:
             written = self._write(connection, f"SELECT {wanted} FROM ({rows})", columns, at)
-        self._commit(_Commit((written,), files, columns, _position(self._head)), at, fence)
+        self._commit(_Commit((written,), files, columns, {_TURN: self._turn + 1}), at, fence)
 
     def join_small(self, shape: LiveShape, at: datetime, fence: int) -> bool:
         """Write files of one level together, where there are enough; returns whether there were.
@@ -163,8 +183,8 @@ class LiveTable:
         rows = stored_rows(shape.columns, self._table.places(chosen))
         with self._ports.engine.session() as connection:
             written = self._write(connection, shape.newest(f"({rows})"), shape.columns, at)
-        self._commit(_Commit((written,), tuple(chosen), shape.columns, _position(self._head)), at, fence)
-        self.serve(shape)
+        self._commit(_Commit((written,), tuple(chosen), shape.columns, {}), at, fence)
+        self._fresh, self._since = (), self.published
         return True
 
     def keep(self, fresh: Fresh | None, shape: LiveShape, change: Withdrawal, fence: int) -> None:
@@ -181,15 +201,44 @@ class LiveTable:
             query = shape.newest(f"({fresh.query})")
             written = self._write(fresh.connection, query, shape.columns, change.at)
             added = (written,) if written.rows else ()
-        position = {_LOADS: self.published, _WITHDRAWN: change.loads}
+        position = {_LOADS: self.published, _WITHDRAWN: change.loads, _TURN: self._turn + 1}
         removed = self._table.live()
         self._commit(_Commit(added, removed, shape.columns, position, reason=change.reason), change.at, fence)
-        self.serve(shape)
 
     def serve(self, shape: LiveShape) -> None:
-        """Let readers of DuckDB see what the lake shows."""
-        if self._ports.files is not None:
-            self._ports.files.serve(self._table.name, shape, self._table.places(self._table.live()))
+        """Let readers of production's warehouse see what the lake shows.
+
+        Raises:
+            StaleWriterError: A successor has taken over.
+            TransientError: The disk is full, or the server away; the same call again goes on.
+        """
+        if self._ports.face is None or self._head is None:
+            return
+        table, head, fresh = self._table, self._head, self._fresh
+        self._ports.face.serve(
+            LiveState(
+                table=table.name,
+                shape=shape,
+                lake=str(_position(head).get(_BORN, "")),
+                entry=head.number,
+                turn=self._turn,
+                loads=self.published,
+                fresh=lambda: table.places(fresh),
+                since=self._since,
+                files=lambda: table.places(table.live()),
+                newest=lambda: table.head() == head.number,
+            )
+        )
+
+    def close(self) -> None:
+        """Let go of what shows the table."""
+        if self._ports.face is not None:
+            self._ports.face.close()
+
+    @property
+    def _turn(self) -> int:
+        """How often its rows were replaced."""
+        return int(_position(self._head).get(_TURN, 0))
 
     def _write(
         self, connection: duckdb.DuckDBPyConnection, query: str, columns: Sequence[Column], at: datetime
@@ -219,7 +268,7 @@ class LiveTable:
             removed=tuple(file.path for file in commit.removed),
             schema=tuple(commit.columns),
             rows=self.rows + sum(file.rows for file in commit.added) - sum(file.rows for file in commit.removed),
-            work=Work(position=commit.position),
+            work=Work(position={_BORN: secrets.token_hex(8), **_position(self._head), **commit.position}),
             reason=commit.reason,
             inputs=commit.inputs,
         )

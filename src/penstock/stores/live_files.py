@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,6 +61,35 @@ class LiveShape:
         return f"SELECT {shown} FROM ({files}){standing}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveState:
+    """What a live table of the lake shows at a moment, for who lets readers see it.
+
+    Attributes:
+        table: The table.
+        shape: What its rows are.
+        lake: What tells it from a table of that name in another lake; empty: not known.
+        entry: The number of its newest entry.
+        turn: How often its rows were replaced; in between they only come.
+        loads: The newest load of the raw zone whose rows are in it, or were withdrawn.
+        fresh: The files with all rows of loads after ``since``; as DuckDB reads them.
+        since: The load behind which these rows begin.
+        files: Returns the files of all rows.
+        newest: Says whether no later entry has come.
+    """
+
+    table: str
+    shape: LiveShape
+    lake: str
+    entry: int
+    turn: int
+    loads: int
+    fresh: Callable[[], Sequence[str]]
+    since: int
+    files: Callable[[], Sequence[str]]
+    newest: Callable[[], bool]
+
+
 class LiveFiles:
     """The files of live tables beside one production warehouse.
 
@@ -77,14 +106,15 @@ class LiveFiles:
         """Return where readers find a table."""
         return self.folder / f"{table}.duckdb"
 
-    def serve(self, table: str, shape: LiveShape, uris: Sequence[str]) -> None:
-        """Let readers who open a table's file from now on see the rows of these files.
+    def serve(self, state: LiveState) -> None:
+        """Let readers who open a table's file from now on see the rows of its files.
 
         Raises:
             DataError: A file cannot be read.
             TransientError: The disk is full.
             ConfigurationError: It cannot be written there.
         """
+        table, query = state.table, state.shape.serving(state.files())
         alias = f"live_{secrets.token_hex(6)}"
         made = self.folder / f".{table}.{secrets.token_hex(4)}"
         try:
@@ -94,7 +124,7 @@ class LiveFiles:
                     f"ATTACH {literal(str(made))} AS {alias} (TYPE duckdb, STORAGE_VERSION {literal(STORAGE)})"
                 )
                 try:
-                    connection.execute(f"CREATE VIEW {alias}.main.{identifier(table)} AS {shape.serving(uris)}")
+                    connection.execute(f"CREATE VIEW {alias}.main.{identifier(table)} AS {query}")
                 finally:
                     connection.execute(f"DETACH {alias}")
                 made.chmod(0o444)
@@ -106,6 +136,9 @@ class LiveFiles:
                 with suppress(OSError):
                     left.unlink(missing_ok=True)
             raise
+
+    def close(self) -> None:
+        """Do nothing: files hold nothing."""
 
 
 def folder_of(warehouse: str | os.PathLike[str]) -> Path:

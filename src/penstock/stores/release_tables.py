@@ -42,6 +42,7 @@ class ServedTable:
         rows: How many rows it must have.
         amendment: How it differs from the same table, with the same columns, in the file that is begun from; None
             where it is to be written anew.
+        query: The SELECT that gives its rows, where these are not simply those of the files.
     """
 
     name: str
@@ -49,6 +50,11 @@ class ServedTable:
     uris: tuple[str, ...]
     rows: int
     amendment: Amendment | None = None
+    query: str = ""
+
+    def rows_sql(self, columns: Sequence[Column] | None = None) -> str:
+        """Return the SELECT that gives its rows, or some of their columns, in the types that readers get."""
+        return self.query or rows_of(self.columns if columns is None else columns, self.uris)
 
 
 def rows_of(columns: Sequence[Column], uris: Sequence[str]) -> str:

@@ -328,7 +328,9 @@ _SENTENCES = (
 
 
 def _first_line(error: duckdb.Error) -> str:
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    text = str(error).strip()
+    # Some end with a full stop and a blank, behind which a sentence would get a second one.
+    return text.splitlines()[0].rstrip(". ") if text else type(error).__name__
 
 
 def _holder(message: str) -> str | None:

@@ -66,8 +66,10 @@ class Captor:
         self._context = context
         self._asked = asked
         self._stop = stop
-        self._hands = {source.table: TableHand(source, prepared, context, retry=asked.retry) for source in sources}
         self._patience = Patience(sources[0].table, context, stop, ends=asked.until_end)
+        self._hands = {
+            source.table: TableHand(source, prepared, context, self._patience, retry=asked.retry) for source in sources
+        }
         self._failed = 0
         self._level = self._ahead = 0
         self._waits = False

@@ -73,8 +73,8 @@ class Consumer:
         self._context = context
         self._asked = asked
         self._stop = stop
-        self._hand = TableHand(source, prepared, context, retry=asked.retry)
         self._patience = Patience(source.table, context, stop, ends=asked.until_end)
+        self._hand = TableHand(source, prepared, context, self._patience, retry=asked.retry)
         self._decoder: Decoder | None = None
         self._decoded: tuple[Column, ...] = ()
         self._ends: Positions = {}
@@ -90,6 +90,7 @@ class Consumer:
             self._run()
         finally:
             self._forget()
+            self._hand.close()
 
     def _run(self) -> None:
         while True:

@@ -16,7 +16,7 @@ from penstock.names import CREATED, LOAD, ORDER, raw
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.workspace import Workspace, now
-from penstock.promote.live import Fresh, LivePorts, LiveTable
+from penstock.promote.live import Fresh, LiveFace, LivePorts, LiveTable
 from penstock.stores.live_files import LiveFiles, LiveShape
 from penstock.stores.warehouse import scratch
 
@@ -41,16 +41,21 @@ class Publisher:
         self._context = context
         self._table = open_live(context.workspace, source, context.run)
         self._shape: LiveShape | None = None
+        self._behind = False
 
     def publish(self, records: Sequence[LoadRecord]) -> None:
-        """Make the rows of accepted loads readable that are not yet so.
+        """Make the rows of accepted loads readable that are not yet so; the same call again goes on after a failure.
 
         Args:
             records: The accepted loads, by number.
 
         Raises:
             ConflictError: The table was published from another raw zone.
+            TransientError: The disk is full, or production's server away.
         """
+        if self._shape is not None and self._behind:
+            # They are in the lake since the attempt before.
+            self._show(self._shape)
         after = self._table.published
         if self._shape is None:
             self._refuse_another(after)
@@ -59,12 +64,16 @@ class Publisher:
             self._bring(records[first : first + _TOGETHER])
         if self._shape is None and after:
             # Nothing was published here, which would have let readers see what the lake shows.
-            self._serve([record for record in records[:place] if record.entry.files][-1:])
+            self._begin([record for record in records[:place] if record.entry.files][-1:])
 
     def join_small(self) -> None:
         """Write small files together, where there are enough of them."""
         while self._shape is not None and self._table.join_small(self._shape, now(), self._context.fence):
-            pass
+            self._show(self._shape)
+
+    def close(self) -> None:
+        """Let go of what shows the table to readers."""
+        self._table.close()
 
     def _refuse_another(self, after: int) -> None:
         """Refuse a raw zone that was made anew: its loads have numbers that count as published already."""
@@ -76,12 +85,11 @@ class Publisher:
                 remedy=f"Delete the folder {self._source.table} of production's lake: all loads are published anew",
             )
 
-    def _serve(self, records: Sequence[LoadRecord]) -> None:
+    def _begin(self, records: Sequence[LoadRecord]) -> None:
         """Let readers see what the lake shows: the process before may have died in between."""
         with rows_of(records, self._source, self._context.workspace) as (rows, _):
             if rows is not None:
-                self._shape = shape_of(rows, self._table.columns)
-                self._table.serve(self._shape)
+                self._show(shape_of(rows, self._table.columns))
 
     def _bring(self, records: Sequence[LoadRecord]) -> None:
         with rows_of(records, self._source, self._context.workspace) as (rows, fresh):
@@ -90,7 +98,12 @@ class Publisher:
             shape = shape_of(rows, self._table.columns)
             self._table.retype(shape, now(), self._context.fence)
             self._table.publish(fresh, shape, now(), self._context.fence)
-        self._shape = shape
+        self._show(shape)
+
+    def _show(self, shape: LiveShape) -> None:
+        self._shape, self._behind = shape, True
+        self._table.serve(shape)
+        self._behind = False
 
 
 @contextmanager
@@ -124,14 +137,18 @@ def open_live(workspace: Workspace, source: SourceSpec, run: str) -> LiveTable:
             remedy="Name one: [environments.production] in penstock.toml",
         )
     return LiveTable(
-        LivePorts(workspace.production_lake().table(source.table), workspace.engine, live_files(workspace)), run
+        LivePorts(workspace.production_lake().table(source.table), workspace.engine, live_face(workspace)), run
     )
 
 
-def live_files(workspace: Workspace) -> LiveFiles | None:
-    """Return the DuckDB files of live tables; None where readers have the lake alone."""
+def live_face(workspace: Workspace) -> LiveFace | None:
+    """Return who shows live tables to readers of production's warehouse; None where they have the lake alone."""
     production = workspace.production
-    if production is None or production.postgres is not None or is_bucket(production.lake):
+    if production is not None and production.postgres is not None:
+        from penstock.stores.postgres.live import PostgresLive
+
+        return PostgresLive(production.postgres, workspace.engine, workspace.waiting)
+    if production is None or is_bucket(production.lake):
         return None
     return LiveFiles(production.warehouse, workspace.engine)
 

@@ -36,6 +36,7 @@ class TableHand:
         source: The stream.
         prepared: Its pipeline.
         context: What the streams of the pipeline share.
+        patience: Waits for production where it cannot be written for now.
         retry: Read again what was rejected and waits for a person.
 
     Attributes:
@@ -44,12 +45,15 @@ class TableHand:
         late: The warehouse lacks something that is in the lake, because others held it.
     """
 
-    def __init__(self, source: SourceSpec, prepared: Prepared, context: StreamContext, *, retry: bool) -> None:
+    def __init__(
+        self, source: SourceSpec, prepared: Prepared, context: StreamContext, patience: Patience, *, retry: bool
+    ) -> None:
         assert source.stream is not None
         self.source = source
         self._stream = source.stream
         self._prepared = prepared
         self.context = context
+        self._patience = patience
         self._retry = retry
         self._supersedes: tuple[int, ...] = ()
         self._publisher: Publisher | None = None
@@ -103,6 +107,7 @@ class TableHand:
             )
         self._supersedes = tuple(record.entry.number for record in waiting)
         # Made anew with each beginning: who was overtaken reads afresh.
+        self.close()
         self._publisher = Publisher(self.source, self.context) if self._stream.live else None
         self._publish()
 
@@ -143,8 +148,14 @@ class TableHand:
     def tidy(self) -> None:
         """Write small files together, where there are many."""
         compacting.within_limit((names.raw(self.source.table),), self.context)
+        publisher = self._publisher
+        if publisher is not None:
+            self._patience.reached(publisher.join_small)
+
+    def close(self) -> None:
+        """Let go of what shows a live table to readers."""
         if self._publisher is not None:
-            self._publisher.join_small()
+            self._publisher.close()
 
     def _settle(self, brought: Brought) -> None:
         if brought.error is not None:
@@ -163,8 +174,9 @@ class TableHand:
 
     def _publish(self) -> None:
         """Make what is accepted readable in production, where the stream is live."""
-        if self._publisher is not None:
-            self._publisher.publish(self.known.live())
+        publisher = self._publisher
+        if publisher is not None:
+            self._patience.reached(lambda: publisher.publish(self.known.live()))
 
 
 def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:

@@ -11,7 +11,7 @@ from penstock.errors import StaleWriterError
 from penstock.model.specs import SourceSpec
 from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.streaming.consuming import Consuming
-from penstock.orchestrate.streaming.settling import TableHand
+from penstock.orchestrate.streaming.settling import Patience, TableHand
 from penstock.orchestrate.streaming.summing import StreamContext
 
 KINDS = ("files",)
@@ -38,7 +38,8 @@ class Watcher:
         self._context = context
         self._asked = asked
         self._stop = stop
-        self._hand = TableHand(source, prepared, context, retry=asked.retry)
+        patience = Patience(source.table, context, stop, ends=asked.until_end)
+        self._hand = TableHand(source, prepared, context, patience, retry=asked.retry)
 
     def run(self) -> None:
         """Look until told to stop; to the end: until a look finds nothing new.
@@ -46,6 +47,12 @@ class Watcher:
         Raises:
             PenstockError: The source, the lake or the warehouse stands in the way; a load was rejected.
         """
+        try:
+            self._run()
+        finally:
+            self._hand.close()
+
+    def _run(self) -> None:
         while True:
             try:
                 with self._context.writing(self._stop):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from datetime import datetime
 
 from penstock.errors import ConfigurationError, NotFoundError
@@ -43,8 +44,7 @@ def rollback(
         raise ConfigurationError("A rollback needs a reason", remedy='Add --reason "…"')
     spec, source = _owner(specs, table)
     indexing.follow(workspace, (raw(table),))
-    with holding.streams(workspace, spec) as lease:
-        live = open_live(workspace, source, lease.name)
+    with holding.streams(workspace, spec) as lease, closing(open_live(workspace, source, lease.name)) as live:
         published = [
             record
             for record in collect_source(source, workspace.catalog).live()
@@ -65,6 +65,7 @@ def rollback(
         with rows_of(kept or published[-1:], source, workspace) as (found, fresh):
             shape = shape_of(found, live.columns) if found is not None else LiveShape(columns=live.columns)
             live.keep(fresh if kept else None, shape, Withdrawal(beyond, f"{who}: {reason}", at), lease.fence)
+            live.serve(shape)
         withdrawn = tuple(number for number in numbers if number > to)
         return LiveRollback(table=table, to=to, withdrawn=withdrawn, rows_before=rows, rows=live.rows, by=who)
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigurationError, DataError, MissingExtraError, PenstockError, TransientError
 from penstock.model.production import PostgresSpec
+from penstock.queries.text import identifier
 
 if TYPE_CHECKING:
     import psycopg
@@ -73,6 +74,19 @@ def connect(spec: PostgresSpec) -> psycopg.Connection[Any]:
         for setting in _SETTINGS:
             connection.execute(setting.encode())
     return connection
+
+
+def make_schemas(connection: psycopg.Connection[Any], spec: PostgresSpec) -> None:
+    """Make the schemas of readers and of versions, where they are not there."""
+    from psycopg import errors
+
+    for schema in (spec.schema, spec.versions):
+        there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
+        # Even where it is there, IF NOT EXISTS asks for the right to make one.
+        if there is None:
+            # A promotion and a stream may make it at once.
+            with suppress(errors.DuplicateSchema, errors.UniqueViolation):
+                connection.execute(f"CREATE SCHEMA {identifier(schema)}".encode())
 
 
 @contextmanager

@@ -20,12 +20,12 @@ import pyarrow.parquet as pq
 from penstock.errors import BugError, ConfigurationError, DataError, PenstockError
 from penstock.model.entries import Column
 from penstock.model.production import PostgresSpec
-from penstock.queries.text import identifier
+from penstock.queries.text import identifier, identifiers
 from penstock.stores.filelock import Tell
 from penstock.stores.port import Engine
 from penstock.stores.postgres.connecting import explain, explained
 from penstock.stores.postgres.types import FINER, held
-from penstock.stores.release_tables import ServedTable, rows_of
+from penstock.stores.release_tables import ServedTable
 from penstock.stores.warehouse import explained as explained_duckdb
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ _LOOKED_AT = 8
 _PIECE = 4 * 2**20
 _EACH = 5.0
 """Seconds between two sentences on how far a load is."""
+_MEND = "Mend or leave out such values in the transform, then run and promote again"
 
 
 def refuse_unfit(tables: Sequence[ServedTable], spec: PostgresSpec, taken: Sequence[str]) -> None:
@@ -99,15 +100,22 @@ class Loading:
         spec: The warehouse.
         engine: The local DuckDB.
         tell: Told how far a long load is.
+        remedy: What to do about a value that PostgreSQL cannot hold.
     """
 
     def __init__(
-        self, connection: psycopg.Connection[Any], spec: PostgresSpec, engine: Engine, tell: Tell | None
+        self,
+        connection: psycopg.Connection[Any],
+        spec: PostgresSpec,
+        engine: Engine,
+        tell: Tell | None,
+        remedy: str = _MEND,
     ) -> None:
         self._connection = connection
         self._spec = spec
         self._engine = engine
         self._tell = tell
+        self._remedy = remedy
         self._told = time.monotonic()
 
     def load(self, table: ServedTable, name: str) -> None:
@@ -123,13 +131,14 @@ class Loading:
             BugError: The rows that arrived are not as many as the version has.
         """
         place = f"{identifier(self._spec.versions)}.{identifier(name)}"
-        columns = ", ".join(f"{identifier(column.name)} {held(column.type).type}" for column in table.columns)
         arrived = 0
         with explained(self._spec), self._connection.transaction():
             # Its rows never change and are frozen: what vacuum would do is done, and would hold up a swap.
-            self._connection.execute(f"CREATE TABLE {place} ({columns}) WITH (autovacuum_enabled = false)".encode())
+            self._connection.execute(
+                f"CREATE TABLE {place} ({defined(table.columns)}) WITH (autovacuum_enabled = false)".encode()
+            )
             if table.uris and table.columns:
-                arrived = self._copied(table, place, name)
+                arrived = self.copy(table, place, name, "(FREEZE)")
             if arrived != table.rows:
                 raise BugError(
                     f"Table {table.name!r} should have {table.rows} rows in {self._spec.shown}, but {arrived} "
@@ -137,21 +146,35 @@ class Loading:
                 )
             self._connection.execute(f"ANALYZE {place}".encode())
 
-    def _copied(self, table: ServedTable, place: str, name: str) -> int:
+    def copy(self, table: ServedTable, place: str, name: str, how: str = "") -> int:
+        """Copy the rows of a table into a relation that has its columns, within an open transaction.
+
+        Args:
+            table: Its columns and rows.
+            place: The relation, quoted.
+            name: The relation, as errors of the server name it.
+            how: The options of ``COPY``.
+
+        Returns:
+            How many arrived.
+        """
         import psycopg
 
         rows = 0
         try:
             with self._connection.cursor() as cursor:
-                with cursor.copy(f"COPY {place} FROM STDIN (FREEZE)".encode()) as copy:
+                with cursor.copy(f"COPY {place} ({_listed(table)}) FROM STDIN {how}".encode()) as copy:
                     for payload, count in self._texts(table):
                         for start in range(0, len(payload), _PIECE):
                             copy.write(payload[start : start + _PIECE])
                         rows += count
                         self._say(table, rows)
-                return cursor.rowcount
+                arrived = cursor.rowcount
         except psycopg.Error as error:
             raise self._sentence(error, table, name) from None
+        if arrived != rows:
+            raise BugError(f"Of {rows} rows of {table.name!r}, {arrived} arrived in {self._spec.shown}")
+        return arrived
 
     def _texts(self, table: ServedTable) -> Iterator[tuple[memoryview, int]]:
         """Yield the text of batches of rows, each with how many rows it holds."""
@@ -159,7 +182,7 @@ class Loading:
             f"coalesce({held(column.type).text.replace('{}', identifier(column.name))}, '\\N')"
             for column in table.columns
         )
-        query = f"SELECT concat({fields}, chr(10)) AS line FROM ({rows_of(table.columns, table.uris)})"
+        query = f"SELECT concat({fields}, chr(10)) AS line FROM ({table.rows_sql()})"
         with _Reading(table, self._spec), self._engine.session() as connection:
             reader = connection.sql(query).to_arrow_reader(_batch_rows(table))
             for batch in reader:
@@ -169,7 +192,8 @@ class Loading:
     def _say(self, table: ServedTable, rows: int) -> None:
         if self._tell is not None and time.monotonic() - self._told > _EACH:
             self._told = time.monotonic()
-            self._tell(f"Loading {table.name} into {self._spec.shown}: {rows:,} of {table.rows:,} rows.")
+            whole = f" of {table.rows:,}" if table.rows else ""
+            self._tell(f"Loading {table.name} into {self._spec.shown}: {rows:,}{whole} rows.")
 
     def _sentence(self, error: psycopg.Error, table: ServedTable, name: str) -> PenstockError:
         """Return a sentence that names table and column, and not the value."""
@@ -195,7 +219,7 @@ class Loading:
             f"Column {column!r} of {table.name!r} cannot be loaded into {self._spec.shown}: {why}"
             if column
             else f"Table {table.name!r} cannot be loaded into {self._spec.shown}: {why}",
-            remedy="Mend or leave out such values in the transform, then run and promote again",
+            remedy=self._remedy,
         )
 
     def _with_null_byte(self, table: ServedTable) -> str | None:
@@ -207,8 +231,17 @@ class Loading:
         if not texts:
             return None
         with self._engine.session() as connection:
-            counts = connection.execute(f"SELECT {found} FROM ({rows_of(texts, table.uris)})").fetchall()[0]
+            counts = connection.execute(f"SELECT {found} FROM ({table.rows_sql(texts)})").fetchall()[0]
         return next((column.name for column, count in zip(texts, counts, strict=True) if count), None)
+
+
+def defined(columns: Sequence[Column]) -> str:
+    """Return the columns of a table there, each with its type, as ``CREATE TABLE`` lists them."""
+    return ", ".join(f"{identifier(column.name)} {held(column.type).type}" for column in columns)
+
+
+def _listed(table: ServedTable) -> str:
+    return identifiers(column.name for column in table.columns)
 
 
 class _Reading:

@@ -21,9 +21,9 @@ from penstock.model.production import PostgresSpec
 from penstock.queries.text import identifier, literal
 from penstock.stores.filelock import Tell, Wait
 from penstock.stores.port import Engine
-from penstock.stores.postgres.connecting import connect, explained
+from penstock.stores.postgres.connecting import connect, explained, make_schemas
 from penstock.stores.postgres.loading import Loading, refuse_unfit
-from penstock.stores.postgres.swapping import Swapping
+from penstock.stores.postgres.swapping import Swapping, Words
 from penstock.stores.postgres.views import RELEASE_VIEW, Swap, planned, refuse_foreign
 from penstock.stores.release_tables import ServedTable
 from penstock.stores.releases import PATIENCE, STAGED, number_of
@@ -231,7 +231,12 @@ class PostgresReleases:
             made, number = self._made(connection, key), int(key)
             patience = 0.0 if self._asking else self._spec.lock_wait
             swapping = Swapping(connection, self._spec, patience, self._tell)
-            swapping.run(number, lambda: self._plan(connection, number, made), self._recorded(key, number, made))
+            words = Words(
+                f"Release {number}",
+                f"is committed, but {self.shown} still serves the one before",
+                "the next penstock promote, diff or doctor puts the release in place",
+            )
+            swapping.run(words, lambda: self._plan(connection, number, made), self._recorded(key, number, made))
 
     def remove(self, path: Path | str) -> None:
         """Forget a release, or drop a version that is left over; quiet if it is not there.
@@ -276,11 +281,7 @@ class PostgresReleases:
     def _prepare(self, connection: psycopg.Connection[Any]) -> None:
         """Make the schemas and the small tables; refuse those of another lake."""
         if not self._ready(connection):
-            for schema in (self._spec.schema, self._spec.versions):
-                there = connection.execute("SELECT 1 FROM pg_namespace WHERE nspname = %s", (schema,)).fetchone()
-                # Even where it is there, IF NOT EXISTS asks for the right to make one.
-                if there is None:
-                    connection.execute(f"CREATE SCHEMA {identifier(schema)}".encode())
+            make_schemas(connection, self._spec)
             connection.execute(_TABLES.format(schema=self._schema).encode())
         self._refuse_other(connection)
 

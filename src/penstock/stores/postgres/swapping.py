@@ -129,6 +129,21 @@ class _Queueing:
             time.sleep(pause)
 
 
+@dataclass(frozen=True, slots=True)
+class Words:
+    """What is said of a swap that waits.
+
+    Attributes:
+        what: What is put in place.
+        standing: What holds until then.
+        remedy: Who does it, where this attempt has given up.
+    """
+
+    what: str
+    standing: str
+    remedy: str
+
+
 class Swapping:
     """Attempts a swap until it is done or the time is over.
 
@@ -147,11 +162,11 @@ class Swapping:
         self._patience = patience
         self._tell = tell
 
-    def run(self, number: int, plan: Callable[[], Swap], record: Sequence[str]) -> None:
+    def run(self, words: Words, plan: Callable[[], Swap], record: Sequence[str]) -> None:
         """Do what a plan says, and record it, in one transaction.
 
         Args:
-            number: The release.
+            words: What is said where it waits.
             plan: Returns what is to be done; called before every attempt.
             record: Statements that are carried out with it.
 
@@ -179,13 +194,12 @@ class Swapping:
             if waited >= self._patience:
                 tries = "1 attempt" if attempt == 1 else f"{attempt} attempts"
                 raise TransientError(
-                    f"Release {number} is committed, but {self._spec.shown} still serves the one before. Its views "
-                    f"were held over {tries} in {waited:.0f} s by {holders}",
-                    remedy="Let that session end; the next penstock promote, diff or doctor puts the release in place",
+                    f"{words.what} {words.standing}. Its views were held over {tries} in {waited:.0f} s by {holders}",
+                    remedy=f"Let that session end; {words.remedy}",
                 )
             if self._tell is not None and waited >= min(1.0, self._patience / 4):
                 self._tell(
-                    f"Release {number} waits for {holders}, who reads what it replaces in {self._spec.shown}; "
+                    f"{words.what} waits for {holders}, who reads what it replaces in {self._spec.shown}; "
                     f"{self._patience:g} s at most. New readers are not held up longer than {limit:g} s."
                 )
                 self._tell = None

@@ -73,8 +73,23 @@ class Swap:
         oids: The views that these lock.
     """
 
-    statements: tuple[str, ...]
-    oids: tuple[int, ...]
+    statements: Sequence[str]
+    oids: Sequence[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What the view of a live table shows.
+
+    Attributes:
+        relation: The relation in the schema of versions.
+        columns: Its columns that readers see, with their types.
+        condition: Which rows they see; empty: all.
+    """
+
+    relation: str
+    columns: Sequence[tuple[str, str]]
+    condition: str = ""
 
 
 def planned(
@@ -98,7 +113,7 @@ def planned(
     """
     names = sorted({*tables, *served, RELEASE_VIEW})
     views = _views(connection, spec.schema, names)
-    wanted = _columns_of(connection, spec.versions, tables.values())
+    wanted = columns_of(connection, spec.versions, tables.values())
     statements: list[str] = []
     oids: list[int] = []
     for name in names:
@@ -112,19 +127,36 @@ def planned(
         elif view is not None and served.get(name) == tables[name]:
             made = []
         else:
-            columns = wanted[tables[name]]
-            source = f"SELECT {identifiers(column for column, _ in columns)} FROM " if columns else "SELECT FROM "
-            source += f"{identifier(spec.versions)}.{identifier(tables[name])}"
-            if view is None or columns[: len(view.columns)] == view.columns:
-                made = [_created(spec, name, source, view)]
-            else:
-                made = _anew(spec, name, source, view, [column for column, _ in columns])
+            made = _exchanged(spec, name, tables[name], wanted[tables[name]], view)
         if view is not None and made:
             oids.append(view.oid)
             if made[0].startswith("DROP"):
                 _refuse_dependents(connection, spec, name, view)
         statements += made
     return Swap(tuple(statements), tuple(oids))
+
+
+def shown(connection: psycopg.Connection[Any], spec: PostgresSpec, name: str, table: Table, *, ours: bool) -> Swap:
+    """Return what lets the view of a live table show a relation.
+
+    Args:
+        connection: The connection.
+        spec: The warehouse.
+        name: The table.
+        table: What the view is to show.
+        ours: A view of that name is the table's.
+
+    Raises:
+        ConflictError: A relation of somebody else has that name, or stands upon a view that must be dropped.
+    """
+    view = _views(connection, spec.schema, [name]).get(name)
+    if view is None:
+        return Swap(_exchanged(spec, name, table.relation, table.columns, None, table.condition), ())
+    _refuse_foreign(name, view, {name: ""} if ours else {}, spec)
+    made = _exchanged(spec, name, table.relation, table.columns, view, table.condition)
+    if made[0].startswith("DROP"):
+        _refuse_dependents(connection, spec, name, view)
+    return Swap(made, (view.oid,))
 
 
 def refuse_foreign(
@@ -151,9 +183,10 @@ def _views(connection: psycopg.Connection[Any], schema: str, names: Sequence[str
     return found
 
 
-def _columns_of(
+def columns_of(
     connection: psycopg.Connection[Any], schema: str, names: Iterable[str]
 ) -> dict[str, list[tuple[str, str]]]:
+    """Return the columns of relations, each with its type, in order."""
     found: dict[str, list[tuple[str, str]]] = {name: [] for name in names}
     for name, column, type_, _, _ in connection.execute(_COLUMNS, (schema, list(found))).fetchall():
         found[name].append((column, type_))
@@ -166,7 +199,7 @@ def _refuse_foreign(name: str, view: _View, served: Mapping[str, str], spec: Pos
         return
     kind = {"r": "table", "v": "view", "m": "materialized view", "p": "table", "f": "foreign table"}.get(view.kind)
     raise ConflictError(
-        f"There is a {kind or 'relation'} {name!r} in {spec.shown} that no release made",
+        f"There is a {kind or 'relation'} {name!r} in {spec.shown} already, which the table of that name would replace",
         remedy="Rename or drop it, or choose another schema in [environments.production]",
     )
 
@@ -183,6 +216,22 @@ def _refuse_dependents(connection: psycopg.Connection[Any], spec: PostgresSpec, 
 
 def _place(spec: PostgresSpec, name: str) -> str:
     return f"{identifier(spec.schema)}.{identifier(name)}"
+
+
+def _exchanged(
+    spec: PostgresSpec,
+    name: str,
+    relation: str,
+    columns: Sequence[tuple[str, str]],
+    view: _View | None,
+    condition: str = "",
+) -> list[str]:
+    """Return the statements that let a view, which may be there, show a relation."""
+    source = f"SELECT {identifiers(column for column, _ in columns)} FROM " if columns else "SELECT FROM "
+    source += f"{identifier(spec.versions)}.{identifier(relation)}{f' WHERE {condition}' if condition else ''}"
+    if view is None or list(columns[: len(view.columns)]) == view.columns:
+        return [_created(spec, name, source, view)]
+    return _anew(spec, name, source, view, [column for column, _ in columns])
 
 
 def _created(spec: PostgresSpec, name: str, source: str, view: _View | None) -> str:
