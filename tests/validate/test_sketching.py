@@ -166,3 +166,14 @@ def test_the_ends_of_what_types_can_hold(bench: Any) -> None:
 def test_no_rows(bench: Any) -> None:
     found = profile(bench, pa.table({"x": pa.array([], pa.int64())}))
     assert (found.rows, found.columns["x"].distinct) == (0, None)
+
+
+def test_columns_of_one_value_whatever_its_last_digit(bench: Any) -> None:
+    """Quantiles of equal values are interpolated, and may differ from each other by rounding."""
+    draw = random.Random(3)
+    values = {f"x{place}": draw.uniform(0, 2000) for place in range(200)}
+    found = profile(bench, pa.table({name: [value] * 20 for name, value in values.items()})).columns
+    for name, value in values.items():
+        histogram = found[name].histogram
+        assert histogram is not None
+        assert [(low <= value < high, count) for low, high, count in histogram.intervals()] == [(True, 20)]

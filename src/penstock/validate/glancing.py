@@ -231,8 +231,9 @@ def _guess(seen: int, distinct: int, total: int) -> int:
 
 def _scale(column: Column, mean: float, shares: Sequence[float], least: float, greatest: float) -> Scale:
     low, middle, high = shares
-    # Halves, so that the difference of the greatest doubles is one as well.
-    half = (high / 2 - low / 2) or (greatest / 2 - least / 2) or 0.5
+    # Halves, so that the difference of the greatest doubles is one as well; of equal values quantiles are interpolated,
+    # and the upper one may come out below the lower by their last digit.
+    half = max(0.0, high / 2 - low / 2) or (greatest / 2 - least / 2) or 0.5
     k = max(-1000, math.floor(math.log2(half) + 1 - math.log2(_SPREAD_BINS)))
     # Bins of integers are no narrower than the integers; a double tells bins apart down to its own digits.
     k = max(k, 0 if _whole(column) else -1000, math.frexp(max(abs(low), abs(high)))[1] - 52)
