@@ -31,7 +31,8 @@ class Writers(ABC):
 
     errors: ClassVar[tuple[type[Exception], ...]]
 
-    def __init__(self, count: int) -> None:
+    def __init__(self, server: Any, count: int = 2) -> None:
+        self._server = server
         self._stop = threading.Event()
         self.written = 0
         self._threads = [threading.Thread(target=self._write, args=(seed,), daemon=True) for seed in range(count)]
@@ -67,17 +68,22 @@ class Writers(ABC):
                 time.sleep(0.1)
 
 
+def agreed(folder: Path, server: Server, table: str, columns: str) -> list[tuple[Any, ...]]:
+    """Return the rows of a table, which are the same at the source and in the warehouse."""
+    there = server.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
+    assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY 1") == there, table
+    return there
+
+
 def levelled(folder: Path, server: Server) -> None:
     """Read to the end, and compare all tables."""
     end_leases(folder)
     done = penstock(folder, "stream", "shop", "--until-end")
     assert done.returncode == 0, done.stdout + done.stderr
     for table, columns in (("accounts", "id, balance, note"), ("entries", "id, account, amount")):
-        there = server.execute(f"SELECT {columns} FROM {table} ORDER BY id")
-        assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY id") == there, table
-    there = server.execute("SELECT id, text FROM log ORDER BY id")
+        agreed(folder, server, table, columns)
     # A log has no key: what came twice would stand there twice.
-    assert served(folder, "SELECT id, text FROM raw_log ORDER BY id") == there
+    agreed(folder, server, "log", "id, text")
 
 
 def consistent(folder: Path) -> None:

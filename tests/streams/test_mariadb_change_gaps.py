@@ -6,7 +6,6 @@ import struct
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -18,7 +17,6 @@ from penstock.extract.streams.changes.mysql.source import MySqlChanges
 from penstock.extract.streams.changes.mysql.statements import done
 from penstock.extract.streams.changes.port import CaptureOpening, Taken
 from penstock.model.specs import ConnectionSpec
-from penstock.sources import mysql_changes
 from servers.mariadb import GUARDED, PASSWORD, MariaServer
 from streams.capturing import capturing, cleared, followed, project, taken, whole
 from streams.stream_project import served, streamed, until
@@ -309,20 +307,6 @@ def test_a_user_who_may_not_read_the_log_is_told_what_to_ask_for(database: Maria
             database.execute(f"REVOKE {right} ON *.* FROM {GUARDED}@'%'")
     assert "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO 'guarded'@'%'" in refused.value.sentence()
     assert PASSWORD not in refused.value.sentence()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"cursor": "at"}, "they say it themselves"),
-        ({"write": "merge", "key": "id", "stream": {"live": True}}, "live means nothing"),
-        ({"write": "merge"}, "has no key"),
-        ({"max_lag": "lots"}, "max_lag of 'orders'"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        mysql_changes("db", table="orders", **arguments)
 
 
 @pytest.mark.parametrize(

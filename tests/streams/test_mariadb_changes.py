@@ -9,6 +9,7 @@ import pytest
 
 from penstock import Project
 from servers.mariadb import MariaServer
+from streams.bank import agreed
 from streams.capturing import cleared, project
 from streams.stream_project import penstock, served, streamed
 
@@ -30,9 +31,7 @@ def same(folder: Path, database: MariaServer, table: str = "orders") -> list[tup
         "SELECT group_concat(column_name ORDER BY ordinal_position) FROM information_schema.columns "
         f"WHERE table_schema = 'shop' AND table_name = '{table}'"
     )
-    there = database.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
-    assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY 1") == there
-    return there
+    return agreed(folder, database, table, str(columns))
 
 
 def test_every_kind_of_change_reaches_the_table(database: MariaServer, tmp_path: Path) -> None:

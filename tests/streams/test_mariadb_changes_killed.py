@@ -39,10 +39,6 @@ class MariaWriters(Writers):
 
     errors = (pymysql.Error, OSError)
 
-    def __init__(self, server: MariaServer, count: int = 2) -> None:
-        super().__init__(count)
-        self._server = server
-
     def connected(self) -> AbstractContextManager[Any]:
         """Open a connection."""
         return contextlib.closing(self._server.connect())

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from penstock import Project
 from penstock.errors import ConfigurationError
-from penstock.sources import postgres_changes
 from servers.postgres import GUARDED, PASSWORD, PostgresServer
 from streams.capturing import capturing, emptied, project, source
 from streams.stream_project import penstock, served, streamed
@@ -140,17 +138,3 @@ def test_a_user_who_may_not_publish_is_told_what_to_ask_for(database: PostgresSe
         PostgresChanges().capture(asked)
     assert "CREATE PUBLICATION" in refused.value.sentence()
     assert PASSWORD not in refused.value.sentence()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        ({"cursor": "at"}, "they say it themselves"),
-        ({"write": "merge", "key": "id", "stream": {"live": True}}, "live means nothing"),
-        ({"write": "merge"}, "has no key"),
-        ({"max_lag": "lots"}, "max_lag of 'orders'"),
-    ],
-)
-def test_arguments_that_do_not_fit_are_refused(arguments: dict[str, Any], said: str) -> None:
-    with pytest.raises(ConfigurationError, match=said):
-        postgres_changes("db", table="orders", **arguments)

@@ -9,6 +9,7 @@ import pytest
 
 from penstock import Project
 from servers.postgres import PostgresServer
+from streams.bank import agreed
 from streams.capturing import emptied, project
 from streams.stream_project import penstock, served, streamed
 
@@ -32,9 +33,7 @@ def same(folder: Path, database: PostgresServer, table: str = "orders") -> list[
         "SELECT string_agg(quote_ident(attname), ', ' ORDER BY attnum) FROM pg_attribute "
         f"WHERE attrelid = '{table}'::regclass AND attnum > 0 AND NOT attisdropped"
     )
-    there = database.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
-    assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY 1") == there
-    return there
+    return agreed(folder, database, table, str(columns))
 
 
 def test_every_kind_of_change_reaches_the_table(database: PostgresServer, tmp_path: Path) -> None:

@@ -41,10 +41,6 @@ class PostgresWriters(Writers):
 
     errors = (psycopg.Error,)
 
-    def __init__(self, server: PostgresServer, count: int = 2) -> None:
-        super().__init__(count)
-        self._server = server
-
     def connected(self) -> AbstractContextManager[Any]:
         """Open a connection."""
         return psycopg.connect(self._server.url())
