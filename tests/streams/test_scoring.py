@@ -72,6 +72,25 @@ def test_columns_are_added_by_one_call_and_the_load_names_the_model(tmp_path: Pa
     assert "parity 2 (pipeline.odd, code " in words
 
 
+def test_replayed_rows_keep_the_model_that_scored_them(tmp_path: Path) -> None:
+    def checked(most: int) -> str:
+        limits = f'    checks={{"clicks": [checks.between("n", 0, {most}, severity="quarantine")]}},\n)\n'
+        return PIPELINE.replace("import Pipeline", "import Pipeline, checks").removesuffix(")\n") + limits
+
+    folder = project(tmp_path, "1", checked(5))
+    append(folder / "logs/clicks.jsonl", events(0, 8))
+    drained(folder)
+    project(folder, "2", checked(100))
+    done = penstock(folder, "quarantine", "replay", "clicks")
+    assert done.returncode == 0, done.stdout + done.stderr
+    append(folder / "logs/clicks.jsonl", events(8, 2))
+    drained(folder)
+    assert in_warehouse(folder, "(n, odd)") == Counter((n, n % 2 == 1) for n in range(10))
+    with Project(folder) as opened:
+        steps = opened.lineage("clicks").steps
+    assert [step.scored.partition(" (")[0] for step in steps] == ["parity 1", "parity 1", "parity 2"]
+
+
 def test_all_rows_of_a_micro_batch_come_in_one_call() -> None:
     calls = []
 

@@ -172,12 +172,14 @@ class Work:
         position: The state after it, from which the next extraction resumes (JSON: ``{"cursor": …}``,
             ``{"files": {…}}``, ``{"offsets": {…}}``). ``None`` leaves the former position standing.
         snapshot: The source was read whole, and what the load lacks was deleted there.
+        scored: Who scored the rows: ``model``, ``version``, ``function``, ``code`` (its fingerprint); empty: nobody.
     """
 
     interval: Interval | None = None
     since: Mapping[str, Any] | None = None
     position: Mapping[str, Any] | None = None
     snapshot: bool = False
+    scored: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

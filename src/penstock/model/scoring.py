@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from penstock.errors import ConfigurationError
 from penstock.model.specs import SourceSpec
 
 if TYPE_CHECKING:
     import pyarrow as pa
-
-SCORED = "scored"
-"""The key under which the position of a load says which model scored its rows."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +65,3 @@ def scored_source(given: object, spec: SourceSpec) -> Scoring | None:
 def told(scoring: Scoring, code: str) -> dict[str, str]:
     """Return what a manifest says of a scoring; ``code`` is the fingerprint of its function."""
     return {"model": scoring.model, "version": scoring.version, "function": scoring.name, "code": code}
-
-
-def scored_by(position: Mapping[str, Any] | None) -> Mapping[str, str]:
-    """Return what the position of a load says of who scored its rows; empty: nobody did."""
-    return (position or {}).get(SCORED) or {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from penstock import names, plugins
@@ -65,6 +65,7 @@ class Bringing:
         tables: Tables that checks refer to, as FROM-clause relations.
         opening: What is read, where that is at hand already: a micro-batch of a stream. None: the source is opened.
         after: Of a stream: the newest load that was known when reading began.
+        scored: Of a micro-batch: who scored its rows; see ``Work``.
     """
 
     source: SourceSpec
@@ -76,6 +77,7 @@ class Bringing:
     tables: Mapping[str, str]
     opening: Callable[[], Extraction] | None = None
     after: int | None = None
+    scored: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +141,7 @@ def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -
     extraction = task.opening() if task.opening is not None else _opened(task, context, share)
     if extraction is None:
         return None
-    work = Work(interval=task.interval, since=positions.brief(task.position))
+    work = Work(interval=task.interval, since=positions.brief(task.position), scored=task.scored)
     spec = Landing(
         source=task.source,
         work=work,

@@ -26,6 +26,7 @@ from penstock.extract.streams.decoding import Preparing, decoder
 from penstock.extract.streams.port import MESSAGES, Enveloping, Polled, Run
 from penstock.model.specs import SourceSpec
 from penstock.names import DETAIL, LINE
+from penstock.orchestrate.streaming.scoring import scored
 from penstock.orchestrate.workspace import Workspace
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
@@ -43,6 +44,9 @@ class Again:
     Args:
         source: The stream.
         workspace: The places.
+
+    Attributes:
+        scored: Who scores their rows; see ``Work``.
 
     Raises:
         ConfigurationError: Its messages cannot be decoded again.
@@ -65,6 +69,7 @@ class Again:
         own = [column for column in table.columns() if column.at_source not in self._envelope]
         registry = workspace.connections[stream.registry] if stream.registry else None
         self._decoder = decoder(stream.format, own, registry, stream.scoring)
+        self.scored = scored(stream.scoring, workspace)
         self._folder = tempfile.TemporaryDirectory(prefix="penstock-again-")
         self._files: dict[int, str | None] = {}
 

@@ -12,7 +12,6 @@ from penstock.errors import NotFoundError
 from penstock.model.entries import CheckReport, Column, Entry, EntryKind, InputVersion, Verdict
 from penstock.model.interval import Interval
 from penstock.model.lineage import LineageRelease, LineageReport, LineageStep
-from penstock.model.scoring import scored_by
 from penstock.names import RAW_PREFIX, is_internal, unknown
 from penstock.orchestrate import code, indexing
 from penstock.orchestrate.asking import resolve
@@ -146,7 +145,7 @@ class Walk:
         verdict = record.verdict_entry if record else None
         decisions = self.workspace.catalog.decisions(f"{entry.table}#{entry.number}")
         accepted = next((each for each in decisions if each.kind == "accept"), None)
-        by = scored_by(entry.work.position if entry.work else None)
+        by = entry.work.scored if entry.work else {}
         return replace(
             _told(entry, "load", verdict.report if verdict else None),
             interval=entry.span,

@@ -293,6 +293,13 @@ def _take(shelf: Shelf, query: str, context: RunContext) -> TakenRows:
     return TakenRows(load=shelf.load, extracted=shelf.extracted, rows=written.rows, path=path, lines=lines)
 
 
+def _scored(record: LoadRecord, again: Again | None) -> Mapping[str, str]:
+    """Return who scored the rows: the model of today where messages were decoded again, else that of their load."""
+    if again is not None:
+        return again.scored
+    return record.entry.work.scored if record.entry.work else {}
+
+
 def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunContext, again: Again | None) -> None:
     """Land the rows of one load's quarantine as a load of their own, and check them."""
     workspace, known = context.workspace, context.ledger.sources[source.table]
@@ -307,7 +314,7 @@ def _replay(record: LoadRecord, source: SourceSpec, edit: Edit, context: RunCont
     receipt = land(
         Landing(
             source=source,
-            work=Work(interval=record.entry.span),
+            work=Work(interval=record.entry.span, scored=_scored(record, again)),
             run=context.run,
             fence=context.fence,
             created_at=now(),

@@ -19,7 +19,6 @@ from penstock.extract.streams.event_times import EventTimes
 from penstock.extract.streams.port import MESSAGES, Polled, Run
 from penstock.model.codec import plain
 from penstock.model.event_time import EVENTS, told
-from penstock.model.scoring import SCORED
 from penstock.model.streams import GAPS, OFFSETS, TIMES, Gap, KeyForm, Positions, Span, advanced, moment_of
 
 _MOST_KEPT = 2**20
@@ -40,7 +39,6 @@ class MicroBatch:
 
     Attributes:
         events: Looks at the event times of its rows; None: nobody asked.
-        scored: What the manifest says of who scored its rows; empty: nobody did.
     """
 
     def __init__(
@@ -65,7 +63,6 @@ class MicroBatch:
         self._text_keys = key is KeyForm.TEXT
         self._hidden = hidden
         self.events: EventTimes | None = None
-        self.scored: Mapping[str, str] = {}
 
     @property
     def schema(self) -> pa.Schema | None:
@@ -122,8 +119,7 @@ class MicroBatch:
         gaps = {GAPS: [plain(gap) for gap in self._gaps]} if self._gaps else {}
         times = {TIMES: self.times} if self.times else {}
         events = {EVENTS: told(self.events.progress(self.positions))} if self.events is not None else {}
-        scored = {SCORED: dict(self.scored)} if self.scored else {}
-        return {OFFSETS: self.positions, **gaps, **times, **events, **scored}
+        return {OFFSETS: self.positions, **gaps, **times, **events}
 
     @property
     def oldest(self) -> datetime | None:

@@ -178,13 +178,12 @@ class Consumer:
             hidden=bool(self._source.personal),
         )
         batch.events = self._events()
-        batch.scored = self._scored
         if self._context.member is not None:
             batch.decode()
         with self._context.writing(self._stop):
             if self._context.member is not None:
                 self._verify(batch, since)
-            self._hand.land(lambda: batch)
+            self._hand.land(lambda: batch, self._scored)
             self._decoded = self._columns() if self._context.member is not None else ()
             self._hand.load()
             self._context.readable(self._source.table, batch.oldest)

@@ -6,7 +6,7 @@ Of a far end that is away nothing is lost: it is waited for.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from penstock import names
@@ -111,12 +111,13 @@ class TableHand:
         self._publisher = Publisher(self.source, self.context) if self._stream.live else None
         self._publish()
 
-    def land(self, opening: Callable[[], Extraction] | None) -> bool:
+    def land(self, opening: Callable[[], Extraction] | None, scored: Mapping[str, str] | None = None) -> bool:
         """Land a micro-batch, judge it, and publish it where the stream is live.
 
         Args:
             opening: Gives its rows, from the first one on; called again after a failure that may pass. None: the
                 source is read as runs read it.
+            scored: Who scored its rows; see ``Work``.
 
         Returns:
             Whether anything landed.
@@ -134,6 +135,7 @@ class TableHand:
                 tables=running.referred(self._prepared, self.context),
                 opening=opening,
                 after=known.newest,
+                scored=scored or {},
             ),
             self.context,
         )
