@@ -19,6 +19,7 @@ from servers import mariadb as _mariadb
 from servers import mosquitto as _mosquitto
 from servers import moto as _moto
 from servers import nats as _nats
+from servers import odbc as _odbc
 from servers import postgres as _postgres
 from servers import pubsub as _pubsub
 from servers import rabbitmq as _rabbitmq
@@ -96,6 +97,12 @@ def kafka() -> Iterator[KafkaServer]:
 def kinesis() -> Iterator[str]:
     """The address of a real Kinesis."""
     yield from _served("Kinesis", _kinesalite.running())
+
+
+@pytest.fixture(scope="session")
+def odbc() -> Iterator[None]:
+    """What the driver of SQL Server needs of the system."""
+    yield from _served("driver of SQL Server", _odbc.running())
 
 
 @pytest.fixture(scope="session")

@@ -171,12 +171,14 @@ def test_a_connection_string_is_made_of_url_secrets_and_options() -> None:
         connection_from_table("ops", GivenConnection("mssql://a/b", rest={"encript": "no"}), None, "x")
 
 
+@pytest.mark.usefixtures("odbc")
 @pytest.mark.parametrize("answer", [b"HTTP/1.1 400 Bad Request\r\n\r\n" * 9, b"", None])
 def test_where_no_server_answers_it_is_said(answer: bytes | None) -> None:
     with talking(answer) as port:
         refused(port, TransientError, "not available")
 
 
+@pytest.mark.usefixtures("odbc")
 def test_where_nothing_listens_it_is_said() -> None:
     refused(closed_port(), TransientError, "not available")
 
@@ -205,6 +207,7 @@ def refused(port: int, kind: type[Exception], words: str) -> None:
         ("Transaction was deadlocked on lock resources and has been chosen as the deadlock victim.", TransientError,
          "not available"),
         ("Snapshot isolation transaction aborted due to update conflict.", TransientError, "not available"),
+        ("DDBC Error: Failed to load the driver. Please read the documentation", ConfigurationError, "lacks a library"),
         ("Arithmetic overflow error converting expression.", DataError, "stopped while it read t"),
     ],
 )  # fmt: skip

@@ -187,6 +187,12 @@ def explained(error: Exception, request: Request) -> PenstockError:
             value=text,
             remedy="Look at the connection's user and database and at the secret that holds its password",
         )
+    if "failed to load the driver" in lower:
+        return ConfigurationError(
+            f"{where} cannot be read: Microsoft's driver lacks a library of the system",
+            value=text,
+            remedy="Install what it needs: on Debian and Ubuntu libltdl7, libkrb5-3 and libgssapi-krb5-2",
+        )
     if any(words in lower for words in _DENIED):
         return ConfigurationError(f"{where} does not let this user read {what}: {text}")
     if "certificate" in lower:
