@@ -18,7 +18,7 @@ from benchmarks import data, drifting, promoting
 from benchmarks.measuring import Contestant, Line, compete, once
 from benchmarks.servers import server
 from benchmarks.sizes import ROOT, Sizes, Table
-from benchmarks.stream_cases import changes, kafka, live, webhooks
+from benchmarks.stream_cases import aged, changes, kafka, live, webhooks
 
 _MOST_FOR_PANDERA = 5_000_000
 """Rows that it holds in memory several times over."""
@@ -287,6 +287,7 @@ CASES = {
     "live": live,
     "webhooks": webhooks,
     "cdc": changes,
+    "aging": aged,
 }
 
 

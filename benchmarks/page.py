@@ -28,6 +28,8 @@ ORDER = (
     "kafka",
     "webhooks",
     "cdc",
+    "live",
+    "aging",
 )
 _BAR, _ROW, _LEFT, _WIDTH = 16, 26, 270, 760
 _COLOURS = {"by hand": "#9aa5b1", "Penstock": "#0b7285"}

@@ -8,6 +8,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from benchmarks.cases import CASES
@@ -22,6 +23,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--rounds", type=int, default=3, help="how often each runs (default: 3)")
     parser.add_argument("--small", action="store_true", help="tiny data: shows that it runs, measures nothing")
     parser.add_argument("--save", action="store_true", help="keep the results for docs/benchmarks.md")
+    parser.add_argument("--aged", type=int, metavar="N", help="micro-batches of aging (default: 20,000)")
     asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(CASES))
     if unknown or asked.rounds < 1:
@@ -30,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # As an installed package is; an environment may forbid that importing does it.
         compileall.compile_dir(str(ROOT / folder), quiet=1)
     sizes = SMALL if asked.small else Sizes()
+    if asked.aged:
+        sizes = replace(sizes, aged=(asked.aged, max(1, min(sizes.aged[1], asked.aged // 3))))
     print(f"{os.cpu_count()} cores, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f} at the start", flush=True)
     for name in asked.names or CASES:
         load, tables = os.getloadavg()[0], []

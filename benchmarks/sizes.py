@@ -28,6 +28,7 @@ class Sizes:
     posted: int = 50_000
     changes: int = 1_000_000
     living: tuple[int, int] = (60, 20_000)
+    aged: tuple[int, int] = (20_000, 2_000)
 
 
 SMALL = Sizes(
@@ -45,6 +46,7 @@ SMALL = Sizes(
     posted=500,
     changes=5_000,
     living=(8, 500),
+    aged=(220, 50),
 )
 
 

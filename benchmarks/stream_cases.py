@@ -11,8 +11,8 @@ from typing import Any
 
 import duckdb
 
-from benchmarks import capturing, living, receiving, streaming
-from benchmarks.measuring import Contestant, compete
+from benchmarks import aging, capturing, living, receiving, streaming
+from benchmarks.measuring import Contestant, Line, Sample, compete, once
 from benchmarks.servers import server
 from benchmarks.sizes import Sizes, Table
 
@@ -146,3 +146,32 @@ def changes(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         )
     note = "Ratios are to the bare loop. Eight of ten changes are inserts, the others updates and deletes, by key."
     yield Table("Changes of PostgreSQL, transactions of 1,000 rows", sizes.changes, lines, note)
+
+
+def aged(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
+    """A table that gets many micro-batches: the first ones, the last ones, and those of a new table, once."""
+    del rounds, folder
+    count, span = sizes.aged
+    told: dict[str, Any] = {}
+
+    def answer(out: Path) -> int:
+        told.update(json.loads((out / "aging.json").read_text()))
+        return count
+
+    command = [sys.executable, "-m", "benchmarks.aging", "{out}", str(count), str(span)]
+    once(Contestant("Penstock", command, answer))
+    yield Table(
+        f"Micro-batches of {aging.EACH} events into one table, the first and the last of {told['count']:,}",
+        told["first"]["batches"],
+        [
+            _part(f"Penstock, {name} {told[key]['batches']:,}", told[key], told["first"])
+            for name, key in (("the first", "first"), ("the last", "last"), ("of a new table, after them:", "new"))
+        ],
+        aging.note(told),
+    )
+
+
+def _part(name: str, found: dict[str, float], first: dict[str, float]) -> Line:
+    sample = Sample(found["seconds"], found["cpu"], int(found["peak"]), None)
+    pace, yardstick = found["seconds"] / found["batches"], first["seconds"] / first["batches"]
+    return Line(name, [sample], [pace / yardstick], rows=int(found["batches"]))

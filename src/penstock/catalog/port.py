@@ -59,6 +59,18 @@ class CatalogReader(Protocol):
         """Return loads without a verdict, oldest first."""
         ...
 
+    def standing(self, table: str) -> tuple[tuple[int, Verdict | None, bool], ...]:
+        """Return number, verdict and whether it is superseded of each load of a raw table, oldest first."""
+        ...
+
+    def loads_of(self, table: str, numbers: Sequence[int]) -> tuple[LoadRecord, ...]:
+        """Return those loads of a raw table that have one of these numbers, oldest first."""
+        ...
+
+    def moved(self, table: str, after: int) -> tuple[int, ...]:
+        """Return the loads that entries with a number greater than ``after`` brought or judged, ascending."""
+        ...
+
     def newest_accepted(self, table: str) -> Entry | None:
         """Return the newest accepted load that carries a position: where extraction resumes."""
         ...

@@ -46,6 +46,8 @@ _LOADS = (
     "SELECT l.body, l.verdict, v.body FROM entries l LEFT JOIN entries v "
     "ON v.table_name = l.table_name AND v.number = l.verdict_number WHERE l.table_name = ? AND l.kind = 'load'"
 )
+_TOGETHER = 500
+"""Loads that are asked for by one statement."""
 _INTERVALS = (
     "SELECT DISTINCT interval_start, interval_end FROM entries WHERE table_name = ? AND kind <> 'verdict' "
     "AND verdict = 'accepted' AND superseded = 0 AND interval_start IS NOT NULL ORDER BY 1, 2"
@@ -118,6 +120,30 @@ class SqlCatalog:
     def pending(self, table: str) -> tuple[LoadRecord, ...]:
         """Return loads without a verdict, oldest first."""
         return self._loads(f"{_LOADS} AND l.verdict IS NULL ORDER BY l.number", [table])
+
+    def standing(self, table: str) -> tuple[tuple[int, Verdict | None, bool], ...]:
+        """Return number, verdict and whether it is superseded of each load of a raw table, oldest first."""
+        asked = "SELECT number, verdict, superseded FROM entries WHERE table_name = ? AND kind = 'load' ORDER BY number"
+        verdicts = {None: None} | {each.value: each for each in Verdict}
+        return tuple((number, verdicts[said], bool(gone)) for number, said, gone in self._rows(asked, (table,)))
+
+    def loads_of(self, table: str, numbers: Sequence[int]) -> tuple[LoadRecord, ...]:
+        """Return those loads of a raw table that have one of these numbers, oldest first."""
+        found: list[LoadRecord] = []
+        wanted = sorted(numbers)
+        for first in range(0, len(wanted), _TOGETHER):
+            chunk = wanted[first : first + _TOGETHER]
+            asked = f"{_LOADS} AND l.number IN ({', '.join('?' * len(chunk))}) ORDER BY l.number"
+            found += self._loads(asked, [table, *chunk])
+        return tuple(found)
+
+    def moved(self, table: str, after: int) -> tuple[int, ...]:
+        """Return the loads that entries with a number greater than ``after`` brought or judged, ascending."""
+        asked = (
+            "SELECT DISTINCT CASE WHEN kind = 'load' THEN number ELSE load END FROM entries "
+            "WHERE table_name = ? AND number > ? AND kind IN ('load', 'verdict') ORDER BY 1"
+        )
+        return tuple(number for (number,) in self._rows(asked, (table, after)))
 
     def newest_accepted(self, table: str) -> Entry | None:
         """Return the newest accepted load that carries a position: where extraction resumes."""

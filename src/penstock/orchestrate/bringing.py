@@ -49,6 +49,8 @@ WHOLE = (
     "quarantined",
 )
 """The kinds of checks that judge an extraction, not its rows."""
+HISTORICAL = ("volume", "arrives")
+"""The kinds of checks that compare an extraction with those before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,6 +250,8 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
 
 def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[PastLoad, ...]:
     """Return the accepted loads before, newest first; replayed rows and what was read again since do not count."""
+    if not any(each.kind in HISTORICAL for each in context.spec.checks.get(source.table, ())):
+        return ()
     records = context.ledger.sources[source.table].records
     if source.stream is not None:
         # Micro-batches are many, and small: what their last hours brought is history enough.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from dataclasses import dataclass, fields, replace
 from typing import TYPE_CHECKING
 
 from penstock import names
+from penstock.catalog.port import Catalog
 from penstock.errors import LeaseHeldError, PenstockError, StaleWriterError
-from penstock.model.entries import EntryKind
+from penstock.model.entries import Entry, EntryKind
 from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
 from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import CompactionSpec
@@ -19,9 +20,15 @@ from penstock.orchestrate.context import CARE, RunContext, leased
 from penstock.orchestrate.workspace import Workspace, new_id, now
 from penstock.stores import compaction
 from penstock.stores.compaction import Compacted, Compacting
+from penstock.stores.rewriting import Source
 
 if TYPE_CHECKING:
     from penstock.model.answers import CompactionReport
+
+_LOOKED_AT = (2, 50)
+"""Compactions that are read, first and then, for what is known of the files that they wrote."""
+_RENUMBERED = 8
+"""The number of a load is greater by less than this than the one in its files' names, where others came first."""
 
 
 def compact(
@@ -117,27 +124,49 @@ def _within_limit(context: RunContext, name: str) -> Compacted:
 
 
 def _compact(workspace: Workspace, name: str, asked: _Asked, advance: Advance) -> Compacted:
-    catalog = workspace.catalog
     indexing.follow(workspace, (name,))
-    loads = catalog.entries(name, EntryKind.LOAD)
-    compactions = tuple(reversed(catalog.entries(name, EntryKind.COMPACTION)))
-    done = compaction.compact(
-        Compacting(
-            run=asked.run,
-            now=now(),
-            sources=compaction.sources_of(loads, compactions),
-            columns=workspace.lake.table(name).columns(),
-            window=asked.spec.window,
-            target=asked.spec.target,
-            open=asked.open_too,
-            fence=asked.fence,
-        ),
-        workspace.lake.table(name),
-        workspace.engine,
-        advance,
+    table = workspace.lake.table(name)
+    spec = Compacting(
+        run=asked.run,
+        now=now(),
+        sources=(),
+        columns=table.columns(),
+        window=asked.spec.window,
+        target=asked.spec.target,
+        open=asked.open_too,
+        fence=asked.fence,
     )
+    wanted = {path for paths in compaction.mergeable(spec, table).values() for path in paths}
+    sources = tuple(_sources(workspace.catalog, name, wanted))
+    done = compaction.compact(replace(spec, sources=sources), table, workspace.engine, advance)
     indexing.follow(workspace, (name,))
     return done
+
+
+def _sources(catalog: Catalog, name: str, wanted: set[str]) -> Iterable[Source]:
+    """Return what is known of some files; how much is read goes by them, and not by the table's history."""
+    found: dict[str, Source] = {}
+    for later in (range(1), range(1, _RENUMBERED)):
+        numbers = {compaction.load_of(path) for path in wanted - found.keys()} - {None}
+        meant = {number + more for number in numbers if number is not None for more in later}
+        _take((record.entry for record in catalog.loads_of(name, sorted(meant))), wanted, found)
+    for newest in _LOOKED_AT:
+        # What has another name than a landed file was written by a compaction, mostly by one of the newest.
+        if found.keys() == wanted:
+            return found.values()
+        _take(catalog.entries(name, EntryKind.COMPACTION, newest), wanted - found.keys(), found)
+    if found.keys() == wanted:
+        return found.values()
+    loads, compactions = (catalog.entries(name, kind) for kind in (EntryKind.LOAD, EntryKind.COMPACTION))
+    return compaction.sources_of(loads, tuple(reversed(compactions)))
+
+
+def _take(entries: Iterable[Entry], wanted: Set[str], found: dict[str, Source]) -> None:
+    for entry in entries:
+        for path in wanted & {file.path for file in entry.files}:
+            source = compaction.source_of(path, entry)
+            if source is not None:
+                found[path] = source
 
 
 def _advance(workspace: Workspace, step: str) -> Advance:

@@ -112,7 +112,7 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
 
 def _committed(context: RunContext) -> dict[str, set[int]]:
     """Return what the lake holds for the warehouse: live loads, and the newest version of each interval."""
-    found = {known.table: {r.entry.number for r in known.live()} for known in context.ledger.sources.values()}
+    found = {known.table: known.live_numbers for known in context.ledger.sources.values()}
     for name, versions in context.ledger.versions.items():
         found[name] = {entry.number for entry in versions.newest.values()}
     return {name: numbers for name, numbers in found.items() if numbers}
@@ -206,14 +206,13 @@ def apply_source(
     """
     lake = context.workspace.lake
     known = context.ledger.sources[source.table]
-    live = known.live()
     gone: frozenset[int] = frozenset()
     if fresh is None:
-        numbers = {record.entry.number for record in live}
+        numbers = known.live_numbers
         present = context.applied.get(known.table, set())
         if numbers == present:
             return
-        fresh, gone = [record for record in live if record.entry.number not in present], frozenset(present - numbers)
+        fresh, gone = known.chosen(numbers - present), frozenset(present - numbers)
     step = f"load {known.table}"
     begun = context.started(step, known.table)
     spec = Loading(
@@ -226,7 +225,7 @@ def apply_source(
     ports = LoadPorts(
         transaction=transaction,
         lake_table=lake.table(known.table),
-        live=lambda: [accepted_load(record, lake) for record in live],
+        live=lambda: [accepted_load(record, lake) for record in known.live()],
         advance=context.advance(step),
         replaced=replaced,
     )

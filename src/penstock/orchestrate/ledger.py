@@ -6,7 +6,7 @@ Collected from the catalog once, then kept up by the receipts of the run; asking
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from functools import cached_property
@@ -18,6 +18,7 @@ from penstock.model import positions
 from penstock.model.entries import Entry, EntryKind, InputVersion, TakenRows, Verdict
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
+from penstock.orchestrate.histories import HELD, Held, History
 
 _ENDED = (Verdict.ACCEPTED, Verdict.DISCARDED)
 
@@ -28,7 +29,7 @@ class SourceLedger:
 
     table: str
     write: WriteMode
-    records: list[LoadRecord] = field(default_factory=list)
+    records: Sequence[LoadRecord] = field(default_factory=list)
     discards: list[Entry] = field(default_factory=list)
 
     def taken(self, load: int) -> list[TakenRows]:
@@ -62,9 +63,8 @@ class SourceLedger:
     def add(self, load: Entry, verdict: Entry | None) -> None:
         """Take in a new load, or a new verdict about a known one."""
         record = LoadRecord(entry=load, verdict=verdict.verdict if verdict else None, verdict_entry=verdict)
-        self.records = [known for known in self.records if known.entry.number != load.number]
-        self.records.append(record)
-        self.records.sort(key=lambda known: known.entry.number)
+        others = [known for known in self.records if known.entry.number != load.number]
+        self.records = sorted([*others, record], key=lambda known: known.entry.number)
 
     @property
     def pending(self) -> list[LoadRecord]:
@@ -89,7 +89,16 @@ class SourceLedger:
     def _named(self) -> set[int]:
         return {number for record in self.records for number in record.entry.supersedes}
 
-    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+    @property
+    def live_numbers(self) -> set[int]:
+        """The numbers of the accepted loads that no later one superseded."""
+        return {record.entry.number for record in self.live()}
+
+    def chosen(self, numbers: Collection[int]) -> Sequence[LoadRecord]:
+        """Return the live loads that have one of these numbers, oldest first."""
+        return [record for record in self.live() if record.entry.number in numbers]
+
+    def live(self, interval: Interval | None = None) -> Sequence[LoadRecord]:
         """Return the accepted loads that no later one superseded, oldest first.
 
         Args:
@@ -148,33 +157,67 @@ class SourceLedger:
 
 
 class StreamLedger(SourceLedger):
-    """The loads of a stream: a micro-batch is taken in, and asked about, at a cost that does not grow with them."""
+    """The loads of a stream: a micro-batch is taken in, and asked about, at a cost that does not grow with them.
 
-    def __init__(self, table: str, write: WriteMode, records: list[LoadRecord], discards: list[Entry]) -> None:
-        super().__init__(table, write, records, discards)
-        self._standing: list[LoadRecord] | None = None
-        self._waiting: dict[int, LoadRecord] | None = None
+    Of most loads it holds the number alone; what the catalog says of them is read when somebody asks.
+
+    Args:
+        source: The stream.
+        catalog: The index of its loads.
+    """
+
+    def __init__(self, source: SourceSpec, catalog: CatalogReader) -> None:
+        super().__init__(names.raw(source.table), source.write)
+        self._catalog = catalog
+        self._seen = 0
+        # What files were read is told by a chain of loads that goes back to the first.
+        self._held = Held(self.table, catalog, None if source.kind == "files" else HELD)
+        self._read()
+
+    def follow(self) -> None:
+        """Take in what the catalog has come to know since."""
+        head, moved = self._catalog.head(self.table), self._catalog.moved(self.table, self._seen)
+        if len(moved) > HELD:
+            self._read()
+            return
+        for record in self._catalog.loads_of(self.table, moved):
+            if record.verdict is not Verdict.ACCEPTED or not self._standing.holds(record.entry.number):
+                self._take(record)
+        self.discards = list(self._catalog.entries(self.table, EntryKind.DISCARD))
+        self._seen = head
 
     def add(self, load: Entry, verdict: Entry | None) -> None:
-        """Take in a new load, or a new verdict about a known one."""
-        if self.records and load.number <= self.records[-1].entry.number:
-            self._standing = self._waiting = None
-            super().add(load, verdict)
-            return
-        record = LoadRecord(entry=load, verdict=verdict.verdict if verdict else None, verdict_entry=verdict)
-        self.records.append(record)
-        if record.verdict is not Verdict.ACCEPTED or load.supersedes:
-            self._standing = self._waiting = None
-        elif self._standing is not None:
-            self._standing.append(record)
+        """Take in a new load, or a new verdict about a known one, which the catalog has."""
+        self._take(LoadRecord(entry=load, verdict=verdict.verdict if verdict else None, verdict_entry=verdict))
 
-    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+    def live(self, interval: Interval | None = None) -> Sequence[LoadRecord]:
         """Return the accepted loads that no later one superseded, oldest first."""
-        if interval is not None:
-            return super().live(interval)
-        if self._standing is None:
-            self._standing = super().live()
+        return super().live(interval) if interval is not None else self.standing
+
+    @property
+    def standing(self) -> History:
+        """The accepted loads that no later one superseded, oldest first."""
         return self._standing
+
+    @property
+    def live_numbers(self) -> set[int]:
+        """The numbers of the accepted loads that no later one superseded."""
+        return set(self._standing.numbers)
+
+    def chosen(self, numbers: Collection[int]) -> Sequence[LoadRecord]:
+        """Return the live loads that have one of these numbers, oldest first."""
+        return History(self._held, (number for number in self._standing.numbers if number in numbers))
+
+    def since(self, count: int, newest: int) -> Sequence[LoadRecord] | None:
+        """Return the live loads behind the first ``count``; None unless the last of these has the number ``newest``."""
+        numbers = self._standing.numbers
+        return self._standing[count:] if 0 < count <= len(numbers) and numbers[count - 1] == newest else None
+
+    @property
+    def extent(self) -> tuple[int, int]:
+        """How many loads count, and the number of the newest."""
+        numbers = self._standing.numbers
+        return (len(numbers), numbers[-1]) if numbers else (0, 0)
 
     @property
     def newest(self) -> int:
@@ -191,18 +234,42 @@ class StreamLedger(SourceLedger):
         return [record for record in self._open.values() if record.verdict is Verdict.REJECTED]
 
     @property
-    def _open(self) -> dict[int, LoadRecord]:
-        if self._waiting is None:
-            undecided = (None, Verdict.REJECTED)
-            self._waiting = {each.entry.number: each for each in self.records if each.verdict in undecided}
-        return self._waiting
+    def _named(self) -> set[int]:
+        # Only what came after a load can have taken its place.
+        later = self._history[self._history.after(min(self._open, default=0)) :]
+        return {number for record in later for number in record.entry.supersedes}
+
+    def _read(self) -> None:
+        standing = self._catalog.standing(self.table)
+        self._history = History(self._held, (number for number, _, _ in standing))
+        accepted = (number for number, verdict, gone in standing if verdict is Verdict.ACCEPTED and not gone)
+        self._standing = History(self._held, accepted)
+        undecided = [number for number, verdict, _ in standing if verdict in (None, Verdict.REJECTED)]
+        self._open = {number: self._held.read([number])[0] for number in undecided}
+        self.records = self._history
+        self.discards = list(self._catalog.entries(self.table, EntryKind.DISCARD))
+        self._seen = self._catalog.head(self.table)
+
+    def _take(self, record: LoadRecord) -> None:
+        number = record.entry.number
+        newest = self._history.numbers[-1] if self._history.numbers else 0
+        self._held.put(record)
+        if number <= newest or record.verdict is not Verdict.ACCEPTED or record.entry.supersedes:
+            self._read()
+            return
+        self._history.append(number)
+        self._standing.append(number)
+
+    def _position_after(self, number: int) -> Mapping[str, Any] | None:
+        record = self._history.called(number)
+        return record.entry.work.position if record is not None and record.entry.work else None
 
 
 class SettledLedger(SourceLedger):
     """The loads of one source at a moment: what is asked again and again is worked out once."""
 
     @cached_property
-    def _live(self) -> list[LoadRecord]:
+    def _live(self) -> Sequence[LoadRecord]:
         return super().live()
 
     @cached_property
@@ -237,7 +304,7 @@ class SettledLedger(SourceLedger):
         """Return the intervals that need not be read."""
         return self._done
 
-    def live(self, interval: Interval | None = None) -> list[LoadRecord]:
+    def live(self, interval: Interval | None = None) -> Sequence[LoadRecord]:
         """Return the accepted loads that no later one superseded, oldest first."""
         if interval is None:
             return self._live
@@ -345,10 +412,11 @@ def collect(spec: PipelineSpec, catalog: CatalogReader) -> Ledger:
 
 def collect_source(source: SourceSpec, catalog: CatalogReader) -> SourceLedger:
     """Read what the catalog knows of one source."""
+    if source.stream is not None:
+        return StreamLedger(source, catalog)
     table = names.raw(source.table)
-    kind = SourceLedger if source.stream is None else StreamLedger
     loads = list(reversed(catalog.loads(table)))
-    return kind(table, source.write, loads, list(catalog.entries(table, EntryKind.DISCARD)))
+    return SourceLedger(table, source.write, loads, list(catalog.entries(table, EntryKind.DISCARD)))
 
 
 def numbers(records: Sequence[LoadRecord]) -> list[int]:

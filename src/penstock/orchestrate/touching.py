@@ -36,8 +36,7 @@ def touched_by(
     if source.event_time is None or source.whole or step is None or spec.start is None:
         return None
     known = context.ledger.sources[source.table]
-    former = [each for each in known.live() if each.entry.number not in (*load.supersedes, load.number)]
-    gone = [each for each in known.records if each.entry.number in load.supersedes]
+    gone = [each for each in known.records if each.entry.number in load.supersedes] if load.supersedes else []
     if not load.files and not gone:
         return ()
     lake = context.workspace.lake
@@ -48,7 +47,7 @@ def touched_by(
     # Rows that leave with it change their time as well; of those that stay, it replaces those with a key of its own.
     now += rows_of(gone, lake)
     merged = source.write in (WriteMode.MERGE, WriteMode.SCD2)
-    before = rows_of(former, lake) if merged else []
+    before = rows_of(known.chosen(known.live_numbers - {*load.supersedes, load.number}), lake) if merged else []
     if not now:
         return ()
     return touched(

@@ -9,6 +9,7 @@ disk for readers that are at work, until vacuum.
 from __future__ import annotations
 
 import random
+import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,9 @@ from penstock.stores.parquet import discard
 from penstock.stores.port import Engine, LakeTable
 from penstock.stores.rewriting import Source, Target, rewrite
 
+_FIRST = re.compile(r"/compacted-(\d+)-\d+-[0-9a-f]+\.parquet$")
+_LOAD = re.compile(r"/part-\d+-(\d+)-[0-9a-f]+\.parquet$")
+"""As ``_path`` and landing name files."""
 WINDOWS = {"hour": timedelta(hours=1), "day": timedelta(days=1)}
 TARGET = 256 * 2**20
 """Bytes that a new file has about, before compression gains by its size."""
@@ -143,18 +147,27 @@ def window_of(at: datetime, window: str) -> datetime:
     return whole if window == "hour" else whole.replace(hour=0)
 
 
-def _groups(spec: Compacting, table: LakeTable) -> Iterator[_Group]:
-    live = {file.path: file for file in table.live()}
-    windows: dict[datetime, list[Source]] = {}
-    for source in spec.sources:
-        at = _moment(live[source.file.path]) if source.file.path in live else None
-        if at is None or source.file.bytes * 2 >= spec.target:
+def mergeable(spec: Compacting, table: LakeTable) -> dict[datetime, list[str]]:
+    """Return the small live files that have others of their window beside them, by the windows that may be compacted.
+
+    What is known of files (``spec.sources``) is not asked.
+    """
+    windows: dict[datetime, list[str]] = {}
+    for file in table.live():
+        at = _moment(file)
+        if at is None or file.bytes * 2 >= spec.target:
             continue
         begin = window_of(at, spec.window)
         if spec.open or begin + WINDOWS[spec.window] <= spec.now:
-            windows.setdefault(begin, []).append(source)
-    for begin in sorted(windows):
-        yield from _cut(begin, sorted(windows[begin], key=lambda source: source.order), spec.target)
+            windows.setdefault(begin, []).append(file.path)
+    return {begin: windows[begin] for begin in sorted(windows) if len(windows[begin]) > 1}
+
+
+def _groups(spec: Compacting, table: LakeTable) -> Iterator[_Group]:
+    known = {source.file.path: source for source in spec.sources}
+    for begin, paths in mergeable(spec, table).items():
+        sources = (known[path] for path in paths if path in known)
+        yield from _cut(begin, sorted(sources, key=lambda source: source.order), spec.target)
 
 
 def _cut(window: datetime, sources: Sequence[Source], target: int) -> Iterator[_Group]:
@@ -236,6 +249,23 @@ def _entry(spec: Compacting, table: LakeTable, waiting: Sequence[_Written]) -> E
         rows=sum(each.file.rows for each in waiting),
         slices=slices,
     )
+
+
+def source_of(path: str, entry: Entry) -> Source | None:
+    """Return what an entry says of a file of its own; None where that does not tell the file's place among others."""
+    place = next((place for place, file in enumerate(entry.files) if file.path == path), None)
+    if place is None:
+        return None
+    if entry.kind is EntryKind.LOAD:
+        return Source(entry.files[place], entry.schema, entry.number, (entry.number, place))
+    found = _FIRST.search(path)
+    return Source(entry.files[place], (), 0, (int(found[1]), 0)) if found is not None else None
+
+
+def load_of(path: str) -> int | None:
+    """Return the number that the name of a file says its load has; None: it says none."""
+    found = _LOAD.search(path)
+    return int(found[1]) if found is not None else None
 
 
 def sources_of(loads: Sequence[Entry], compactions: Sequence[Entry]) -> tuple[Source, ...]:

@@ -34,6 +34,7 @@ from penstock.stores.delta_actions import (
     text,
     upgrade,
 )
+from penstock.stores.delta_cleaning import LogFiles
 from penstock.stores.objects import file_error
 from penstock.stores.port import ObjectInfo, Objects
 
@@ -42,6 +43,10 @@ _FILE = ("path", "size_bytes", "num_records")
 _RETRIES = 0
 """How often delta-rs may commit again upon a later version by itself: never. (Tried with 1.6.6: of two processes that
 make one table at once, both succeed then, and the second hides all that the first has committed.)"""
+SHORT, SHORT_SECONDS = "interval 1 hours", 3600.0
+"""For which the log of a table is kept that gets a commit each second; the history of tables is in their manifests."""
+RETENTION, DELETED = "delta.logRetentionDuration", "delta.deletedFileRetentionDuration"
+"""Properties: for how long the log keeps commits, and for how long checkpoints name files that were taken out."""
 _CHECKPOINT = 10
 """Commits after which a checkpoint is worth its bytes, if somebody tidies."""
 _ALWAYS = 100
@@ -71,6 +76,7 @@ class DeltaLog:
         # What this process committed is known without reading it: the handle may lie behind the version.
         self._version = -1
         self._known: dict[str, DataFile] | None = None
+        self._log = LogFiles(objects, self._folder)
         # Which object of the version's name it was: a table that is deleted and made anew has others.
         self._mark: ObjectInfo | None = None
 
@@ -133,6 +139,7 @@ class DeltaLog:
         if self._options is None and (there is None or there != self._mark):
             # The table was deleted, or deleted and made anew.
             self._handle, self._number, self._version, self._mark = None, 0, -1, None
+            self._log = LogFiles(self._objects, self._folder)
             return True
         # After a long pause the next file may have come and been cleaned away again.
         return self._objects.exists(self._file(version + 1)) or monotonic() - self._read_at > _TRUSTED
@@ -235,7 +242,7 @@ class DeltaLog:
         if self._version % _ALWAYS == 0:
             # The commit stands; a checkpoint that fails is written by who comes next.
             with suppress(PenstockError):
-                self.tidy(_ALWAYS)
+                self._tidy_briefly(self._handle)
 
     def retype(self, commit: DeltaCommit) -> None:
         """Commit files in other types under the schema of the commit; raises ConflictError as ``append`` does.
@@ -308,19 +315,30 @@ class DeltaLog:
             )
         self.refresh()
 
-    def tidy(self, commits: int = _CHECKPOINT) -> int:
-        """Write a checkpoint, then remove the log files older than the log's retention that no reader needs.
+    def _tidy_briefly(self, handle: DeltaTable) -> None:
+        """Write a checkpoint where it is time, at a cost that does not grow with the log of a table of a stream."""
+        self._catch_up(handle)
+        version = handle.version()
+        if version - self._log.checkpoint() < _ALWAYS:
+            return
+        with self._refusals():
+            handle.create_checkpoint()
+            self._log.written(version)
+            kept = dict(handle.metadata().configuration).get(RETENTION)
+            if self.remote or kept != SHORT:
+                handle.cleanup_metadata()
+            else:
+                self._log.clean(SHORT_SECONDS)
 
-        Args:
-            commits: How many must have come since the last checkpoint.
-        """
+    def tidy(self) -> int:
+        """Write a checkpoint, then remove the log files older than the log's retention that no reader needs."""
         self.refresh()
         if self._handle is None:
             return 0
         self._catch_up(self._handle)
         with self._refusals():
             before = self._files_of_log()
-            if self._handle.version() - self._checkpoint() >= commits:
+            if self._handle.version() - self._checkpoint() >= _CHECKPOINT:
                 self._handle.create_checkpoint()
                 before = self._files_of_log()
             self._handle.cleanup_metadata()

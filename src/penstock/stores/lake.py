@@ -16,7 +16,7 @@ from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.names import LOAD, RAW_PREFIX
 from penstock.queries.relations import FileSet, Moved
 from penstock.queries.widening import UNTYPED
-from penstock.stores.delta import LOG, DeltaLog
+from penstock.stores.delta import DELETED, LOG, RETENTION, SHORT, DeltaLog
 from penstock.stores.delta_actions import DeltaCommit
 from penstock.stores.delta_types import Difference, delta_field, difference, retyped
 from penstock.stores.manifests import Manifests
@@ -270,7 +270,7 @@ class DeltaLakeTable:
         )
         settings: dict[str, str | None] = {"delta.appendOnly": "true"} if self.name.startswith(RAW_PREFIX) else {}
         if made.streamed:
-            settings["delta.logRetentionDuration"] = _SHORT
+            settings |= {RETENTION: SHORT, DELETED: SHORT}
         self._pass(made, lambda: self._log.create(commit, settings))
         return made
 
@@ -319,8 +319,6 @@ class DeltaLakeTable:
             )
 
 
-_SHORT = "interval 1 hours"
-"""For which the log of a table is kept that gets a commit each second; the history of tables is in their manifests."""
 _KEPT = 1000
 _AHEAD = 60
 """Manifests of a walk that are asked for together, where that takes less time."""

@@ -10,6 +10,8 @@ from penstock.model.entries import Entry
 from penstock.stores.port import Objects
 
 FOLDER = "_manifests"
+_NEAR = 8
+"""Numbers after the head among which a process that begins looks for what a crash left."""
 
 
 class Manifests:
@@ -59,19 +61,15 @@ class Manifests:
     def highest(self, head: int) -> int:
         """Return the greatest number that a manifest has, committed or not.
 
-        The folder is listed once; later calls look on from there, because numbers are given out one after the other.
+        Only the next few numbers are looked at, because they are given out one after the other.
 
         Args:
             head: The newest committed number.
         """
         if self._highest is None:
-            self._highest = max(self._listed(), default=0)
+            near = range(head + 1, head + _NEAR)
+            self._highest = max((number for number in near if self._objects.exists(self.path(number))), default=head)
         self._highest = max(self._highest, head)
         while self._objects.exists(self.path(self._highest + 1)):
             self._highest += 1
         return self._highest
-
-    def _listed(self) -> list[int]:
-        folder = f"{self._table}/{FOLDER}/"
-        names = (info.path[len(folder) :].removesuffix(".json") for info in self._objects.list(folder))
-        return [int(name) for name in names if name.isdigit()]

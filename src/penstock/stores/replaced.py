@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 from penstock.model.entries import Entry
 
+_MOST = 20_000
+"""Files after which what is known of them is forgotten, at the next compaction."""
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -38,6 +41,13 @@ class Replaced:
         """Take in the compactions that came since the last call."""
         if self._newest is None:
             self._newest = self._older = newest
+        if newest == self._newest:
+            return
+        if len(self._slices) > _MOST:
+            # They are read again as far as they are asked for: mostly not at all.
+            self._slices = {}
+            self._newest = self._older = newest
+            return
         number: int | None = newest
         while number is not None and number > self._newest:
             number = self._take(number)

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from itertools import islice
 
 from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError, ConflictError
@@ -14,6 +14,7 @@ from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import CREATED, LOAD, ORDER, raw
 from penstock.orchestrate.context import RunContext
+from penstock.orchestrate.histories import History
 from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.promote.live import Fresh, LiveFace, LivePorts, LiveTable
@@ -43,7 +44,7 @@ class Publisher:
         self._shape: LiveShape | None = None
         self._behind = False
 
-    def publish(self, records: Sequence[LoadRecord]) -> None:
+    def publish(self, records: History) -> None:
         """Make the rows of accepted loads readable that are not yet so; the same call again goes on after a failure.
 
         Args:
@@ -59,12 +60,12 @@ class Publisher:
         after = self._table.published
         if self._shape is None:
             self._refuse_another(after)
-        place = bisect_right(records, after, key=lambda record: record.entry.number)
+        place = records.after(after)
         for first in range(place, len(records), _TOGETHER):
             self._bring(records[first : first + _TOGETHER])
         if self._shape is None and after:
             # Nothing was published here, which would have let readers see what the lake shows.
-            self._begin([record for record in records[:place] if record.entry.files][-1:])
+            self._begin([*islice((record for record in reversed(records[:place]) if record.entry.files), 1)])
 
     def join_small(self) -> None:
         """Write small files together, where there are enough of them."""

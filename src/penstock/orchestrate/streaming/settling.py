@@ -13,6 +13,7 @@ from penstock import names
 from penstock.catalog.port import LoadRecord
 from penstock.errors import ConflictError, DataError, TransientError
 from penstock.extract.port import Extraction
+from penstock.load.ledger import held
 from penstock.model.entries import Verdict
 from penstock.model.events import StepRetried
 from penstock.model.specs import SourceSpec
@@ -20,7 +21,7 @@ from penstock.model.streams import LoadBy
 from penstock.orchestrate import compacting, indexing, running, windowing
 from penstock.orchestrate.bringing import Bringing, Brought, bring
 from penstock.orchestrate.downstream import apply_source
-from penstock.orchestrate.ledger import StreamLedger, collect_source
+from penstock.orchestrate.ledger import StreamLedger
 from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.retrying import ATTEMPTS, LONGEST_WAIT
 from penstock.orchestrate.streaming.publishing import Publisher
@@ -62,17 +63,9 @@ class TableHand:
         self.late = False
 
     @property
-    def extent(self) -> tuple[int, int]:
-        """How many loads count, and the number of the newest."""
-        live = self.known.live()
-        return (len(live), live[-1].entry.number) if live else (0, 0)
-
-    @property
     def fresh(self) -> Sequence[LoadRecord] | None:
         """The loads that came behind those that the warehouse has; None where others came or went as well."""
-        live, (count, newest) = self.known.live(), self.loaded
-        behind = 0 < count <= len(live) and live[count - 1].entry.number == newest
-        return live[count:] if behind else None
+        return self.known.since(*self.loaded)
 
     @property
     def known(self) -> StreamLedger:
@@ -85,8 +78,7 @@ class TableHand:
         """Read what the lake has afresh."""
         workspace = self.context.workspace
         indexing.follow(workspace, (names.raw(self.source.table),))
-        self.context.ledger.sources[self.source.table] = collect_source(self.source, workspace.catalog)
-        self.loaded = (0, 0)
+        self.known.follow()
 
     def begin(self) -> None:
         """Judge what a crash left unjudged, refuse what waits for a person.
@@ -178,7 +170,7 @@ class TableHand:
         """Make what is accepted readable in production, where the stream is live."""
         publisher = self._publisher
         if publisher is not None:
-            self._patience.reached(lambda: publisher.publish(self.known.live()))
+            self._patience.reached(lambda: publisher.publish(self.known.standing))
 
 
 def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:
@@ -188,7 +180,7 @@ def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:
         hands: The streams, of one pipeline.
         patient: Wait for a warehouse that is held by others; else the next time will do.
     """
-    due = [hand for hand in hands if hand.loads and hand.loaded != hand.extent]
+    due = [hand for hand in hands if hand.loads and hand.loaded != hand.known.extent]
     if not due:
         return
     context = due[0].context
@@ -200,6 +192,9 @@ def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:
         ):
             for hand in due:
                 replaced = windowing.watched(hand.source, context)
+                if hand.fresh is None:
+                    served = context.workspace.warehouse_table(hand.source.table)
+                    context.applied[hand.known.table] = held(transaction, [served])[served]
                 apply_source(hand.source, None, transaction, context, fresh=hand.fresh, replaced=replaced)
     except TransientError as error:
         if patient:
@@ -209,7 +204,7 @@ def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:
         context.workspace.waiting(f"{error.what}; the rows are in the lake, and are loaded with the next ones.")
         return
     for hand in due:
-        hand.late, hand.loaded = False, hand.extent
+        hand.late, hand.loaded = False, hand.known.extent
 
 
 class Patience:
