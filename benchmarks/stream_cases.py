@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,35 +17,80 @@ from benchmarks.measuring import Contestant, Line, Sample, compete, once
 from benchmarks.servers import server
 from benchmarks.sizes import Sizes, Table
 
+PEERS = "PENSTOCK_BENCH_KAFKA_PYTHON"
+"""The environment variable that names an interpreter with Quix Streams and dlt."""
+DLT_SOURCES = "PENSTOCK_BENCH_DLT_SOURCES"
+"""The one that names the folder in which ``dlt init kafka filesystem`` has put dlt's source."""
+
 
 def kafka(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """A topic of Kafka to the raw lake."""
     del folder
+    few = max(1, sizes.events // 10)
     with server("kafka") as broker:
         broker.create(streaming.TOPIC, 3)
         streaming.produce(broker.producer(), sizes.events)
+        broker.create(streaming.FEW, 3)
+        streaming.produce(broker.producer(), few, streaming.FEW)
 
         def contestant(name: str, work: str) -> Contestant:
             command = [sys.executable, "-m", "benchmarks.streaming", work, "{out}", broker.hosts, str(sizes.events)]
             return Contestant(name, command, _landed)
 
+        peers, missing = _peers(broker.hosts, few)
         lines = compete(
             [
                 contestant("bare: consume and count", "bare"),
                 contestant("by hand: consume, Arrow, Parquet", "by_hand"),
                 contestant("Penstock: lake, each once", "lake"),
                 contestant("Penstock: lake and warehouse, each once", "penstock"),
+                *peers,
             ],
             rounds,
         )
+    named = {peer.name for peer in peers}
     note = "Ratios are to the bare loop. By hand writes files alone: no commit, no positions, no check, no warehouse."
-    yield Table("Kafka to the raw lake, JSON of 300 bytes", sizes.events, lines, note)
+    if peers:
+        note += f" Of a peer's messages, {few:,}, its start is a part as well; its ratio is that of the rates."
+    yield Table(
+        "Kafka to the raw lake, JSON of 300 bytes",
+        sizes.events,
+        [_of_few(line, lines[0], few, sizes.events) if line.name in named else line for line in lines],
+        " ".join((note, *missing)),
+    )
+
+
+def _peers(hosts: str, count: int) -> tuple[list[Contestant], list[str]]:
+    """Return the peers that are there, and a sentence about each that is not."""
+    found, missing = [], []
+    python, sources = os.environ.get(PEERS, ""), os.environ.get(DLT_SOURCES, "")
+    here = Path(__file__).parent
+    if python:
+        command = [python, str(here / "by_quix.py"), "{out}", hosts, streaming.FEW, str(count)]
+        found.append(Contestant("Quix Streams, Parquet alone, at least once", command, _landed, peer=True))
+    else:
+        missing.append(f"Quix Streams was not run: {PEERS} names no interpreter that has it.")
+    if python and sources:
+        command = [python, str(here / "by_dlt_kafka.py"), "{out}", hosts, streaming.FEW, sources]
+        found.append(Contestant("dlt's source of Kafka, Parquet alone", command, _landed, peer=True))
+    else:
+        missing.append(f"dlt was not run: {PEERS} and {DLT_SOURCES} name no interpreter and source of it.")
+    return found, missing
+
+
+def _of_few(line: Line, bare: Line, count: int, all_of_them: int) -> Line:
+    """Return the line of a peer that had fewer messages; the ratio is that of the rates."""
+    lost = [sample.answer for sample in line.samples if sample.answer != count]
+    pace = bare.samples[0].seconds / all_of_them
+    ratios = [sample.seconds / count / pace for sample in line.samples]
+    return replace(line, rows=count, ratios=ratios, differs=f"gives {lost[0]} instead of {count}" if lost else "")
 
 
 def _landed(out: Path) -> int:
     if (out / "count").exists():
         return int((out / "count").read_text())
-    files = [str(path) for path in (out / "lake").rglob("*.parquet") if "/_" not in str(path.relative_to(out))]
+    below = ((path, str(path.relative_to(out))) for path in (out / "lake").rglob("*.parquet"))
+    files = [str(path) for path, name in below if "/_" not in name]
     with duckdb.connect() as connection:
         (found,) = connection.execute("SELECT count(DISTINCT id) FROM read_parquet(?)", [files]).fetchall()
     if (out / "t.duckdb").exists():

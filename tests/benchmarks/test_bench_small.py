@@ -19,10 +19,13 @@ ROOT = Path(__file__).resolve().parents[2]
 @pytest.fixture(autouse=True)
 def _at_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(ROOT)
-    monkeypatch.delenv("PENSTOCK_BENCH_DLT_PYTHON", raising=False)
+    for peers in ("PENSTOCK_BENCH_DLT_PYTHON", "PENSTOCK_BENCH_KAFKA_PYTHON", "PENSTOCK_BENCH_DLT_SOURCES"):
+        monkeypatch.delenv(peers, raising=False)
 
 
-@pytest.mark.parametrize("name", ["csv", "small", "nested", "merge", "transforms", "planning", "promotion", "webhooks"])
+@pytest.mark.parametrize(
+    "name", ["csv", "small", "nested", "merge", "transforms", "planning", "promotion", "webhooks", "aging"]
+)
 def test_contestants_agree_on_tiny_data(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert run.main([name, "--rounds", "1", "--small"]) == 0
     assert "| Penstock" in capsys.readouterr().out
