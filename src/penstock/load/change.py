@@ -58,8 +58,8 @@ class Change:
         if any(load.entry.taken is not None for load in self.new):
             # Their rows count by the loads that extracted them.
             return False
-        before = self.ledger.live() - {load.entry.number for load in self.new}
-        return not self.dead and (not before or all(load.entry.number > max(before) for load in self.new))
+        before = self.ledger.newest(but=[load.entry.number for load in self.new])
+        return not self.dead and all(load.entry.number > before for load in self.new)
 
 
 @dataclass(frozen=True, slots=True)

@@ -82,10 +82,12 @@ class LoadLedger:
             )
         }
 
-    def newest(self) -> int:
-        """Return the greatest number applied; 0 for none."""
+    def newest(self, but: Sequence[int] = ()) -> int:
+        """Return the greatest number applied, some left out; 0 for none."""
         found = self._transaction.execute(
-            f"SELECT coalesce(max(number), 0) FROM {_LOADS} WHERE table_name = ? AND NOT superseded", [self._table]
+            f"SELECT coalesce(max(number), 0) FROM {_LOADS} WHERE table_name = ? AND NOT superseded "
+            "AND number NOT IN (SELECT unnest(?::BIGINT[]))",
+            [self._table, list(but)],
         )
         return int(found[0][0])
 

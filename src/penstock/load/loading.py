@@ -60,7 +60,8 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
             reconciled = reconcile(change)
             Nesting(spec, ports).bring(change)
             clean(ports.transaction)
-            ports.transaction.record(spec.table, ledger.newest(), {"write": source.write.value})
+            newest = max(_of(new), default=0) or ledger.newest()
+            ports.transaction.record(spec.table, newest, {"write": source.write.value})
             ports.advance(effect.inserted, _bytes(new))
         return LoadReceipt(
             table=spec.table,
@@ -85,11 +86,8 @@ def _to_apply(spec: Loading, ports: LoadPorts, ledger: LoadLedger) -> tuple[Acce
         )
     gone = not present and bool(ledger.live())
     nesting = Nesting(spec, ports)
-    outgrown = (
-        present
-        and recorded == shape
-        and (nesting.outgrown(_unknown(ledger, spec.loads)) or _mixed(spec, ports, _unknown(ledger, spec.loads)))
-    )
+    unknown = _unknown(ledger, spec.loads) if present and recorded == shape else []
+    outgrown = bool(unknown) and (nesting.outgrown(unknown) or _mixed(spec, ports, unknown))
     if gone or outgrown or (present and recorded != shape):
         if ports.live is None:
             raise DataError(

@@ -170,8 +170,9 @@ class StreamLedger(SourceLedger):
         super().__init__(names.raw(source.table), source.write)
         self._catalog = catalog
         self._seen = 0
-        # What files were read is told by a chain of loads that goes back to the first.
-        self._held = Held(self.table, catalog, None if source.kind == "files" else HELD)
+        # A chain of loads back to the first tells what files were read; a merge compares the columns of all of them.
+        asked = source.kind == "files" or source.write is not WriteMode.APPEND
+        self._held = Held(self.table, catalog, None if asked else HELD)
         self._read()
 
     def follow(self) -> None:
