@@ -96,7 +96,7 @@ class Pipeline:
             ),
             datasets=tuple(datasets),
             profiled=tuple(profiled),
-            promote=tuple(promote),
+            promote=_promoted(name, promote, transforms),
             schedule=schedule,
             start=_moment(start),
             end=_moment(end),
@@ -240,6 +240,20 @@ def split_by(*by: str, seed: int = 0, **shares: float) -> SplitSpec:
     if not shares or abs(sum(shares.values()) - 1) > 1e-9 or min(shares.values()) <= 0:
         raise ConfigurationError("The shares of a split must be positive and sum to 1", value=str(shares))
     return SplitSpec(by=by, shares=shares, seed=seed)
+
+
+def _promoted(
+    pipeline: str, tables: Sequence[str], transforms: Sequence[TransformSpec | WindowSpec | Callable[..., Any]]
+) -> tuple[str, ...]:
+    """Return the tables of a release; a live one would stand there twice."""
+    live = [item.table for item in transforms if isinstance(item, WindowSpec) and item.live and item.table in tables]
+    if live:
+        raise ConfigurationError(
+            f"Pipeline {pipeline!r} promotes windows that are live, and in production without a release",
+            value=", ".join(live),
+            remedy="Take them out of promote, or declare them without windows.live(…)",
+        )
+    return tuple(tables)
 
 
 def _windowed(

@@ -11,7 +11,7 @@ from penstock.model.durations import parse_duration
 from penstock.model.windows import Emit, WindowKind, WindowSpec
 from penstock.names import check_table_name
 
-__all__ = ["hopping", "join", "running", "session", "tumbling"]
+__all__ = ["hopping", "join", "live", "running", "session", "tumbling"]
 _LONGEST = timedelta(days=36_500)
 _MOST = 10_000
 """Windows in which one event may lie."""
@@ -116,6 +116,15 @@ def join(table: str, *, of: str, to: str, on: str | Sequence[str], sql: str, sin
     if not made.key:
         raise ConfigurationError(f"The join {table!r} has no column that both tables have", remedy="Say on=…")
     return made
+
+
+def live(window: WindowSpec) -> WindowSpec:
+    """Declare that a table of windows is live, as its stream is: readable in production with each micro-batch.
+
+    Args:
+        window: What any other function here has declared, of a stream with ``"live": True``.
+    """
+    return replace(window, live=True)
 
 
 def _verified(made: WindowSpec, size: str | timedelta) -> WindowSpec:

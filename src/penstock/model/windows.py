@@ -43,6 +43,7 @@ class WindowSpec:
         emit: When a window is in the table.
         to: Of a join: the table with what is known of a key, from which time on.
         since: Of a join: the column that says from when on a row of ``to`` holds; empty: as its source says.
+        live: Its rows stand in production as soon as its stream's do, outside of releases.
     """
 
     table: str
@@ -55,6 +56,7 @@ class WindowSpec:
     emit: Emit = Emit.GROWING
     to: str = ""
     since: str = ""
+    live: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,14 +12,16 @@ from penstock.model.entries import column_called
 from penstock.model.event_time import progress
 from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import SourceSpec, WriteMode
-from penstock.model.windows import Emit, WindowedSpec
+from penstock.model.windows import Emit, WindowedSpec, WindowKind
 from penstock.orchestrate.context import RunContext
+from penstock.orchestrate.streaming.window_publishing import Computed
 from penstock.orchestrate.windowing import replaced_in
 from penstock.stores.port import WarehouseTransaction
 from penstock.transform.fingerprints import code_fingerprint
 from penstock.transform.windowing.port import Came, Keeping
 from penstock.transform.windowing.records import known, record, recorded
 from penstock.transform.windowing.spans import Spans
+from penstock.transform.windowing.statement import result_time
 from penstock.transform.windowing.upkeep import DuckDBWindows
 
 
@@ -68,31 +70,38 @@ class WindowTable:
         self._sources = {source.table: source for source in context.spec.sources if source.table in self._names}
         self._before = before
         self._stood = transaction.columns(spec.table) is not None
-        self.current = self._stood and recorded(transaction, spec.table) == self._made_from(before)
+        self._recorded = recorded(transaction, spec.table)
+        self.current = self._stood and self._recorded == self._made_from(before)
 
-    def keep_up(self, now: Applied) -> None:
+    def keep_up(self, now: Applied) -> Computed | None:
         """Bring the table up to what its inputs are by now.
 
         Args:
             now: What is in the tables of sources now.
+
+        Returns:
+            What is to be published, where the windows are live.
         """
         if not self._timed:
             # There is no event yet, or nothing to join: a run says so.
-            return
+            return None
         self._refuse_strange()
         begun = time.monotonic()
         stream = self._sources[self._spec.window.of]
+        live, key = self._spec.window.live, stream.key if stream.write is WriteMode.MERGE else ()
         kept = DuckDBWindows().keep_up(
             Keeping(
                 spec=self._spec,
                 names=self._names,
                 came=self._came(now),
-                key=stream.key if stream.write is WriteMode.MERGE else (),
+                key=key,
                 watermark=watermark_of(self._spec, self._context),
+                told=live,
             ),
             self._transaction,
         )
-        record(self._transaction, self._spec.table, self._made_from(now))
+        made_from = self._made_from(now)
+        record(self._transaction, self._spec.table, made_from)
         self._context.finished(
             StepReceipt(
                 step=f"window {self._spec.table}",
@@ -104,6 +113,12 @@ class WindowTable:
                 notes=("All windows were computed anew.",) if kept.whole and self._stood else (),
             )
         )
+        if not live:
+            return None
+        window = self._spec.window
+        told = key if window.kind is WindowKind.JOIN else (*window.key, result_time(window, self._spec.event_time))
+        before = self._recorded if self.current else ""
+        return Computed(table=self._spec.table, key=told, before=before, after=made_from, whole=kept.whole)
 
     def note(self) -> None:
         """Note that a run has made the table."""

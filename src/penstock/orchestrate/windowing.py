@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from penstock.load.ledger import VersionLedger
 from penstock.model.receipts import State
@@ -15,6 +16,9 @@ from penstock.queries.moments import EVER, at
 from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
 
+if TYPE_CHECKING:
+    from penstock.orchestrate.streaming.window_publishing import LiveWindows
+
 
 def replaced_in(table: str) -> str:
     """Return the name of the temporary table that keeps the rows which left a warehouse table."""
@@ -22,13 +26,16 @@ def replaced_in(table: str) -> str:
 
 
 @contextmanager
-def kept_up(sources: Sequence[SourceSpec], transaction: WarehouseTransaction, context: RunContext) -> Iterator[None]:
+def kept_up(
+    sources: Sequence[SourceSpec], transaction: WarehouseTransaction, context: RunContext, live: LiveWindows
+) -> Iterator[None]:
     """Keep the windows up that read some streams, whose loads are applied meanwhile.
 
     Args:
         sources: The streams.
         transaction: The open transaction of the warehouse.
         context: The run that consumes them.
+        live: Publishes those that are live.
     """
     tables = {source.table for source in sources}
     chosen = [
@@ -46,7 +53,9 @@ def kept_up(sources: Sequence[SourceSpec], transaction: WarehouseTransaction, co
     yield
     now = Applied(transaction)
     for each in work:
-        each.keep_up(now)
+        computed = each.keep_up(now)
+        if computed is not None:
+            live.publish(computed, transaction, context)
 
 
 def watched(source: SourceSpec, context: RunContext) -> str:

@@ -36,6 +36,7 @@ _LOADS = "loads"
 _WITHDRAWN = "withdrawn"
 _BORN = "born"
 _TURN = "turn"
+_MADE_FROM = "made_from"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,23 @@ class Fresh:
     connection: duckdb.DuckDBPyConnection
     loads: Sequence[int]
     source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """Rows that were computed, and are to become readable.
+
+    Attributes:
+        query: A SELECT of them in their stored forms, upon ``connection``.
+        connection: Where it can be asked.
+        made_from: What the table was computed from, once they are in it.
+        whole: They stand in the place of all that were there.
+    """
+
+    query: str
+    connection: duckdb.DuckDBPyConnection
+    made_from: str
+    whole: bool
 
 
 class LiveFace(Protocol):
@@ -121,6 +139,16 @@ class LiveTable:
         return self._head.schema if self._head is not None else ()
 
     @property
+    def made_from(self) -> str:
+        """What its rows were computed from; empty: that is not known, or they were not computed."""
+        return str(_position(self._head).get(_MADE_FROM, ""))
+
+    @property
+    def newest(self) -> bool:
+        """Whether nobody else has written the table since."""
+        return self._table.head() == (self._head.number if self._head is not None else 0)
+
+    @property
     def withdrawn(self) -> list[list[int]]:
         """First and last numbers of the loads that were rolled back."""
         return [list(pair) for pair in _position(self._head).get(_WITHDRAWN, [])]
@@ -150,6 +178,22 @@ class LiveTable:
             at,
             fence,
         )
+        self._fresh, self._since = added, before
+
+    def put(self, rows: Rows, shape: LiveShape, at: datetime, fence: int) -> None:
+        """Add rows that were computed, or let them stand in the place of all; readers see them once they are served.
+
+        Raises:
+            StaleWriterError: A successor has taken over.
+            TransientError: The disk is full.
+        """
+        written, before = self._write(rows.connection, rows.query, shape.columns, at), self.published
+        added = (written,) if written.rows else ()
+        position: dict[str, Any] = {_LOADS: before + 1, _MADE_FROM: rows.made_from}
+        if rows.whole:
+            position[_TURN] = self._turn + 1
+        removed = self._table.live() if rows.whole else ()
+        self._commit(_Commit(added, removed, shape.columns, position), at, fence)
         self._fresh, self._since = added, before
 
     def retype(self, shape: LiveShape, at: datetime, fence: int) -> None:
@@ -226,7 +270,7 @@ class LiveTable:
                 fresh=lambda: table.places(fresh),
                 since=self._since,
                 files=lambda: table.places(table.live()),
-                newest=lambda: table.head() == head.number,
+                newest=lambda: self.newest,
             )
         )
 

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import secrets
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -33,6 +34,8 @@ PATIENCE = 600.0
 
 _DEEPEST_CAUSE = 20
 _APPLIED = f"{OWN_SCHEMA}.applied"
+_CHECKPOINT_SECONDS = 30.0
+_CHECKPOINT_PAUSE = 0.01
 
 
 class DuckDBWarehouse:
@@ -128,7 +131,7 @@ class DuckDBWarehouse:
                     if writes:
                         connection.execute("COMMIT")
                 if writes:
-                    keeper.execute(f"CHECKPOINT {alias}")
+                    _checkpoint(keeper, alias)
             finally:
                 with suppress(duckdb.Error):
                     keeper.execute(f"DETACH {alias}")
@@ -341,6 +344,22 @@ def _holder(message: str) -> str | None:
         return None
     found = re.search(r"held in (?P<program>.+?) \(PID (?P<pid>\d+)\)", message)
     return f"{found['program']} (pid {found['pid']})" if found else "another process"
+
+
+def _checkpoint(connection: duckdb.DuckDBPyConnection, alias: str) -> None:
+    """Bring the log of an attached file into it.
+
+    While another session of the engine ends a transaction, also one upon another file, DuckDB may refuse for a moment.
+    """
+    end = time.monotonic() + _CHECKPOINT_SECONDS
+    while True:
+        try:
+            connection.execute(f"CHECKPOINT {alias}")
+            return
+        except duckdb.TransactionException as error:
+            if "other write transactions" not in str(error) or time.monotonic() >= end:
+                raise
+            time.sleep(_CHECKPOINT_PAUSE)
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class Publisher:
     def __init__(self, source: SourceSpec, context: RunContext) -> None:
         self._source = source
         self._context = context
-        self._table = open_live(context.workspace, source, context.run)
+        self._table = open_live(context.workspace, source.table, context.run)
         self._shape: LiveShape | None = None
         self._behind = False
 
@@ -125,8 +125,8 @@ def rows_of(
         yield rows, Fresh(query=rows.query, connection=transaction.connection, loads=numbers, source=table)
 
 
-def open_live(workspace: Workspace, source: SourceSpec, run: str) -> LiveTable:
-    """Open the live table of a stream.
+def open_live(workspace: Workspace, table: str, run: str) -> LiveTable:
+    """Open a live table.
 
     Raises:
         ConfigurationError: The project has no production.
@@ -134,12 +134,10 @@ def open_live(workspace: Workspace, source: SourceSpec, run: str) -> LiveTable:
     """
     if workspace.production is None:
         raise ConfigurationError(
-            f"The stream {source.table!r} is live, and there is no production that it could be written to",
+            f"The table {table!r} is live, and there is no production that it could be written to",
             remedy="Name one: [environments.production] in penstock.toml",
         )
-    return LiveTable(
-        LivePorts(workspace.production_lake().table(source.table), workspace.engine, live_face(workspace)), run
-    )
+    return LiveTable(LivePorts(workspace.production_lake().table(table), workspace.engine, live_face(workspace)), run)
 
 
 def live_face(workspace: Workspace) -> LiveFace | None:

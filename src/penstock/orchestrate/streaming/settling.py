@@ -188,7 +188,7 @@ def load_together(hands: Sequence[TableHand], *, patient: bool = False) -> None:
     try:
         with (
             context.workspace.warehouse.writing() as transaction,
-            windowing.kept_up([hand.source for hand in due], transaction, context),
+            windowing.kept_up([hand.source for hand in due], transaction, context, context.windows),
         ):
             for hand in due:
                 replaced = windowing.watched(hand.source, context)

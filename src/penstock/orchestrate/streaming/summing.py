@@ -13,6 +13,7 @@ from penstock.model.events import Advance, StepFinished, Streamed
 from penstock.model.receipts import State, StepReceipt
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.streaming.sharing import Member
+from penstock.orchestrate.streaming.window_publishing import LiveWindows
 from penstock.orchestrate.workspace import now
 
 _EVERY = 5.0
@@ -47,6 +48,7 @@ class StreamContext(RunContext):
         super().__post_init__()
         self._sums: dict[str, StepReceipt] = {}
         self._since: dict[str, _Since] = {}
+        self.windows = LiveWindows()
 
     @contextmanager
     def writing(self, stop: threading.Event) -> Iterator[None]:
@@ -118,6 +120,7 @@ class StreamContext(RunContext):
 
     def settle(self) -> None:
         """Make the sums the receipts of the run."""
+        self.windows.close()
         with self._lock:
             self.steps[:] = self._sums.values()
 

@@ -44,7 +44,7 @@ def rollback(
         raise ConfigurationError("A rollback needs a reason", remedy='Add --reason "…"')
     spec, source = _owner(specs, table)
     indexing.follow(workspace, (raw(table),))
-    with holding.streams(workspace, spec) as lease, closing(open_live(workspace, source, lease.name)) as live:
+    with holding.streams(workspace, spec) as lease, closing(open_live(workspace, source.table, lease.name)) as live:
         published = [
             record
             for record in collect_source(source, workspace.catalog).live()

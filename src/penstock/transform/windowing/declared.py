@@ -8,6 +8,7 @@ from dataclasses import replace
 from penstock.errors import ConfigurationError
 from penstock.model.event_time import OnLate
 from penstock.model.specs import SourceSpec, WriteMode
+from penstock.model.streams import LoadBy
 from penstock.model.windows import Emit, WindowedSpec, WindowKind, WindowSpec
 from penstock.names import VALID_FROM, unknown
 from penstock.transform.windowing.statement import statement
@@ -41,6 +42,7 @@ def windowed(window: WindowSpec, sources: Sequence[SourceSpec], transforms: Sequ
             valid="append or merge",
         )
     _verify_emit(window, source, where)
+    _verify_live(window, source, where)
     lookup = found.get(window.to)
     if window.kind is WindowKind.JOIN:
         window = _since(window, lookup, transforms, where)
@@ -71,6 +73,24 @@ def _verify_emit(window: WindowSpec, source: SourceSpec, where: str) -> None:
             f"The {where} is emitted when it is closed, but late rows of {window.of!r} would change it afterwards",
             value="late='include'",
             remedy='Set them aside until they are replayed: stream={…, "late": "quarantine"}',
+        )
+
+
+def _verify_live(window: WindowSpec, source: SourceSpec, where: str) -> None:
+    """Refuse a live table of what is not live, or whose rows nothing tells apart."""
+    if not window.live:
+        return
+    stream = source.stream
+    if stream is None or not stream.live or stream.load is not LoadBy.STREAM:
+        raise ConfigurationError(
+            f"The {where} is live, but {window.of!r} is no live stream that loads the staging warehouse",
+            valid='a stream with {"live": True}, and without {"load": "run"}',
+            remedy="Make the stream live, or the window not",
+        )
+    if window.kind is WindowKind.JOIN and source.write is not WriteMode.MERGE:
+        raise ConfigurationError(
+            f"The {where} is live, but nothing tells the events of {window.of!r} apart that it joins",
+            remedy='Give the stream a key, with write="merge"; or let the window reach production by a release',
         )
 
 

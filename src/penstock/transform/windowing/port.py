@@ -13,6 +13,9 @@ from typing import Protocol
 from penstock.model.windows import WindowedSpec
 from penstock.stores.port import WarehouseTransaction
 
+LEFT, ENTERED = "_penstock_left", "_penstock_entered"
+"""Temporary tables with the rows that a micro-batch took out of a table of windows, and those that it brought."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Came:
@@ -37,6 +40,7 @@ class Keeping:
         came: Input to what came to it; None: that is not known, and all windows are computed.
         key: What names an event, where events are merged; empty where they are appended.
         watermark: Up to where events are taken to be known, in microseconds since 1970; None: nowhere.
+        told: What leaves and enters the table is kept in ``LEFT`` and ``ENTERED``.
     """
 
     spec: WindowedSpec
@@ -44,6 +48,7 @@ class Keeping:
     came: Mapping[str, Came] | None
     key: tuple[str, ...] = ()
     watermark: int | None = None
+    told: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

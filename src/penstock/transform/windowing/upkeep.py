@@ -21,7 +21,7 @@ from penstock.stores.port import WarehouseTransaction
 from penstock.stores.warehouse import OWN_SCHEMA
 from penstock.transform.columns import shape, visible
 from penstock.transform.computing import sentences
-from penstock.transform.windowing.port import Came, Keeping, Kept
+from penstock.transform.windowing.port import ENTERED, LEFT, Came, Keeping, Kept
 from penstock.transform.windowing.spans import Spans, of_loads
 from penstock.transform.windowing.statement import END, statement
 from penstock.transform.windowing.touching import MOMENTS, SCOPES, reach, scopes, within
@@ -86,12 +86,15 @@ class _Upkeep:
     def some(self) -> Kept:
         """Compute the windows that what came touches."""
         came = self._spec.came or {}
+        if self._spec.told:
+            for name in (LEFT, ENTERED):
+                self._execute(f"CREATE OR REPLACE TEMP TABLE {name} AS SELECT * FROM {self._table} WHERE false")
         loads = came.get(self._window.of, Came()).loads
         if loads:
             self._spans.add(loads)
         kept = self._joined(came) if self._window.kind is WindowKind.JOIN else self._grouped(came)
         if self._closes:
-            self._execute(f"INSERT INTO {self._table} BY NAME SELECT * FROM {self._open} WHERE {self._closed}")
+            self._enter(self._table, f"SELECT * FROM {self._open} WHERE {self._closed}")
             self._execute(f"DELETE FROM {self._open} WHERE {self._closed}")
         return kept
 
@@ -140,11 +143,10 @@ class _Upkeep:
         deleted = self._delete(self._table) + (self._delete(self._open) if self._closes else 0)
         query, _ = self._query({self._window.of: _EVENTS})
         target = self._open if self._closes else self._table
-        rows = self._execute(
-            f"INSERT INTO {target} BY NAME SELECT q.* FROM ({query}) q SEMI JOIN {SCOPES} s "
-            f"ON {within(self._spec.spec, 'q')}"
-        )[0][0]
-        return Kept(rows=int(rows), deleted=deleted, scanned=scanned, read=read)
+        rows = self._enter(
+            target, f"SELECT q.* FROM ({query}) q SEMI JOIN {SCOPES} s ON {within(self._spec.spec, 'q')}"
+        )
+        return Kept(rows=rows, deleted=deleted, scanned=scanned, read=read)
 
     def _moments(self, came: Came, table: str, event_time: str) -> None:
         """Note the keys and moments of what came to a table, and of what left it."""
@@ -186,18 +188,26 @@ class _Upkeep:
         )
         return scanned
 
+    def _enter(self, table: str, query: str) -> int:
+        """Bring rows into a table of windows."""
+        if self._spec.told and table == self._table:
+            self._execute(f"INSERT INTO {ENTERED} BY NAME {query}")
+            query = f"SELECT * FROM {ENTERED}"
+        return int(self._execute(f"INSERT INTO {table} BY NAME {query}")[0][0])
+
+    def _leave(self, table: str, chosen: str, values: Sequence[object] = ()) -> int:
+        """Take out the rows ``v`` of a table that meet something."""
+        if self._spec.told and table == self._table:
+            self._execute(f"INSERT INTO {LEFT} SELECT v.* FROM {table} v {chosen}", values)
+        gone = f"DELETE FROM {table} WHERE rowid IN (SELECT v.rowid FROM {table} v {chosen})"
+        return int(self._execute(gone, values)[0][0])
+
     def _delete(self, table: str) -> int:
-        spec = self._spec.spec
-        return int(
-            self._execute(
-                f"DELETE FROM {table} WHERE rowid IN "
-                f"(SELECT v.rowid FROM {table} v SEMI JOIN {SCOPES} s ON {within(spec, 'v')})"
-            )[0][0]
-        )
+        return self._leave(table, f"SEMI JOIN {SCOPES} s ON {within(self._spec.spec, 'v')}")
 
     def _joined(self, came: Mapping[str, Came]) -> Kept:
         """Join new events, and those whose row in the other table came to be another."""
-        window, spec = self._window, self._spec.spec
+        window = self._window
         events, known = came.get(window.of, Came()), came.get(window.to, Came())
         deleted, scanned = self._forget(events), 0
         self._execute(
@@ -226,8 +236,8 @@ class _Upkeep:
             f"SEMI JOIN {_EVENTS} e ON {same}"
         )
         query, _ = self._query({window.of: _EVENTS, window.to: _KNOWN})
-        rows = self._execute(f"INSERT INTO {identifier(spec.table)} BY NAME {query}")[0][0]
-        return Kept(rows=int(rows), deleted=deleted, scanned=scanned + (taken or 0), read=read)
+        rows = self._enter(self._table, query)
+        return Kept(rows=rows, deleted=deleted, scanned=scanned + (taken or 0), read=read)
 
     def _forget(self, events: Came) -> int:
         """Take out the rows of events that were merged; those that were appended are new."""
@@ -236,10 +246,5 @@ class _Upkeep:
         keys = identifiers(self._spec.key)
         brought = f"SELECT {keys} FROM {identifier(self._events)} WHERE {of_loads(events.loads)}"
         left = f" UNION ALL SELECT {keys} FROM {events.replaced}" if events.replaced else ""
-        return int(
-            self._execute(
-                f"DELETE FROM {self._table} WHERE rowid IN (SELECT v.rowid FROM {self._table} v "
-                f"SEMI JOIN ({brought}{left}) k ON {alike(self._spec.key, 'v', 'k')})",
-                [list(events.loads)],
-            )[0][0]
-        )
+        same = alike(self._spec.key, "v", "k")
+        return self._leave(self._table, f"SEMI JOIN ({brought}{left}) k ON {same}", [list(events.loads)])
