@@ -26,7 +26,7 @@ DLT_SOURCES = "PENSTOCK_BENCH_DLT_SOURCES"
 def kafka(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """A topic of Kafka to the raw lake."""
     del folder
-    few = max(1, sizes.events // 10)
+    few = max(1, sizes.events // 4)
     with server("kafka") as broker:
         broker.create(streaming.TOPIC, 3)
         streaming.produce(broker.producer(), sizes.events)

@@ -28,7 +28,7 @@ from penstock.orchestrate.streaming.sharing import Member
 from penstock.orchestrate.streaming.summing import StreamContext
 from penstock.orchestrate.streaming.watching import KINDS, Watcher
 from penstock.orchestrate.workspace import Workspace, now
-from penstock.stores.freeing import share_arenas
+from penstock.stores.freeing import hold_little
 
 
 def stream(workspace: Workspace, spec: PipelineSpec, asked: Consuming, tables: Collection[str] = ()) -> RunReceipt:
@@ -44,7 +44,7 @@ def stream(workspace: Workspace, spec: PipelineSpec, asked: Consuming, tables: C
         ConfigurationError: It has no stream, or none of that name.
         LeaseHeldError: Its streams are consumed already.
     """
-    share_arenas()
+    hold_little()
     chosen = _chosen(spec, tables)
     indexing.follow(workspace, indexing.tables_of(spec))
     if asked.share:
