@@ -100,3 +100,13 @@ def test_a_signal_that_was_to_be_ignored_stays_ignored(shop: Shop) -> None:
     _, err = run.communicate(timeout=60)
     assert run.returncode == 0, err
     assert len(shop.rows("raw_orders")) == 1
+
+
+def test_told_while_python_makes_classes_it_ends_with_the_same_code(shop: Shop) -> None:
+    """Dataclasses are text that Python runs; an interrupt in there is remembered by Python itself."""
+    told = 'exec("import os, signal; os.kill(os.getpid(), signal.SIGTERM)")\n\ndef rows():\n    yield {"order_id": 1}\n'
+    shop.declare(sources=SOURCE, code=told)
+    run = shop.spawn("plan")
+    _, err = run.communicate(timeout=60)
+    assert run.returncode == 143, err
+    assert err.splitlines()[-1] == "Terminated."

@@ -95,6 +95,7 @@ def test_killed_at_any_time_each_file_counts_once(folder: Path) -> None:
         until(lambda: (folder / "data/staging/lake").exists() and in_lake(folder).total() >= count)
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(60) == 0, said(folder)
+        # All may have landed before it: one that is told to end before it has begun ends by the signal.
+        assert process.wait(60) in (0, 128 + signal.SIGTERM, -signal.SIGTERM), said(folder)
     assert drained(folder).exit_code == 0
     assert in_lake(folder) == in_warehouse(folder) == Counter(range(count))

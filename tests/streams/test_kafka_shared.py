@@ -138,7 +138,7 @@ def test_members_that_come_and_die_and_sleep_lose_and_double_nothing(
         for process in running:
             process.terminate()
         # One that is told to end before it has begun ends by the signal.
-        assert {process.wait(90) for process in running} <= {0, 128 + signal.SIGTERM}, said(folder)
+        assert {process.wait(90) for process in running} <= {0, 128 + signal.SIGTERM, -signal.SIGTERM}, said(folder)
     assert in_lake(folder) == in_warehouse(folder) == Counter(range(written))
     assert drained(folder).state in (State.DONE, State.UNCHANGED)
     assert in_warehouse(folder) == Counter(range(written))

@@ -21,6 +21,14 @@ ENDING = "Ending what was begun; press Ctrl-C again to stop at once.\n"
 AT_ONCE = "Stopped at once; nothing is lost, the next run goes on from here.\n"
 
 
+class ToldToStopError(KeyboardInterrupt):
+    """A command was told to stop.
+
+    A class of its own, since Python ends by SIGINT, whatever is returned, once a plain KeyboardInterrupt has passed
+    through text that it ran (``exec``), as the making of dataclasses does.
+    """
+
+
 class Stopping:
     """What a command was told while it ran.
 
@@ -36,7 +44,7 @@ class Stopping:
         self.hint.daemon = True
 
     def __call__(self, number: int, _: FrameType | None) -> None:
-        """Handle a signal; the first raises KeyboardInterrupt where the main thread is."""
+        """Handle a signal; the first raises ToldToStopError where the main thread is."""
         if self._told:
             _say(AT_ONCE)
             # Threads that hang in a source would be waited for by any other end.
@@ -44,7 +52,7 @@ class Stopping:
         self._told = True
         self.code, self.word = _ASKED[signal.Signals(number)]
         self.hint.start()
-        raise KeyboardInterrupt
+        raise ToldToStopError
 
 
 @contextmanager
