@@ -132,6 +132,18 @@ def test_columns_that_come_and_stay_away_are_no_change(folder: Path) -> None:
     ]
 
 
+def test_an_interrupt_that_is_lost_on_its_way_ends_the_stream_all_the_same(folder: Path) -> None:
+    """Code of others may swallow what is raised, as this pipeline does."""
+    swallowing = (
+        "import os, pathlib, signal, time\ntry:\n    pathlib.Path('told').touch(exist_ok=False)\n"
+        "    os.kill(os.getpid(), signal.SIGTERM)\n    time.sleep(1)\nexcept BaseException:\n    pass\n"
+    )
+    (folder / "pipeline.py").write_text(swallowing + PIPELINE)
+    append(log(folder), events(0, 100))
+    done = penstock(folder, "stream")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_sigterm_lands_what_was_read_and_ends_in_order(folder: Path) -> None:
     (folder / "pipeline.py").write_text(PIPELINE.replace("200ms", "10m"))
     append(log(folder), events(0, 100))

@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from types import FrameType
 
 PATIENCE = 5.0
@@ -18,6 +19,7 @@ PATIENCE = 5.0
 
 _ASKED = {signal.SIGINT: (130, "Interrupted."), signal.SIGTERM: (143, "Terminated.")}
 ENDING = "Ending what was begun; press Ctrl-C again to stop at once.\n"
+_COMMAND: ContextVar[Stopping | None] = ContextVar("command", default=None)
 AT_ONCE = "Stopped at once; nothing is lost, the next run goes on from here.\n"
 
 
@@ -35,21 +37,22 @@ class Stopping:
     Attributes:
         code: The exit code of a command that was told to stop: 128 and the signal's number.
         word: What is said then.
+        told: It was told to stop.
     """
 
     def __init__(self) -> None:
         self.code, self.word = _ASKED[signal.SIGINT]
-        self._told = False
+        self.told = False
         self.hint = threading.Timer(PATIENCE, _say, (ENDING,))
         self.hint.daemon = True
 
     def __call__(self, number: int, _: FrameType | None) -> None:
         """Handle a signal; the first raises ToldToStopError where the main thread is."""
-        if self._told:
+        if self.told:
             _say(AT_ONCE)
             # Threads that hang in a source would be waited for by any other end.
             os._exit(self.code)
-        self._told = True
+        self.told = True
         self.code, self.word = _ASKED[signal.Signals(number)]
         self.hint.start()
         raise ToldToStopError
@@ -67,12 +70,23 @@ def told_to_stop() -> Iterator[Stopping]:
         return
     heeded = [number for number in _ASKED if signal.getsignal(number) != signal.SIG_IGN]
     before = {number: signal.signal(number, stopping) for number in heeded}
+    command = _COMMAND.set(stopping)
     try:
         yield stopping
     finally:
+        _COMMAND.reset(command)
         stopping.hint.cancel()
         for number, handler in before.items():
             signal.signal(number, handler)
+
+
+def was_told() -> bool:
+    """Say whether the command at work was told to stop: what is raised then may get lost on its way.
+
+    Code of others, in C above all, may take an error for the answer no.
+    """
+    command = _COMMAND.get()
+    return command is not None and command.told
 
 
 def _say(text: str) -> None:

@@ -9,6 +9,7 @@ import click
 from penstock.cli.codes import end_of_run
 from penstock.cli.command import Session, command
 from penstock.cli.running import pipeline_argument
+from penstock.cli.stopping import was_told
 
 _ALLOCATIONS = 100_000
 """Objects made between two searches for cycles: a micro-batch has messages by the ten thousand, and no cycles."""
@@ -41,7 +42,7 @@ def stream(session: Session, pipeline: str | None, table: tuple[str, ...], **ask
     with session.project(progress=True) as project:
         gc.freeze()
         gc.set_threshold(_ALLOCATIONS)
-        receipt = project.stream(pipeline, table, **asked)
+        receipt = project.stream(pipeline, table, told=was_told, **asked)
     return end_of_run(receipt, session.output)
 
 

@@ -234,17 +234,18 @@ class Project:
         until_end: bool = False,
         retry: bool = False,
         share: bool = False,
+        told: Callable[[], bool] = bool,
     ) -> RunReceipt:
         """Consume the streams of a pipeline (``tables``: only these) until told to stop by Ctrl-C or SIGTERM.
 
-        ``until_end``: until everything is there that was at the source at the beginning; ``retry``: read the messages
-        of rejected loads again; ``share``: read a share of the partitions, others that do so read the rest.
+        ``until_end``: until all is there that was at the source at the beginning; ``retry``: read rejected loads again;
+        ``share``: read some partitions, others that do so read the rest; ``told``: asked each second whether to end.
         """
         from penstock.orchestrate.streaming import consuming, session
 
         spec = self._declaring(pipeline, lambda spec: any(source.stream is not None for source in spec.sources))
         spec = self._asked_afresh(spec.name)
-        asked = consuming.Consuming(until_end=until_end, retry=retry, share=share)
+        asked = consuming.Consuming(until_end=until_end, retry=retry, share=share, told=told)
         return session.stream(self._workspace, spec, asked, tuple(tables))
 
     def forget(self, pipeline: str | None = None) -> Forgotten:

@@ -9,7 +9,7 @@ successor has committed; and where it was the faster one, the successor is refus
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
@@ -46,11 +46,13 @@ class Consuming:
         until_end: End once everything is there that was at the source when it began.
         retry: Read again what was rejected and waits for a person.
         share: Read a share of the partitions: other processes that do so read the rest.
+        told: Says whether it is to end; it is asked each second.
     """
 
     until_end: bool = False
     retry: bool = False
     share: bool = False
+    told: Callable[[], bool] = bool
 
 
 class Consumer:

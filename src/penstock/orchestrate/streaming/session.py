@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 import threading
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing
 
@@ -29,6 +29,9 @@ from penstock.orchestrate.streaming.summing import StreamContext
 from penstock.orchestrate.streaming.watching import KINDS, Watcher
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.freeing import hold_little
+
+_LOOK = 1.0
+"""Seconds between two looks whether somebody has asked for the end."""
 
 
 def stream(workspace: Workspace, spec: PipelineSpec, asked: Consuming, tables: Collection[str] = ()) -> RunReceipt:
@@ -135,7 +138,7 @@ def _work(chosen: list[SourceSpec], prepared: Prepared, asked: Consuming, contex
         ]
         with ThreadPoolExecutor(len(working), thread_name_prefix="stream") as pool:
             running = [pool.submit(each.run) for each in working]
-            _wait(running, stop)
+            _wait(running, stop, asked.told)
         for each in running:
             each.result()
     finally:
@@ -143,11 +146,14 @@ def _work(chosen: list[SourceSpec], prepared: Prepared, asked: Consuming, contex
         context.settle()
 
 
-def _wait(running: list[Future[None]], stop: threading.Event) -> None:
+def _wait(running: list[Future[None]], stop: threading.Event, told: Callable[[], bool]) -> None:
     """Wait for the end of all; when one fails, or somebody asks, the others land what they hold, and end too."""
     while True:
         try:
-            wait(running, return_when=FIRST_EXCEPTION)
+            while not told():
+                ended, going = wait(running, _LOOK, return_when=FIRST_EXCEPTION)
+                if not going or any(each.exception() for each in ended):
+                    break
             stop.set()
             wait(running)
         except KeyboardInterrupt:
