@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 
 from penstock.extract.files.csv.misfits import SCHEMA as MISFITS
 from penstock.extract.port import ArrowBatch
-from penstock.extract.streams.decoding import Decoded, Decoder, Piece, undecodable
+from penstock.extract.streams.decoding import Decoded, Decoder, Piece, undecodable, whole
 from penstock.extract.streams.event_times import EventTimes
 from penstock.extract.streams.port import MESSAGES, Polled, Run
 from penstock.model.codec import plain
@@ -106,9 +106,7 @@ class MicroBatch:
             first += run.data.num_rows
 
     def _decode(self) -> Decoded:
-        values = pa.chunked_array([run.data.column("value") for run in self._runs]).combine_chunks()
-        if isinstance(values, pa.ChunkedArray):
-            values = values.chunk(0)
+        values = whole(pa.chunked_array([run.data.column("value") for run in self._runs]))
         present = pc.indices_nonzero(pc.is_valid(values)).cast(pa.int64())
         decoded = _placed(self._decoder.decode(values.take(present) if values.null_count else values), present)
         decoded.misfits.update(self._unreadable_keys())

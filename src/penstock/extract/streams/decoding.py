@@ -161,3 +161,11 @@ def others(length: int, left: Collection[int]) -> pa.Int64Array:
 @lru_cache(maxsize=1)
 def _counted(count: int) -> pa.Int64Array:
     return pa.array(range(count), pa.int64())
+
+
+def whole(column: pa.ChunkedArray) -> pa.Array:
+    """Return a column in one piece."""
+    found = column.combine_chunks()
+    if not isinstance(found, pa.ChunkedArray):
+        return found
+    return found.chunk(0) if found.num_chunks else pa.array([], column.type)

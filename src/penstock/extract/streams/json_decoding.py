@@ -17,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.json as pj
 
-from penstock.extract.streams.decoding import Decoded, Piece, others, undecodable
+from penstock.extract.streams.decoding import Decoded, Piece, others, undecodable, whole
 from penstock.schema import Type, parse
 
 _BLOCK = 4 * 2**20
@@ -164,9 +164,7 @@ def _rows(framed: pa.BinaryArray, known: Mapping[str, pa.DataType], count: int) 
         return None
     if read.schema.names != ["i", "v"] or not pa.types.is_struct(read.schema.field("v").type):
         return None
-    values = read.column("v").combine_chunks()
-    if isinstance(values, pa.ChunkedArray):
-        values = values.chunk(0) if values.num_chunks else pa.array([], read.schema.field("v").type)
+    values = whole(read.column("v"))
     numbered = read.column("i")
     in_order = read.num_rows == count and numbered.equals(pa.chunked_array([others(count, ())]))
     if not in_order or values.null_count:

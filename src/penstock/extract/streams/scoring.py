@@ -8,7 +8,7 @@ from dataclasses import replace
 import pyarrow as pa
 
 from penstock.errors import DataError
-from penstock.extract.streams.decoding import Decoded, Decoder, Piece, Preparing
+from penstock.extract.streams.decoding import Decoded, Decoder, Piece, Preparing, whole
 from penstock.extract.streams.json_decoding import type_of
 from penstock.model.calling import blamed
 from penstock.model.entries import Column
@@ -54,7 +54,7 @@ class ScoringDecoder:
                 )
         if not rows.num_rows:
             return rows
-        batch = pa.RecordBatch.from_arrays([_whole(column) for column in rows.columns], names=rows.column_names)
+        batch = pa.RecordBatch.from_arrays([whole(column) for column in rows.columns], names=rows.column_names)
         function = self._scoring.function
         assert function is not None
         with blamed(function, name):
@@ -101,8 +101,3 @@ def scoring_decoder(inner: Decoder, scoring: Scoring, columns: Sequence[Column])
     """Return a decoder whose rows are scored."""
     kind = PreparingScoringDecoder if isinstance(inner, Preparing) else ScoringDecoder
     return kind(inner, scoring, columns)
-
-
-def _whole(column: pa.ChunkedArray) -> pa.Array:
-    whole = column.combine_chunks()
-    return whole.chunk(0) if isinstance(whole, pa.ChunkedArray) else whole
