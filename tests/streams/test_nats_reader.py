@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from threading import Event
 from typing import Any
 
 import pytest
@@ -105,7 +107,7 @@ def test_reading_goes_on_where_the_server_forgot_the_consumer(stand: NatsStand) 
         assert stand.told(forget) == 1
         stand.append(numbered(5, 5))
         found = list[bytes]()
-        for _ in range(60):
+        for _ in range(30):
             try:
                 found += values([reader.poll(2**20, 0.5)])
             except TransientError:
@@ -113,6 +115,18 @@ def test_reading_goes_on_where_the_server_forgot_the_consumer(stand: NatsStand) 
             if len(found) >= 5:
                 break
         assert found == numbered(5, 5)
+
+
+def test_an_answer_as_the_time_runs_out_is_nothing_that_came(stand: NatsStand) -> None:
+    done = Event()
+    with closing(stand.open()) as reader, ThreadPoolExecutor(4) as busy:
+        for _ in range(4):
+            busy.submit(lambda: [sum(range(50_000)) for _ in iter(done.is_set, True)])
+        try:
+            for _ in range(30):
+                assert not values([reader.poll(2**20, 0)])
+        finally:
+            done.set()
 
 
 def test_who_is_not_let_in_is_told_so_without_the_password(nats: NatsServer, stand: NatsStand) -> None:

@@ -141,7 +141,6 @@ class Client:
             return 0
 
     async def _fetch(self, stream: str, start: int, subject: str | None, count: int, wait: float) -> list[Any]:
-        from nats.errors import TimeoutError as NothingCame
         from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
         jetstream = (await self._connection()).jetstream()
@@ -162,7 +161,8 @@ class Client:
             )
         try:
             found: list[Any] = await self._reading.fetch(count, timeout=max(0.05, wait))
-        except NothingCame:
+        except TimeoutError:
+            # Its own, or asyncio's where the last answer came as the time ran out.
             return []
         return found
 
