@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -84,6 +85,12 @@ def test_a_file_can_be_read_in_one_sitting(path: Path) -> None:
             body = (node.end_lineno or node.lineno) - node.body[0].lineno
             documented = ast.get_docstring(node, clean=False)
             assert body - (documented or "").count("\n") <= 60, f"{path.name}: {node.name} is too long"
+
+
+def test_classes_are_made_by_the_dataclass_that_is_cheap_to_import() -> None:
+    standard = re.compile(r"from dataclasses import .*\bdataclass\b")
+    found = [path for path in MODULES if path.name != "values.py" and standard.search(path.read_text(encoding="utf-8"))]
+    assert not found, "take it from penstock.values"
 
 
 def test_no_package_has_code_in_its_init() -> None:

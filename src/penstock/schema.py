@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import lru_cache
+
+from penstock.values import dataclass
 
 SOURCE_TYPE = "penstock.source_type"
 """The key under which the metadata of Arrow and Delta fields name the type that a column has at its source."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ from penstock.model.alerts import Alert, AlertChange, AlertEvent, Message, Messa
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry
 from penstock.model.releases import Release
+from penstock.values import dataclass
 
 _BATCH = 500
 """Entries in one go."""

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.catalog.database import Database, Statements
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,6 @@ Everything but leases and the running state can be rebuilt from the lakes' manif
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -15,6 +14,7 @@ from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.catalog.alerts import AlertBook

@@ -6,7 +6,6 @@ Values stand as JSON in ``body``; the columns beside it are what questions are a
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +22,7 @@ from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
+from penstock.values import dataclass
 
 T = TypeVar("T")
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from penstock.cli.groups import CommandEntry, LazyGroup
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.cli.output import Output

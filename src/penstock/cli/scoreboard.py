@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from penstock.cli.figures import count, duration, plural, rate, size
 from penstock.model.events import (
@@ -18,6 +18,7 @@ from penstock.model.events import (
 )
 from penstock.model.interval import Interval
 from penstock.model.receipts import State, StepReceipt
+from penstock.values import dataclass
 
 Say = Callable[[str, str], None]
 """Prints a line with a style."""

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 from shutil import copytree, ignore_patterns
 
 from penstock.errors import ConfigurationError
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _NEXT = "NEXT"
 """A file of a template that is not copied: the sentence of what to do next."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -14,6 +14,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.specs import ConnectionSpec
 from penstock.names import unknown
 from penstock.plugins import BUILT_IN
+from penstock.values import dataclass
 
 _SCHEMES = {
     "sqlite": "sqlite",

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from penstock.config.connections import connection_from_url
 from penstock.errors import ConfigurationError
 from penstock.model.production import PostgresSpec
 from penstock.model.specs import ConnectionSpec
+from penstock.values import dataclass
 
 _LONGEST_SCHEMA = 63 - len("penstock_")
 """Bytes of a schema's name: that of the versions is longer."""

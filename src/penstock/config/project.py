@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
 from typing import Any, Literal
@@ -41,6 +41,7 @@ from penstock.model.specs import (
 )
 from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
+from penstock.values import dataclass
 
 FILE = "penstock.toml"
 LEAST_TARGET = 2**20

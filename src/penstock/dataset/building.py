@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 import duckdb
@@ -23,6 +23,7 @@ from penstock.model.specs import DatasetSpec
 from penstock.queries.edges import expression_meaning
 from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import Engine, Objects
+from penstock.values import dataclass
 
 FORMAT = 1
 """Changed when the same declaration and versions would give other rows or another layout."""

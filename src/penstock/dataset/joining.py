@@ -10,7 +10,6 @@ and one ASOF join on ``usable`` does the rest.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import timedelta
 
 from penstock import names
@@ -19,6 +18,7 @@ from penstock.model.specs import FeatureSpec
 from penstock.names import unknown
 from penstock.queries.text import identifier
 from penstock.schema import MOMENTS
+from penstock.values import dataclass
 
 AT = "_penstock_at"
 """The moment of a sample, in UTC."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,6 +12,7 @@ from penstock.model import codec
 from penstock.model.entries import Column
 from penstock.stores.objects import LocalObjects
 from penstock.stores.port import Objects
+from penstock.values import dataclass
 
 FILE = "manifest.json"
 GROUP = "_group"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from penstock.dataset.joining import AT, INTERNAL, PLACE, Join, find, key, moment, resolve
 from penstock.dataset.manifest import GROUP
@@ -12,6 +11,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.specs import DatasetSpec, SplitSpec
 from penstock.queries.edges import expression
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 SPLIT = "_penstock_split"
 _HASH = "_penstock_hash"

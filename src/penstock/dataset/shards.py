@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -22,6 +21,7 @@ from penstock.schema import storage, store
 from penstock.stores import parquet
 from penstock.stores.objects import file_error
 from penstock.stores.port import Objects
+from penstock.values import dataclass
 
 _CHUNK = 2**20
 # Parquet as DuckDB writes it rounds 128-bit integers to doubles and has no like for the others.

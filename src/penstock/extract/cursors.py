@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.port import Request
+from penstock.values import dataclass
 
 AHEAD = timedelta(days=1)
 """A row that is dated further than this in the future is told of."""

@@ -8,13 +8,14 @@ acknowledged at the far end before ``Extraction.commit``, which is called after 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from penstock.errors import PenstockError
 from penstock.model.figures import Figures
 from penstock.model.interval import Interval
 from penstock.model.specs import ConnectionSpec, SourceSpec, SourceTable
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import duckdb

@@ -7,7 +7,6 @@ has come (landing drops what was landed before); so a wrong clock, a wrong zone 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract import cursor_values, cursors
 from penstock.model.specs import OnNullCursor, SourceSpec
+from penstock.values import dataclass
 
 _ZONE = r"(?:Z|[+-]\d\d(?::?\d\d)?)$"
 _SINCE_2000 = 946_684_800

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
@@ -17,6 +16,7 @@ from penstock.queries.relations import FILE, ROW, FileSet, accepted, parquet
 from penstock.queries.text import alike, identifier
 from penstock.schema import restore
 from penstock.stores.parquet import discard
+from penstock.values import dataclass
 
 _Landed = tuple[Entry, DataFile]
 

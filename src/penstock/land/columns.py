@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from penstock.errors import DataError
@@ -21,6 +21,7 @@ from penstock.queries.mixing import MIXED, mixture, reshaped, stored_otherwise
 from penstock.queries.text import identifier
 from penstock.queries.widening import NUMBERS, UNTYPED, comparable, convert, fitting, grown, grows, widest
 from penstock.schema import landed, parse, storage, store
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -28,6 +27,7 @@ from penstock.schema import LONG
 from penstock.stores.freeing import give_back
 from penstock.stores.long_values import long_columns, text_type, texts_of_json
 from penstock.stores.parquet import discard, first_line, refusals, write
+from penstock.values import dataclass
 
 Explain = Callable[[Exception], PenstockError]
 

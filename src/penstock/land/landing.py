@@ -6,7 +6,7 @@ import contextlib
 import secrets
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -38,6 +38,7 @@ from penstock.stores.freeing import give_back, take_from_the_system
 from penstock.stores.parquet import heavy, without_values
 from penstock.stores.port import Engine, Lake, LakeTable
 from penstock.stores.retyping import Retyping, retype
+from penstock.values import dataclass
 
 _TRIES = 4
 """How often a number is asked for: once, and again after three conflicts."""

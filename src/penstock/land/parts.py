@@ -6,7 +6,7 @@ import contextlib
 import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -27,6 +27,7 @@ from penstock.stores.long_values import write_row
 from penstock.stores.objects import file_error
 from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, write
 from penstock.stores.port import LakeTable
+from penstock.values import dataclass
 
 LARGEST = 128 * 2**20
 """Bytes after which a file is closed and the next begun."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import duckdb
 
@@ -16,6 +16,7 @@ from penstock.queries.relations import parquet
 from penstock.queries.text import identifier
 from penstock.schema import restore
 from penstock.stores.measures import Measured, aggregates, family, footers, measure, united
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

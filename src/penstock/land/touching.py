@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import duckdb
@@ -12,6 +11,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.entries import Column, column_called
 from penstock.model.interval import Interval
 from penstock.queries.text import alike, identifier
+from penstock.values import dataclass
 
 MOST = 1000
 """Spans of time that are kept of one load; beyond them those with the least gaps between are taken as one."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.errors import DataError
@@ -14,6 +13,7 @@ from penstock.load.rows import ORDER_LOAD, POSITION, Part, expected, named, part
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, unknown
 from penstock.queries.text import identifier
+from penstock.values import dataclass
 
 ADDED = ((LOAD, "BIGINT"), (CREATED, "TIMESTAMP WITH TIME ZONE"), (UPDATED, "TIMESTAMP WITH TIME ZONE"))
 OLDER = "penstock_load_older"

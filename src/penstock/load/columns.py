@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -16,6 +15,7 @@ from penstock.queries.text import identifier
 from penstock.queries.widening import grows
 from penstock.schema import restore
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 UNKNOWN = '"NULL"'
 """The type of a column that has held nothing but nulls."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from penstock.load.columns import UNKNOWN, ServedColumn
 from penstock.load.layout import Field, Kind, Path, TableLayout
 from penstock.queries.text import identifier
 from penstock.schema import Type, parse, spell
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

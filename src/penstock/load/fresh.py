@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 from penstock.errors import BugError
 from penstock.load.change import ADDED, Change, prepare
@@ -24,6 +23,7 @@ from penstock.queries.text import identifier
 from penstock.schema import storage, store
 from penstock.stores.port import LakeTable
 from penstock.stores.warehouse import DuckDBTransaction
+from penstock.values import dataclass
 
 DELETED = "_penstock_deleted"
 """Of a merge: the row says that its key was deleted."""

@@ -19,7 +19,7 @@ again. What was the newest of a key stands in a table of Penstock's own, where t
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from penstock.load import captured, snapshots
 from penstock.load.change import OLDER, Change, Effect, Prepared, data_columns, define_rows, gather, none_of, prepare
@@ -33,6 +33,7 @@ from penstock.model.capture import COLUMNS
 from penstock.model.capture import captured as is_captured
 from penstock.names import CREATED, LOAD, ORDER, VALID_FROM, VALID_TO
 from penstock.queries.text import identifier, identifiers
+from penstock.values import dataclass
 
 _VALIDITY = ((VALID_FROM, "TIMESTAMP WITH TIME ZONE"), (VALID_TO, "TIMESTAMP WITH TIME ZONE"))
 _SEEN = "penstock_load_seen"

@@ -12,12 +12,12 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.model.specs import Nested
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
 from penstock.schema import Type
+from penstock.values import dataclass
 
 SEPARATOR = "__"
 ROW_ID = "_row"

@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 SCHEMA = "_penstock"
 _LOADS = f"{SCHEMA}.loads"

@@ -12,12 +12,13 @@ Rows are deleted and inserted: ``MERGE INTO`` and key indexes take over ten time
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from penstock.load.rows import ORDER_LOAD, POSITION
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
 from penstock.queries.text import identifier
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 ROWS = "penstock_load_rows"
 """The rows to merge: all data columns of the table, ``_load``, ``POSITION``, ``ORDER_LOAD``, ``_created_at`` (of their

@@ -8,7 +8,6 @@ up in the live loads, for the keys that need it alone.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from penstock.load.change import Change
 from penstock.load.columns import served
@@ -21,6 +20,7 @@ from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec
 from penstock.names import LOAD, ORDER
 from penstock.queries.text import identifier, identifiers
+from penstock.values import dataclass
 
 _PRIOR = "penstock_load_prior"
 _KEYS = "penstock_load_keys"

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from penstock.errors import BugError, DataError
 from penstock.load.change import Change
@@ -26,6 +25,7 @@ from penstock.names import CREATED, LOAD
 from penstock.queries.text import identifier
 from penstock.schema import Type, parse, spell
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 _RECORD = f"{SCHEMA}.nested"
 _PARENTS = "penstock_load_parents"

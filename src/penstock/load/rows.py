@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import duckdb
@@ -19,6 +19,7 @@ from penstock.model.specs import Nested
 from penstock.names import CREATED, LOAD
 from penstock.queries.relations import FILE, ROW, accepted, set_aside
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 POSITION = "_penstock_position"
 """A row's place, from 0, in the load that decides."""

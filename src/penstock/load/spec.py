@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from penstock.load.layout import ROW_ID, Layout
 from penstock.model.entries import DataFile, Entry
@@ -11,6 +10,7 @@ from penstock.model.events import Advance
 from penstock.model.specs import Nested, SourceSpec, WriteMode
 from penstock.names import CREATED, LOAD, ORDER, UPDATED, VALID_FROM, VALID_TO
 from penstock.stores.port import LakeTable, WarehouseTransaction
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

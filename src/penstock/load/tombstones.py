@@ -13,7 +13,6 @@ so a tombstone stays for ever, unless the declaration promises by ``forget_after
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -24,6 +23,7 @@ from penstock.load.own_tables import follow, own_table
 from penstock.load.session import count
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
 from penstock.queries.text import identifiers
+from penstock.values import dataclass
 
 KIND = "tombstones"
 _MEMORY = timedelta(days=90)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.load.change import Effect
 from penstock.load.merge import ROW_ALIAS, TOUCHED, Merging
 from penstock.names import CREATED, UPDATED, VALID_FROM, VALID_TO
 from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 MOMENT = "_penstock_moment"
 """From when a row counts."""

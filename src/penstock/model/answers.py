@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 
 from penstock.model.entries import CheckFailure
 from penstock.model.interval import Interval
 from penstock.model.receipts import RunReceipt
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 SCHEMES: Mapping[str, str] = {
     "s3": "s3",

@@ -13,9 +13,8 @@ cap (project.memory, 1 GiB) ─┬─ GROUND: the interpreter and the libraries,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.model.sizes import parse_size
+from penstock.values import dataclass
 
 DEFAULT_CAP = 2**30
 GROUND = 320 * 2**20

@@ -8,7 +8,7 @@ rows of a quarantine. An entry is immutable; it counts once its number is in the
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from penstock.model.contracts import SchemaChange
 from penstock.model.figures import Reconciliation
 from penstock.model.interval import Interval
+from penstock.values import dataclass
 
 
 class EntryKind(StrEnum):

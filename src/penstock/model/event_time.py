@@ -8,10 +8,12 @@ what it was after a crash, a restart or a replay. It never goes back.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any
+
+from penstock.values import dataclass
 
 EVENTS = "events"
 """The key under which a load's position says what is known of event times after it."""

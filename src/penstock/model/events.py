@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.model.interval import Interval
 from penstock.model.receipts import StepReceipt
+from penstock.values import dataclass
 
 Advance = Callable[[int, int], None]
 """Called by a stage with (rows, bytes) since the last call, at most a few times per second."""

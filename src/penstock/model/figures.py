@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, timedelta
 from decimal import Context, Decimal
 from typing import Any
+
+from penstock.values import dataclass
 
 _EXACT = Context(prec=400)
 _LONGEST = 80

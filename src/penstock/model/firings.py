@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 
 from penstock.model.interval import Interval
+from penstock.values import dataclass
 
 
 class FiringState(StrEnum):

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 from penstock.model.specs import ConnectionSpec
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

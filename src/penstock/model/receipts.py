@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from penstock.model.contracts import SchemaChange
 from penstock.model.entries import CheckReport, Entry, InputVersion
 from penstock.model.interval import Interval
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

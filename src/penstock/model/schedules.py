@@ -7,7 +7,6 @@ much later as ``delay`` says. Intervals stay UTC and half-open; only a schedule 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Protocol
 from zoneinfo import ZoneInfo, available_timezones
@@ -18,6 +17,7 @@ from penstock.model.interval import SCHEDULES, Interval
 from penstock.model.specs import PipelineSpec
 from penstock.model.walls import Elapsed, Wall
 from penstock.names import nearest, unknown
+from penstock.values import dataclass
 
 EVERY = "every "
 CATCH_UP = ("all", "latest", "none")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from penstock.errors import ConfigurationError
 from penstock.model.specs import SourceSpec
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -7,13 +7,14 @@ callables stand beside the data (``function``, ``data``) and enter fingerprints 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
 
 from penstock.model.contracts import Contract
 from penstock.model.streams import StreamSpec
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.model.production import PostgresSpec

@@ -7,10 +7,12 @@ commit makes it count; what the far end is told of it serves displays alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any
+
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.model.event_time import Lateness

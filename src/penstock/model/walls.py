@@ -6,9 +6,10 @@ moments these are.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
+
+from penstock.values import dataclass
 
 _SECOND = timedelta(seconds=1)
 _LARGEST_SHIFT = timedelta(hours=3)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from enum import StrEnum
 
 from penstock.model.specs import TransformSpec
+from penstock.values import dataclass
 
 
 class WindowKind(StrEnum):

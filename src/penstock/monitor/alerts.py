@@ -7,7 +7,7 @@ names tables, columns, checks and moments, and never a value of a row.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime, timedelta
 
 from penstock.model.alerts import AlertKind, AlertsSpec, Finding, Missed
@@ -15,6 +15,7 @@ from penstock.model.durations import show_duration
 from penstock.model.receipts import RunReceipt, State
 from penstock.monitor.arrivals import Arrivals, Refused
 from penstock.monitor.silence import learn, thinned
+from penstock.values import dataclass
 
 _MOST_NAMED = 5
 _CLASSES = {

@@ -7,13 +7,14 @@ a replay of rows that were set aside bring no news. Verdicts do not matter: what
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import UTC, datetime
 from typing import Any
 
 from penstock.model.entries import CheckReport, Entry, EntryKind, Verdict
 from penstock.model.releases import Release
 from penstock.monitor.silence import thinned
+from penstock.values import dataclass
 
 _MOST_VERSIONS = 60
 

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import MissingExtraError
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from itertools import pairwise
 
 from penstock.monitor import distances
@@ -13,6 +13,7 @@ from penstock.monitor.picturing import Part, parts
 from penstock.profiles.histogram import Histogram, common_edges
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.schema import MOMENTS
+from penstock.values import dataclass
 
 _WHOLE = ("SMALLINT", "INTEGER", "BIGINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT", "UHUGEINT")
 _NAMES_SHARE, _FEW = 0.9, 50

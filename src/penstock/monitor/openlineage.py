@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import Any
 from uuid import NAMESPACE_URL, uuid5
@@ -11,6 +11,7 @@ from uuid import NAMESPACE_URL, uuid5
 from penstock.model.entries import Entry, EntryKind
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.names import RAW_PREFIX, is_internal
+from penstock.values import dataclass
 
 PRODUCER = "urn:penstock"
 _SPEC = "https://openlineage.io/spec"

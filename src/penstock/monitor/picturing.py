@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from itertools import pairwise
 
 from penstock.profiles.histogram import Histogram
 from penstock.profiles.profile import ColumnProfile
+from penstock.values import dataclass
 
 MOST_PARTS = 24
 _MOST_CATEGORIES = 12

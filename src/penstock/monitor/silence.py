@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import pairwise
 
 from penstock.profiles.ranges import MAD_TO_DEVIATION
+from penstock.values import dataclass
 
 WINDOW = timedelta(weeks=8)
 """How far back history is looked at."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.profiles.ranges import Amounts, Shares, usual_range
 from penstock.schema import MOMENTS
+from penstock.values import dataclass
 
 _QUANTILES = (0.25, 0.5, 0.75)
 _MOST_CATEGORIES = 40

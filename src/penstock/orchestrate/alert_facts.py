@@ -7,7 +7,7 @@ and folds what is new. The lake is asked about tables alone that seem to be sile
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from penstock import names
@@ -20,6 +20,7 @@ from penstock.model.streams import COMMAND as STREAM
 from penstock.monitor.alerts import Limit, PipelineFacts, TableFacts
 from penstock.monitor.arrivals import Arrivals, Released, fold, fold_releases
 from penstock.orchestrate.workspace import Workspace
+from penstock.values import dataclass
 
 _RELEASES = "(releases)"
 """The name under which releases are kept; no table can have it."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from penstock import names
@@ -16,6 +15,7 @@ from penstock.suggest.recent import LOAD, PLACE, Recent
 from penstock.suggest.suggestion import Suggestion
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
+from penstock.values import dataclass
 
 _FILE = "recent"
 """What stands for the file of a load, whose rows have their place in it."""

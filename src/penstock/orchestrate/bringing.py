@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from penstock import names, plugins
@@ -35,6 +35,7 @@ from penstock.stores.freeing import take_from_the_system
 from penstock.stores.parquet import heavy
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
+from penstock.values import dataclass
 
 _MICRO_BATCHES = 1000
 WHOLE = (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Set
-from dataclasses import dataclass, fields, replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from penstock import names
@@ -21,6 +21,7 @@ from penstock.orchestrate.workspace import Workspace, new_id, now
 from penstock.stores import compaction
 from penstock.stores.compaction import Compacted, Compacting
 from penstock.stores.rewriting import Source
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.model.answers import CompactionReport

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.catalog.port import Lease
@@ -13,6 +12,7 @@ from penstock.orchestrate import indexing
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.workspace import Workspace, new_id, now
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from penstock.catalog.holders import this_process
 from penstock.catalog.port import Lease
@@ -16,6 +16,7 @@ from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import PipelineSpec
 from penstock.orchestrate.ledger import Ledger
 from penstock.orchestrate.workspace import Workspace
+from penstock.values import dataclass
 
 LEASE_SECONDS = 60.0
 PRODUCTION = "(production)"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.catalog.opening import set_aside_if_damaged, sqlite_path
@@ -17,6 +16,7 @@ from penstock.orchestrate.context import PRODUCTION, dataset_lease, leased
 from penstock.orchestrate.holding import stream_lease
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.port import Objects
+from penstock.values import dataclass
 
 
 def set_aside(catalog: str) -> tuple[str, ...]:

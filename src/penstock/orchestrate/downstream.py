@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -40,6 +40,7 @@ from penstock.stores.port import WarehouseTransaction
 from penstock.transform.fingerprints import code_text
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.transform.computing import Computed

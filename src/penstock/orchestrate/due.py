@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from penstock.catalog.port import LoadRecord
 from penstock.model.codec import fingerprint
@@ -13,6 +13,7 @@ from penstock.model.plan import Cause
 from penstock.model.specs import TransformSpec
 from penstock.orchestrate.ledger import Ledger, VersionLedger, numbers
 from penstock.orchestrate.scopes import reach
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Any
@@ -19,6 +19,7 @@ from penstock.model.entries import Entry, EntryKind, InputVersion, TakenRows, Ve
 from penstock.model.interval import Interval
 from penstock.model.specs import PipelineSpec, SourceSpec, WriteMode
 from penstock.orchestrate.histories import HELD, Held, History
+from penstock.values import dataclass
 
 _ENDED = (Verdict.ACCEPTED, Verdict.DISCARDED)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from penstock.catalog.port import LoadRecord
@@ -16,6 +16,7 @@ from penstock.names import RAW_PREFIX, is_internal, unknown
 from penstock.orchestrate import code, indexing
 from penstock.orchestrate.asking import resolve
 from penstock.orchestrate.workspace import Workspace, now
+from penstock.values import dataclass
 
 
 def lineage(workspace: Workspace, table: str, column: str | None = None, as_of: str | None = None) -> LineageReport:

@@ -11,7 +11,7 @@ import difflib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -25,6 +25,7 @@ from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import Ledger, numbers
 from penstock.orchestrate.scopes import beyond, intervals, reach, scope_of
+from penstock.values import dataclass
 
 _ADDRESS = re.compile(r" at 0x[0-9a-f]+")
 MOST_LINES = 40

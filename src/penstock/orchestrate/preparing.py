@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from statistics import median
 
@@ -18,6 +18,7 @@ from penstock.orchestrate.planner import Usual, Wanted
 from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.workspace import Workspace
 from penstock.transform.fingerprints import code_fingerprint, code_text, function_fingerprint
+from penstock.values import dataclass
 
 _LOOKED_AT = 5
 """Earlier runs by which rows and times are estimated."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,7 @@ from penstock.queries import relations
 from penstock.queries.text import identifier
 from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.dataset.manifest import FILE, read_manifest
@@ -21,6 +20,7 @@ from penstock.stores.objects import LocalObjects
 from penstock.stores.port import CONDITION, Objects
 from penstock.stores.releases import ReleaseFolder
 from penstock.stores.remaking import ENDING
+from penstock.values import dataclass
 
 _RECORD = re.compile(r"_(decisions|runs|candidates|announced)/[^/.][^/]*\.json|_code/[0-9a-f]+\.txt")
 _LOG = re.compile(

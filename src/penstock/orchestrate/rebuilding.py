@@ -11,7 +11,7 @@ import copy
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from penstock import names
 from penstock.catalog.port import Lease, LoadRecord
@@ -34,6 +34,7 @@ from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.standing import accepted_load
 from penstock.orchestrate.workspace import Workspace, now
 from penstock.stores.remaking import Remaking
+from penstock.values import dataclass
 
 LARGEST = 512 * 2**20
 """Bytes of Parquet files after which a transaction ends and the next begins."""

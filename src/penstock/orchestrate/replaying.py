@@ -11,7 +11,7 @@ import secrets
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from penstock import names
@@ -41,6 +41,7 @@ from penstock.validate.checking import Checking, CheckPorts
 from penstock.validate.checking import check as check_rows
 from penstock.validate.editing import Edit
 from penstock.validate.shelf import Shelf, opened
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import duckdb

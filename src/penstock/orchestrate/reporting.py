@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 
 import duckdb
 
@@ -21,6 +20,7 @@ from penstock.orchestrate.workspace import Workspace
 from penstock.queries import relations
 from penstock.validate.binding import bind
 from penstock.validate.rows import Scope, opened
+from penstock.values import dataclass
 
 _TREND = 20
 """So many loads are in a trend, the newest included."""

@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from importlib import import_module
 
@@ -35,6 +35,7 @@ from penstock.orchestrate.preparing import Prepared, prepare, wanted
 from penstock.orchestrate.scopes import beyond, intervals, reached_from, scope_of
 from penstock.orchestrate.standing import relations_of
 from penstock.orchestrate.workspace import Workspace, now
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TypeVar
 
 import duckdb
@@ -25,6 +24,7 @@ from penstock.suggest.proposing import propose
 from penstock.suggest.recent import LOAD, PLACE, STARTS, Recent
 from penstock.suggest.suggestion import Suggestion, module
 from penstock.validate.rows import opened
+from penstock.values import dataclass
 
 MOST_LOADS, MOST_ROWS = 60, 2_000_000
 """So many loads are looked at, and no older ones once they have so many rows."""

@@ -15,7 +15,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from itertools import groupby
 from pathlib import Path
@@ -39,6 +39,7 @@ from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
 from penstock.stores.lake import DeltaLake, DeltaLakeTable
 from penstock.stores.objects import LocalObjects
 from penstock.stores.port import Objects
+from penstock.values import dataclass
 
 _OF_A_STREAM = timedelta(hours=1)
 """How long a micro-batch may need a file that it began to read."""

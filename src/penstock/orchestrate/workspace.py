@@ -5,7 +5,7 @@ from __future__ import annotations
 import getpass
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING
 
 from penstock.catalog.port import Catalog
@@ -31,6 +31,7 @@ from penstock.stores.lake import DeltaLake
 from penstock.stores.places import open_objects
 from penstock.stores.port import Objects, ScaleOut
 from penstock.stores.warehouse import DuckDBWarehouse
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.config.project import ProjectConfig

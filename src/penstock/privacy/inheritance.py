@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from penstock.model.entries import Column
+from penstock.values import dataclass
 
 _SEPARATOR = "__"
 _WITHIN = re.compile(r"([^:()]+): (.+)")

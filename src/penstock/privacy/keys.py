@@ -11,9 +11,10 @@ import binascii
 import hmac
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 VARIABLE = "PENSTOCK_PRIVACY_KEY"
 """The variable that holds the key where there is no project."""

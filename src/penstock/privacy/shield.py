@@ -9,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import duckdb
@@ -23,6 +23,7 @@ from penstock.privacy.keys import Keys
 from penstock.privacy.values import Protect, encrypter, missing_key, tokeniser
 from penstock.queries.text import identifier, literal
 from penstock.schema import Type, parse, spell
+from penstock.values import dataclass
 
 _KEYED = (Protection.TOKENISE, Protection.ENCRYPT)
 

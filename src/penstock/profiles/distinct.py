@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+
+from penstock.values import dataclass
 
 BITS = 10
 BUCKETS = 1 << BITS

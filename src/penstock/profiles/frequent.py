@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from penstock.values import dataclass
 
 MOST_COMPLETE, MOST_KEPT = 256, 32
 """So many different values are all kept; of more, only so many of the most frequent ones."""

@@ -9,9 +9,11 @@ from __future__ import annotations
 import math
 from bisect import bisect_right
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from itertools import accumulate, pairwise
+
+from penstock.values import dataclass
 
 MOST_BINS = 512
 Bin = tuple[int, int]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

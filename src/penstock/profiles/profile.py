@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import reduce
 from typing import Any
 
@@ -14,6 +14,7 @@ from penstock.profiles.distinct import DistinctSketch
 from penstock.profiles.frequent import FrequentValues
 from penstock.profiles.histogram import Histogram
 from penstock.profiles.moments import Moments
+from penstock.values import dataclass
 
 _VERSION = 1
 

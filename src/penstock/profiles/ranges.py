@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from statistics import median
 from typing import Protocol
+
+from penstock.values import dataclass
 
 MAD_TO_DEVIATION = 1.4826
 """Median absolute deviation to standard deviation, of what is normally distributed."""

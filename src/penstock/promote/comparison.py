@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import duckdb
@@ -17,6 +17,7 @@ from penstock.queries.text import identifier
 from penstock.stores.port import Engine
 from penstock.stores.release_tables import rows_of
 from penstock.stores.warehouse import explained
+from penstock.values import dataclass
 
 MOST_FIGURES = 12
 """Columns of a table for which key figures are shown."""

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol
 
@@ -26,6 +25,7 @@ from penstock.stores import parquet
 from penstock.stores.live_files import LiveShape, LiveState
 from penstock.stores.port import Engine, LakeTable
 from penstock.stores.release_tables import rows_of, stored_rows
+from penstock.values import dataclass
 
 FAN = 16
 """Files of one level that are written together as one of the next."""

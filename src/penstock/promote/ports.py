@@ -7,7 +7,6 @@ import json
 import re
 from collections.abc import Collection, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -18,6 +17,7 @@ from penstock.stores.filelock import Tell
 from penstock.stores.port import Engine, Lake
 from penstock.stores.release_tables import ServedTable
 from penstock.stores.releases import ReleaseFolder
+from penstock.values import dataclass
 
 CURRENT = "releases/current"
 """The pointer: JSON ``{"release": n}``, replaced atomically, always the last step of a release."""

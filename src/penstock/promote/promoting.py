@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 from penstock.errors import (
@@ -27,6 +27,7 @@ from penstock.promote.finishing import HANDS, bring_forward, complete, expected,
 from penstock.promote.ports import PromotePorts, path_of
 from penstock.promote.proposing import owner
 from penstock.stores.releases import STAGED
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

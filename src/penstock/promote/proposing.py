@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +15,7 @@ from penstock.promote.comparison import Sides, compare, differing, gone
 from penstock.promote.ports import PromotePorts, newest_release
 from penstock.promote.versions import Frozen, freeze
 from penstock.stores.port import Objects
+from penstock.values import dataclass
 
 FOLDER = "_candidates"
 _DIGITS = 10

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock.errors import BugError, ConfigurationError, DataError, NotFoundError
@@ -12,6 +11,7 @@ from penstock.promote.comparison import same_rows
 from penstock.promote.finishing import HANDS, bring_forward, complete, expected, file_name, retire, serve
 from penstock.promote.ports import PromotePorts, read_release
 from penstock.promote.promoting import commit, refuse_stale
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

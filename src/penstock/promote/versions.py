@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from penstock.errors import BugError
 from penstock.model.entries import DataFile, Entry, EntryKind, InputVersion
 from penstock.model.releases import TableVersion
 from penstock.stores.port import LakeTable
+from penstock.values import dataclass
 
 _MOST_SENTENCES = 5
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from sqlglot import exp
 
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 _NUMBER = "file_row_number"
 _BY_ROW = {"with_", "expressions", "from_", "joins", "where"}

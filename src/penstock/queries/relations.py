@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from penstock.names import LOAD
 from penstock.queries.text import identifier, literal
 from penstock.schema import restore
+from penstock.values import dataclass
 
 FILE = "_penstock_file"
 """Each row's file, as the path given."""

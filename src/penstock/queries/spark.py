@@ -8,7 +8,6 @@ row, see ``spark_scope.Call``) or refused (``UntranslatableError``).
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import sqlglot
 from sqlglot import exp
@@ -17,6 +16,7 @@ from penstock.queries.spark_aggregates import Aggregates, ordered
 from penstock.queries.spark_scope import Call, Scope, Typing, UntranslatableError, shown
 from penstock.queries.spark_types import FAITHFUL, name, spark_type
 from penstock.queries.spark_values import Value, Values
+from penstock.values import dataclass
 
 _KNOWN = ("with_", "expressions", "from_", "joins", "where", "group", "having", "order", "limit", "offset", "distinct")
 _OPERATORS = {exp.Union: "UNION", exp.Except: "EXCEPT", exp.Intersect: "INTERSECT"}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ from sqlglot import exp
 from penstock.queries.spark_types import carried, spark_type
 from penstock.queries.text import identifier
 from penstock.schema import TRUSTED_JSON, restore, store
+from penstock.values import dataclass
 
 QUOTED = "duckdb"
 

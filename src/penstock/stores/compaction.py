@@ -13,7 +13,6 @@ import re
 import secrets
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from penstock import names
@@ -24,6 +23,7 @@ from penstock.names import PARTITION
 from penstock.stores.parquet import discard
 from penstock.stores.port import Engine, LakeTable
 from penstock.stores.rewriting import Source, Target, rewrite
+from penstock.values import dataclass
 
 _FIRST = re.compile(r"/compacted-(\d+)-\d+-[0-9a-f]+\.parquet$")
 _LOAD = re.compile(r"/part-\d+-(\d+)-[0-9a-f]+\.parquet$")

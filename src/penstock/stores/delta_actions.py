@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
@@ -16,6 +15,7 @@ from urllib.parse import quote
 from deltalake import Schema
 
 from penstock.model.entries import DataFile
+from penstock.values import dataclass
 
 APPLICATION = "penstock"
 """The Delta application id under which a table's entries are numbered."""

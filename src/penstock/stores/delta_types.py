@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
@@ -14,6 +13,7 @@ from deltalake.schema import ArrayType, MapType, PrimitiveType, StructType
 from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.schema import SOURCE_TYPE, TYPE, Type, parse
+from penstock.values import dataclass
 
 DeltaType = PrimitiveType | ArrayType | MapType | StructType
 

@@ -10,7 +10,6 @@ import os
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import duckdb
@@ -22,6 +21,7 @@ from penstock.stores.objects import file_error, sync_file, sync_folder
 from penstock.stores.port import Engine
 from penstock.stores.release_tables import stored_rows
 from penstock.stores.warehouse import STORAGE, explained
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

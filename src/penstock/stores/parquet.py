@@ -10,7 +10,7 @@ import math
 import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import duckdb
@@ -22,6 +22,7 @@ from penstock.queries.text import literal
 from penstock.queries.widening import LOSSY
 from penstock.schema import parse
 from penstock.stores.objects import sync_file
+from penstock.values import dataclass
 
 ROW_GROUP = 116_736
 """Rows in one row group: 57 vectors of DuckDB, three below its own group of 122,880 rows.

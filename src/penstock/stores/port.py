@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.model.entries import Column, DataFile, Entry
 from penstock.queries.relations import FileSet
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import duckdb

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
@@ -11,6 +10,7 @@ from penstock.model.entries import Column
 from penstock.queries.relations import parquet
 from penstock.queries.text import identifier, literal
 from penstock.schema import restore
+from penstock.values import dataclass
 
 _ORDERED = ("DATE", "TIMESTAMP", "TIMESTAMP WITH TIME ZONE", "BIGINT", "INTEGER", "SMALLINT", "TINYINT")
 _MOST_TRIED = 8

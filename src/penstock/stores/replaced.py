@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable
-from dataclasses import dataclass
 
 from penstock.model.entries import Entry
+from penstock.values import dataclass
 
 _MOST = 20_000
 """Files after which what is known of them is forgotten, at the next compaction."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 
 import duckdb
@@ -28,6 +28,7 @@ from penstock.stores.compaction import sources_of
 from penstock.stores.parquet import discard, refusals
 from penstock.stores.port import LakeTable
 from penstock.stores.rewriting import Source, Target, rewrite
+from penstock.values import dataclass
 
 _AT_ONCE = 500
 """Files whose values are tried in one query."""

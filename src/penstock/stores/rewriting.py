@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from itertools import groupby
 
 import duckdb
@@ -17,6 +16,7 @@ from penstock.queries.text import identifier, literal
 from penstock.schema import parse, restore, store
 from penstock.stores.parquet import discard, refusals, write
 from penstock.stores.port import LakeTable
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ What portions answer meets in one worker for each question, so that few rows com
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import duckdb
@@ -19,6 +18,7 @@ from penstock.queries.portions import Scan, Stretch, portioned
 from penstock.queries.text import literal
 from penstock.stores.port import ANSWERS, PORTION, Partial
 from penstock.stores.spark_worker import answering, uniting
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from pyspark.sql import SparkSession

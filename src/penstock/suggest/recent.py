@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from functools import cached_property
 from statistics import median
 from typing import Any
@@ -15,6 +15,7 @@ from penstock.model.interval import Interval
 from penstock.queries.text import identifier, literal
 from penstock.schema import MOMENTS
 from penstock.suggest.suggestion import rounded
+from penstock.values import dataclass
 
 LOAD = "_penstock_number"
 """The place of the load among the recent ones, from 0."""

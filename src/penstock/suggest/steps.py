@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from penstock.profiles.ranges import Amounts, Range, Shares, heavy_tailed, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import LOAD, Recent
 from penstock.suggest.shape import key, told
 from penstock.suggest.suggestion import Suggestion, rounded
+from penstock.values import dataclass
 
 _ROOM = 0.15
 """The least margin of both shares."""

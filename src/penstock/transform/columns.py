@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
@@ -12,6 +11,7 @@ from penstock.errors import ConfigurationError
 from penstock.model.entries import Column
 from penstock.queries.text import identifier
 from penstock.schema import Type, parse, spell, storage
+from penstock.values import dataclass
 
 INTERNAL = frozenset({names.LOAD, names.ORDER, names.CREATED, names.UPDATED, names.INTERVAL})
 """Columns that Penstock adds to warehouse tables: hidden from transforms that do not name them, never in a result."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 
 import duckdb
 
@@ -22,6 +21,7 @@ from penstock.transform import keeping
 from penstock.transform.columns import Shape, shape, visible
 from penstock.transform.functions import call
 from penstock.transform.keeping import Keyed
+from penstock.values import dataclass
 
 _MISTAKES = (duckdb.CatalogException, duckdb.BinderException, duckdb.ParserException, duckdb.SyntaxException)
 _SHORTAGES = (duckdb.OutOfMemoryException, duckdb.IOException, duckdb.InterruptException)

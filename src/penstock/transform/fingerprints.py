@@ -11,7 +11,7 @@ import inspect
 import re
 import textwrap
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, is_dataclass
+from dataclasses import field, fields, is_dataclass
 from datetime import date, time, timedelta
 from decimal import Decimal
 from enum import Enum
@@ -23,6 +23,7 @@ from penstock.model import codec
 from penstock.model.entries import InputVersion
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
+from penstock.values import dataclass
 
 _OPEN = (bool, int, float, type(None), date, time, timedelta)
 """Values that are written down as they are."""

@@ -6,7 +6,6 @@ import inspect
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -20,6 +19,7 @@ from penstock.model.calling import blamed
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
 from penstock.names import unknown
+from penstock.values import dataclass
 
 SPECIAL = ("interval", "interval_start", "interval_end")
 """Parameter names that receive the interval instead of a table."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import duckdb
 
@@ -11,6 +10,7 @@ from penstock.errors import DataError
 from penstock.model.entries import Column
 from penstock.names import unknown
 from penstock.queries.text import alike, identifier, identifiers
+from penstock.values import dataclass
 
 _KEYS = "_penstock_keys"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 
 from penstock import names
@@ -20,6 +19,7 @@ from penstock.stores import parquet
 from penstock.stores.contending import committed
 from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
 from penstock.transform.computing import Computed
+from penstock.values import dataclass
 
 WHOLE = "whole"
 """The partition of a version that holds the whole of a table that was made by interval before."""

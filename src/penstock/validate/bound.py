@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.model.specs import CheckSpec
 from penstock.queries.text import identifier
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

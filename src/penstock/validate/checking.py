@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 import duckdb
@@ -25,6 +25,7 @@ from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import Measured, measure
 from penstock.validate.rows import Scope, opened
 from penstock.validate.spreading import spread_profile
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

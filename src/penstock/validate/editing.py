@@ -9,7 +9,6 @@ import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypedDict
 
 import duckdb
@@ -23,6 +22,7 @@ from penstock.stores.parquet import first_line, without_values
 from penstock.validate.expressions import one_row
 from penstock.validate.quarantine import renamed
 from penstock.validate.shelf import ORDER, TOLD, Shelf, opened, type_of
+from penstock.values import dataclass
 
 _NAMES = ("_load", "_position")
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import duckdb
 import sqlglot
 from sqlglot import exp
@@ -12,6 +10,7 @@ from penstock.errors import ConfigurationError
 from penstock.names import RAW_PREFIX, unknown
 from penstock.queries import edges
 from penstock.validate.rows import Rows, Scope
+from penstock.values import dataclass
 
 _SELECT = "SELECT\n"
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 
@@ -19,6 +18,7 @@ from penstock.validate.functions import MARK, Answer, AnswerError
 from penstock.validate.kinds import ordering
 from penstock.validate.profile import LONGEST_TEXT
 from penstock.validate.rows import POSITION, Rows
+from penstock.values import dataclass
 
 MASK = "•••"
 _MOST_COLUMNS = 8

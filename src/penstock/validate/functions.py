@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -14,6 +13,7 @@ from penstock.errors import ConfigurationError, MissingExtraError
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.validate.rows import POSITION, Rows
+from penstock.values import dataclass
 
 TABLE, BATCH, RELATION, PANDAS, POLARS = "table", "batch", "relation", "pandas", "polars"
 _FRAMES = {

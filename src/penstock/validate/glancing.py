@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from penstock.model.entries import Column
@@ -15,6 +15,7 @@ from penstock.stores.port import ANSWERS, Partial
 from penstock.validate.gathering import Gathering
 from penstock.validate.rows import Rows
 from penstock.validate.values import family
+from penstock.values import dataclass
 
 TOGETHER = 40
 """Columns in one query: planning grows with their number."""

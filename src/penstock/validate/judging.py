@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -24,6 +24,7 @@ from penstock.validate.kinds import figures, ordering, similarity, uniqueness, w
 from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import Measured
 from penstock.validate.rows import POSITION, Rows
+from penstock.values import dataclass
 
 _REPETITIONS = 0.95
 """The share of distinct values below which an approximate count speaks of repetitions: four times its error."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import duckdb
@@ -16,6 +16,7 @@ from penstock.validate.profile import COUNT, EXTREME, SCAN, completed, figures, 
 from penstock.validate.rows import Rows
 from penstock.validate.sketching import sketch
 from penstock.validate.spreading import spread_profile
+from penstock.values import dataclass
 
 _PLACES = "places"
 _FIRST = f"arg_min({{'file': {FILE}, 'row': {ROW}}}, {ROW}, 500)"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -13,6 +12,7 @@ from penstock.model.entries import Column
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.queries.text import identifier
 from penstock.validate.values import family
+from penstock.values import dataclass
 
 LONGEST_TEXT = 80
 COUNT, EXTREME, SCAN = range(3)

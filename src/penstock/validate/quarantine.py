@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -26,6 +26,7 @@ from penstock.stores.objects import TEMPORARY, sync_file
 from penstock.stores.port import Objects
 from penstock.validate.rows import PLACES, POSITION, Rows
 from penstock.validate.values import quoted
+from penstock.values import dataclass
 
 FOLDER = "_quarantine"
 FILE_OF, ROW_OF = "_file", "_row"

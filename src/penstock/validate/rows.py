@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 from functools import cached_property
 from typing import cast
@@ -21,6 +21,7 @@ from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.schema import restore, storage
 from penstock.stores.port import Answerer, Asked
+from penstock.values import dataclass
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""

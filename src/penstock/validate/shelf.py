@@ -5,8 +5,6 @@ A row is named by ``_load`` and ``_position``: the load that set it aside, and i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import duckdb
 
 from penstock.model.entries import Column, DataFile
@@ -14,6 +12,7 @@ from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.text import identifier, literal
 from penstock.schema import parse, restore
 from penstock.validate.quarantine import renamed
+from penstock.values import dataclass
 
 ORDER = ("order_load", "order_position")
 TOLD = (REASONS, ORIGIN, DETAIL)

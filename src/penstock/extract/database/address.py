@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -11,6 +10,7 @@ from penstock.errors import ConfigurationError
 from penstock.extract.port import Request
 from penstock.model.specs import ConnectionSpec
 from penstock.names import unknown
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

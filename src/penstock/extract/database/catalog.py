@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -11,6 +10,7 @@ from penstock.extract import scoping
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
 from penstock.names import unknown
+from penstock.values import dataclass
 
 Ask = Callable[[str], Sequence[Sequence[Any]]]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.extract.port import SourceFigures, TableDescription
 from penstock.model.specs import SourceTable
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import pyarrow as pa

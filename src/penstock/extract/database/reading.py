@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -19,6 +18,7 @@ from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.schema import SOURCE_TYPE
 from penstock.stores.parquet import ROW_GROUP
+from penstock.values import dataclass
 
 _SAMPLE = 200
 _TIMES = ("date", "timestamp", "timestamptz")

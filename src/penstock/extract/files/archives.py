@@ -17,7 +17,6 @@ import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
@@ -27,6 +26,7 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError
 from penstock.names import unknown
 from penstock.stores.objects import file_error
+from penstock.values import dataclass
 
 ARCHIVES = {
     ".zip": "zip",

@@ -7,7 +7,7 @@ one.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 
@@ -23,6 +23,7 @@ from penstock.extract.files.formats.known import CSV_OPTIONS, MISFIT_LIMIT
 from penstock.extract.files.listing import LARGE, Content, File, head
 from penstock.names import distinct, unknown
 from penstock.queries.text import identifier, identifiers, literal
+from penstock.values import dataclass
 
 ON_RAGGED = ("quarantine", "refuse", "pad")
 WHOLE_BYTES = LARGE

@@ -6,7 +6,7 @@ import os
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -22,6 +22,7 @@ from penstock.extract.files.errors import explain, explain_csv, miscounted, unco
 from penstock.extract.files.formats.known import CSV_OPTIONS, MISFIT_LIMIT
 from penstock.extract.files.listing import FILE_COLUMN, Content, File
 from penstock.extract.port import Request, Scan
+from penstock.values import dataclass
 
 MOST_FILES = 5000
 """How many files one scan opens: DuckDB keeps something of each until its end, 50 KB and more."""

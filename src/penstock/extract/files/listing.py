@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from threading import Event
 from typing import Any
@@ -25,6 +25,7 @@ from penstock.extract.files.places.opening import address, joined, opened, remot
 from penstock.extract.files.places.port import Access, Listed, Place
 from penstock.extract.port import Request
 from penstock.names import nearest
+from penstock.values import dataclass
 
 FORMATS = {
     ".csv": "csv",

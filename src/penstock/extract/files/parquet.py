@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ import pyarrow.parquet as pq
 from penstock.errors import DataError, TransientError
 from penstock.extract.files.listing import File
 from penstock.extract.port import ArrowBatch
+from penstock.values import dataclass
 
 _MUCH = 64 * 2**20
 """Bytes of a column chunk from which on it may hold a value that is very long."""

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -22,6 +21,7 @@ from penstock.model.durations import parse_duration
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
+from penstock.values import dataclass
 
 _OPTIONS = tuple(dict.fromkeys((*GENERAL, "csv", "records", *CSV_OPTIONS, *FORMAT_OPTIONS)))
 _READ = ("changed", "new", "all")

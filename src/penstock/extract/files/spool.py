@@ -12,7 +12,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from io import BufferedReader
 from pathlib import Path
 
@@ -27,6 +27,7 @@ from penstock.extract.files.listing import Content, File, aside, format_of, insp
 from penstock.extract.files.places.opening import address, remote
 from penstock.extract.port import Request
 from penstock.stores.engine import OWNER, SHARED_MEMORY, SPILL
+from penstock.values import dataclass
 
 WINDOW = 2 * 2**30
 """About how many bytes of unpacked files lie in the spool at a time."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from urllib.parse import quote
 
 import httpx
 
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 _SECRET_PARAMETERS = frozenset(
     {

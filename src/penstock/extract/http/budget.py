@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from threading import Lock
 from time import monotonic, sleep, time
 
 from penstock.errors import TransientError
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

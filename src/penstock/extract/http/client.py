@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import cache
 from threading import Event
 from typing import Any
@@ -17,6 +17,7 @@ from penstock.extract.http.budget import Timing, budget_of
 from penstock.extract.http.credentials import Credentials
 from penstock.extract.http.retry import RETRIED, Backoff, retry_after
 from penstock.extract.http.settings import HttpSettings
+from penstock.values import dataclass
 
 _MOST_REDIRECTS = 10
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract.http.address import Veil, parse_url
 from penstock.model.specs import ConnectionSpec
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _KINDS = ("bearer", "header", "query", "basic", "none")
 _AUTH_OPTIONS = ("kind", "name", "user", "secret")

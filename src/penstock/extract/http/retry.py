@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC
 from email.utils import parsedate_to_datetime
+
+from penstock.values import dataclass
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 """Statuses after which the same call may pass later (RFC 9110, RFC 6585, RFC 8470)."""

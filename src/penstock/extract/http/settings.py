@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

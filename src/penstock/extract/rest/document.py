@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.http.body import excerpt
+from penstock.values import dataclass
 
 MISSING: Any = object()
 """What ``at`` returns where a path leads nowhere; a null is not missing."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract.http.settings import SETTINGS, HttpSettings, settings_from
 from penstock.extract.port import Request
 from penstock.names import unknown
+from penstock.values import dataclass
 
 KINDS = ("auto", "link", "next", "cursor", "page", "offset", "none")
 FORMATS = ("iso", "date", "epoch", "epoch_ms")

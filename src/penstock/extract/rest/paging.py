@@ -7,7 +7,6 @@ It ends when there are no more.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator
-from dataclasses import dataclass
 from typing import Any
 
 import httpx
@@ -16,6 +15,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.http.address import with_parameters
 from penstock.extract.rest.document import MISSING, Page, at, pointers, sign_of_more, total_of, whole
 from penstock.extract.rest.options import Paging
+from penstock.values import dataclass
 
 Pager = Generator[tuple[str, ...], tuple[Page, ...], None]
 Tell = Callable[[str], None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 
@@ -17,6 +17,7 @@ from penstock.extract.progress import Gate, Progress, encoded, local_clock
 from penstock.extract.rest.options import RestOptions, TimeParameters
 from penstock.model.interval import Interval
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _DAY = timedelta(days=1)
 _TYPES = {

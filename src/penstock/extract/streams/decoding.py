@@ -7,7 +7,7 @@ Nothing here knows of offsets: a message is named by its place.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 from typing import Any, Protocol, runtime_checkable
 
@@ -17,6 +17,7 @@ from penstock.model.entries import Column
 from penstock.model.scoring import Scoring
 from penstock.model.specs import ConnectionSpec
 from penstock.names import DISCARDED
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

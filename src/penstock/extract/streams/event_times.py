@@ -6,7 +6,7 @@ One query for each batch of rows, over one column. What comes of it stands in th
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ from penstock.model.event_time import Lateness, Progress, Seen, microseconds
 from penstock.model.streams import Positions
 from penstock.queries.moments import moment
 from penstock.stores.port import Engine
+from penstock.values import dataclass
 
 _BATCH = "_penstock_events"
 

@@ -7,10 +7,10 @@ import ssl
 import threading
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from penstock.errors import ConfigurationError, MissingExtraError, TransientError
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.model.specs import ConnectionSpec

@@ -7,7 +7,6 @@ the next one is committed, which serves the far end's displays alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Protocol, TypeVar, runtime_checkable
 from zlib import crc32
 
@@ -17,6 +16,7 @@ import pyarrow.compute as pc
 from penstock.errors import ConfigurationError
 from penstock.model.specs import ConnectionSpec, SourceSpec
 from penstock.model.streams import Gap, Positions
+from penstock.values import dataclass
 
 MOMENT = pa.timestamp("us", tz="UTC")
 HEADERS = pa.list_(pa.struct([("name", pa.string()), ("value", pa.binary())]))

@@ -5,12 +5,12 @@ from __future__ import annotations
 import ssl
 from collections.abc import Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from penstock.errors import ConfigurationError, MissingExtraError, PenstockError, TransientError
 from penstock.extract.streams.redis_offsets import offset_of
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

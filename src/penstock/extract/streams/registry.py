@@ -7,7 +7,7 @@ what was fetched is kept; a number that the registry does not know is asked for 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 from urllib.parse import quote
 
@@ -16,6 +16,7 @@ from penstock.extract.http.client import HttpClient
 from penstock.extract.http.credentials import credentials_of
 from penstock.extract.http.settings import settings_from
 from penstock.model.specs import ConnectionSpec
+from penstock.values import dataclass
 
 _ABSENT = (40401, 40402, 40403)
 """What the registry says of a subject, version or schema that it does not know."""

@@ -10,7 +10,6 @@ import glob
 import hashlib
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,6 +19,7 @@ from penstock.extract.streams.gaps import declared
 from penstock.extract.streams.lines import offsets, polled, whole
 from penstock.extract.streams.port import Opening, Polled, Reader, Run
 from penstock.model.streams import Gap, Positions, Start
+from penstock.values import dataclass
 
 _HEAD = 1024
 _PAUSE = 0.05

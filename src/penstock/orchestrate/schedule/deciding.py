@@ -8,12 +8,13 @@ says. Every due time is in one firing of its pipeline, but for those of a failed
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from penstock.model.firings import ACTIVE, REJECTED, Firing, FiringState, ServeSpec, Standing
 from penstock.model.schedules import Timetable
 from penstock.orchestrate.schedule.upstream import Upstream, ready
+from penstock.values import dataclass
 
 _JUST_BEFORE = timedelta(microseconds=1)
 

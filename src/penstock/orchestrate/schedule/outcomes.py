@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import signal
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from penstock.errors import ConflictError, TransientError
 from penstock.model.firings import Firing, FiringState, ServeSpec
+from penstock.values import dataclass
 
 TIMED_OUT = 124
 STOPPED = (128 + signal.SIGINT, 128 + signal.SIGTERM)

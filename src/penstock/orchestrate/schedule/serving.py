@@ -10,7 +10,6 @@ from __future__ import annotations
 import signal
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
@@ -26,6 +25,7 @@ from penstock.model.specs import PipelineSpec
 from penstock.orchestrate.clock import now
 from penstock.orchestrate.schedule.children import Children
 from penstock.orchestrate.schedule.ticking import Ticker
+from penstock.values import dataclass
 
 LEASE_SECONDS = 30.0
 STANDBY_SECONDS = 2.0

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from penstock.model.firings import ACTIVE, REJECTED, Firing, FiringState
 from penstock.model.schedules import Timetable
+from penstock.values import dataclass
 
 _JUST_BEFORE = timedelta(microseconds=1)
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Sequence
 from contextlib import closing
-from dataclasses import dataclass
 from functools import partial
 from math import inf
 from typing import TypeVar
@@ -32,6 +31,7 @@ from penstock.orchestrate.streaming.scoring import scored
 from penstock.orchestrate.streaming.settling import Patience, TableHand
 from penstock.orchestrate.streaming.summing import StreamContext
 from penstock.orchestrate.workspace import now
+from penstock.values import dataclass
 
 _Answer = TypeVar("_Answer")
 _MEMBERS = 1.0

@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from datetime import datetime
 
 from penstock.model.events import Advance, StepFinished, Streamed
@@ -15,6 +15,7 @@ from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.streaming.sharing import Member
 from penstock.orchestrate.streaming.window_publishing import LiveWindows
 from penstock.orchestrate.workspace import now
+from penstock.values import dataclass
 
 _EVERY = 5.0
 """Seconds between two lines about a stream."""

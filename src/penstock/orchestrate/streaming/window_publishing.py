@@ -8,8 +8,6 @@ All of it happens before the warehouse's transaction ends: a failure takes both 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.load.fresh import DELETED
 from penstock.model.entries import Column
 from penstock.names import LOAD
@@ -22,6 +20,7 @@ from penstock.schema import storage, store
 from penstock.stores.live_files import LiveShape
 from penstock.stores.port import WarehouseTransaction
 from penstock.transform.windowing.port import ENTERED, LEFT
+from penstock.values import dataclass
 
 _ADDED = (Column(name=LOAD, type="BIGINT"), Column(name=DELETED, type="BOOLEAN"))
 

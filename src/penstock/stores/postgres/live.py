@@ -13,7 +13,7 @@ import json
 import secrets
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConflictError, StaleWriterError
@@ -30,6 +30,7 @@ from penstock.stores.postgres.loading import Loading, defined, refuse_unfit
 from penstock.stores.postgres.swapping import Swapping, Words
 from penstock.stores.postgres.views import RELEASE_VIEW, Swap, Table, columns_of, shown
 from penstock.stores.release_tables import ServedTable, stored_rows
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import psycopg

@@ -14,7 +14,6 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import TransientError
@@ -22,6 +21,7 @@ from penstock.model.production import PostgresSpec
 from penstock.stores.filelock import Tell
 from penstock.stores.postgres.connecting import explain
 from penstock.stores.postgres.views import Swap
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import psycopg

@@ -5,9 +5,8 @@ Each pair is exact: a value that the type in PostgreSQL cannot hold is refused, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock import schema
+from penstock.values import dataclass
 
 _PLAIN = {
     "BOOLEAN": "boolean",

@@ -8,12 +8,13 @@ rights, options and comments are given to it again; where another view stands up
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConflictError
 from penstock.model.production import PostgresSpec
 from penstock.queries.text import identifier, identifiers, literal
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     import psycopg

@@ -7,11 +7,11 @@ is told the same declaration, and answers the same.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Protocol
 
 from penstock.model.windows import WindowedSpec
 from penstock.stores.port import WarehouseTransaction
+from penstock.values import dataclass
 
 LEFT, ENTERED = "_penstock_left", "_penstock_entered"
 """Temporary tables with the rows that a micro-batch took out of a table of windows, and those that it brought."""

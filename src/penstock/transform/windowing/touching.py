@@ -5,13 +5,12 @@ A scope says: the rows of this key whose time lies here are to be computed anew.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from penstock.model.event_time import microseconds
 from penstock.model.windows import WindowedSpec, WindowKind
 from penstock.queries.moments import span
 from penstock.queries.text import alike, identifier
 from penstock.transform.windowing.statement import END, START, bucket, result_time
+from penstock.values import dataclass
 
 MOMENTS = "_penstock_moments"
 """Keys and moments (``m``) of events that came or went."""

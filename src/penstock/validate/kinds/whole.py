@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from penstock.model.durations import show_duration
@@ -14,6 +13,7 @@ from penstock.profiles.ranges import MAD_TO_DEVIATION
 from penstock.validate.bound import Bound
 from penstock.validate.kinds.wording import spanned
 from penstock.validate.rows import Rows
+from penstock.values import dataclass
 
 _SPREADS, _LEAST_SHARE = 5.0, 0.1
 

@@ -11,10 +11,10 @@ from __future__ import annotations
 import os
 import struct
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from penstock.errors import ConfigurationError, DataError
+from penstock.values import dataclass
 
 PAGE = 4096
 _CATALOG_PAGE = 2

@@ -7,11 +7,11 @@ and date format and the driver's own conversions have no part in it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 
 import pyarrow as pa
 
 from penstock.extract.database.dialect import DatabaseColumn
+from penstock.values import dataclass
 
 _SPELT = re.compile(r"(?P<base>\w+)(?:\((?P<first>\w+)(?:,\s*(?P<second>\d+))?\))?")
 _INTEGERS = {"tinyint": pa.uint8(), "smallint": pa.int16(), "int": pa.int32(), "bigint": pa.int64()}

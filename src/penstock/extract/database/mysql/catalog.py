@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.extract.database import catalog
@@ -11,6 +10,7 @@ from penstock.extract.database.catalog import Ask, Listed, Shape
 from penstock.extract.port import Request, TableDescription
 from penstock.model.specs import SourceTable
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _TIMES = ("date", "datetime", "timestamp")
 _TEXTS = ("varchar", "char", "text", "tinytext", "mediumtext", "longtext")

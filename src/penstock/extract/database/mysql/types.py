@@ -6,11 +6,10 @@ microseconds since 1970, decimals as text. Types by the numbers of the wire prot
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from penstock.extract.database.dialect import DatabaseColumn
+from penstock.values import dataclass
 
 _INTEGERS = {1: (pa.int8(), pa.uint8()), 2: (pa.int16(), pa.uint16()), 9: (pa.int32(), pa.uint32()),
              3: (pa.int32(), pa.uint32()), 8: (pa.int64(), pa.uint64())}  # fmt: skip

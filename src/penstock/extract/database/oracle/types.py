@@ -6,11 +6,10 @@ own conversions have a part in it. An empty text is a null in Oracle, and is rea
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import pyarrow as pa
 
 from penstock.extract.database.dialect import DatabaseColumn
+from penstock.values import dataclass
 
 _MOST_DIGITS = 38
 _PLACES = 9

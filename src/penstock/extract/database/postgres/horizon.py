@@ -12,10 +12,10 @@ one wrote: a little too much (landing drops what it has), never too little, what
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
+from penstock.values import dataclass
 
 MOST_AGE = 2_000_000_000
 """Transactions after which the numbers of rows can no longer be told apart, with room before 2^31."""

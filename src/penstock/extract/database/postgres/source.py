@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -30,6 +29,7 @@ from penstock.model.specs import OnNullCursor, Reconcile, SourceTable
 from penstock.names import unknown
 from penstock.queries.text import identifier
 from penstock.schema import SOURCE_TYPE
+from penstock.values import dataclass
 
 _SAMPLE = 200
 _CURSOR_KINDS = {

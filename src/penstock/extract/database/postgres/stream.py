@@ -11,7 +11,6 @@ import queue
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any, Protocol
 
@@ -21,6 +20,7 @@ from penstock.errors import ConfigurationError
 from penstock.extract.database.postgres.connection import BEGIN, SETTINGS, address
 from penstock.extract.port import Request, byte_size
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 _RANGES = 140000
 """The first version that finds a range of blocks without reading the whole table."""

@@ -8,12 +8,13 @@ the load; a guard condition finds them before.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 FREE = pa.decimal128(38, 9)
 """What ``numeric`` without precision becomes where every value fits; else text."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from penstock.extract.progress import in_no_interval, null_excluded, null_refuse
 from penstock.model.specs import OnNullCursor
 from penstock.names import unknown
 from penstock.queries.text import identifier, identifiers
+from penstock.values import dataclass
 
 _SAMPLE = 200
 

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from penstock.values import dataclass
 
 UTC_TIMESTAMP = pa.timestamp("us", "UTC")
 TIMESTAMP = pa.timestamp("us")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from penstock.extract.files.csv.cells import TYPED, kind
 from penstock.extract.files.csv.dialects import Scored, candidates, ranked
 from penstock.extract.files.csv.records import Form, Record, records
 from penstock.extract.files.csv.structure import Structure, structure
+from penstock.values import dataclass
 
 SCORED = 96 * 2**10
 """Characters of a sample by which dialects are told apart."""

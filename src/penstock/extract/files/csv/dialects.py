@@ -11,10 +11,10 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
 from penstock.extract.files.csv.cells import homogeneity, kind, weight
 from penstock.extract.files.csv.records import Form, Record, records
+from penstock.values import dataclass
 
 _DELIMITERS = (
     ",",

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import duckdb
 
 from penstock.extract.files.csv.cells import BOOLEAN, DATE, INTEGER, MOMENT, NULLS, REAL, ZONED, is_null
 from penstock.extract.files.csv.records import Record
 from penstock.queries.text import identifier, literal
+from penstock.values import dataclass
 
 _TYPES = (
     ("BIGINT", INTEGER),

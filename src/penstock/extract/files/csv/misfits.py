@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 import duckdb
@@ -18,6 +17,7 @@ from penstock.extract.files.csv.encodings import opened, pieces, texts
 from penstock.extract.files.listing import Content, File
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.text import identifier
+from penstock.values import dataclass
 
 SCHEMA = pa.schema(
     [(REASONS, pa.list_(pa.string())), (LINE, pa.string()), (ORIGIN, pa.string()), (DETAIL, pa.string())]

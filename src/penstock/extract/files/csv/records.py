@@ -5,7 +5,8 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterator
-from dataclasses import dataclass
+
+from penstock.values import dataclass
 
 _STAND_IN = "\ue000"
 """A private character that stands for a delimiter of several."""

@@ -8,11 +8,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Hashable
-from dataclasses import dataclass
 from itertools import repeat
 from typing import Generic, TypeVar
 
 from penstock.extract.files.csv.detection import Detected
+from penstock.values import dataclass
 
 Known = TypeVar("Known")
 _QUOTING = frozenset("\"'`\\")

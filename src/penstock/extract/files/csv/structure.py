@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from penstock.extract.files.csv.cells import TYPED, kind
 from penstock.extract.files.csv.records import Record
+from penstock.values import dataclass
 
 MOST_HEADERS = 3
 _LOOKED_AT = 400

@@ -8,10 +8,12 @@ recursive type repeats.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from typing import Any
 
 import pyarrow as pa
+
+from penstock.values import dataclass
 
 _PRIMITIVES = {
     "null": pa.null(),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +13,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.formats import lines, texts
 from penstock.extract.files.formats.fixed_layout import Layout, Span, layout
 from penstock.extract.files.formats.port import Asked
+from penstock.values import dataclass
 
 _SAMPLE = 1000
 _RAGGED = ("quarantine", "refuse", "pad")

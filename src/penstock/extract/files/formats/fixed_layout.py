@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.formats.port import Asked
 from penstock.names import distinct
+from penstock.values import dataclass
 
 _RULER = re.compile(r"[ +|]*(?:[-=]+[ +|]*)+")
 _RUN = re.compile(r"[-=]+")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.formats.port import Asked
+from penstock.values import dataclass
 
 LONGEST = 16 * 2**20
 """The most characters of a line."""

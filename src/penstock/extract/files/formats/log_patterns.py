@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from penstock.values import dataclass
 
 _CLF = r"(?P<host>\S+) (?P<identity>\S+) (?P<user>\S+) \[(?P<time>[^\]]+)\] "
 _REQUEST = r'"(?P<request>(?P<method>[A-Z]+) (?P<path>[^\s"]+)(?: (?P<protocol>HTTP/[\d.]+))?|(?:[^"\\]|\\.)*)"'

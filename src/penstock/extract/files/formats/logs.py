@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import pyarrow as pa
@@ -17,6 +17,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.formats import lines, texts
 from penstock.extract.files.formats.log_patterns import PATTERNS, Pattern
 from penstock.extract.files.formats.port import Asked
+from penstock.values import dataclass
 
 LINE, UNMATCHED = "line_number", "unmatched"
 _UNMATCHED = ("keep", "quarantine", "refuse")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow as pa
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.csv.misfits import SCHEMA
 from penstock.extract.files.formats.known import MISFIT_LIMIT
+from penstock.values import dataclass
 
 _FEW = 5
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import IO, Any
 
 import pyarrow as pa
@@ -20,6 +20,7 @@ from penstock.extract.files.formats.known import FORMATS
 from penstock.extract.files.formats.misfits import Misfits, misfits
 from penstock.extract.files.listing import Content, File
 from penstock.extract.port import ArrowBatch, byte_size
+from penstock.values import dataclass
 
 _BUFFER = 2**20
 

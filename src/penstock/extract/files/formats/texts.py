@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import duckdb
@@ -20,6 +19,7 @@ from penstock.extract.files.formats.port import Asked
 from penstock.names import unknown
 from penstock.queries.text import identifier, literal
 from penstock.stores.engine import LocalEngine
+from penstock.values import dataclass
 
 LOOKED_AT = 64 * 2**20
 """How many bytes of a file types are found over."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -14,6 +13,7 @@ from penstock.extract.files.formats.port import Asked
 from penstock.extract.files.formats.xml_records import Raw, Records
 from penstock.extract.files.formats.xml_shape import Shape
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _LOOKED_AT = 2**20
 

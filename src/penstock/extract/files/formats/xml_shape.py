@@ -6,7 +6,7 @@ Records become columns by it: an element that a record has twice is a list in al
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import duckdb
@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 from penstock.errors import DataError
 from penstock.extract.files.formats import texts
 from penstock.extract.files.formats.xml_records import TEXT, Raw
+from penstock.values import dataclass
 
 _MOST = 10_000
 _VALUE = "value"

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any, Protocol
 
 from penstock.errors import ConfigurationError, PenstockError, TransientError
+from penstock.values import dataclass
 
 CHUNK = 2**20
 """About how many bytes a place hands over at a time."""

@@ -7,7 +7,7 @@ safe may be thrown away at the source.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import timedelta
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from penstock.model.capture import Landed
 from penstock.model.specs import ConnectionSpec, SourceSpec
 from penstock.model.streams import OFFSETS, TIMES
 from penstock.stores.port import Engine
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -12,6 +11,7 @@ from penstock.extract.port import ArrowBatch, Extraction, Figured, SourceFigures
 from penstock.extract.streams.changes.envelope import enveloped, marker, repeated
 from penstock.model.capture import Op
 from penstock.model.streams import Gap
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

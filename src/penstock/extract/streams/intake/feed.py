@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, Protocol
+
+from penstock.values import dataclass
 
 MOST = 2**20
 """Bytes after which a feed gives what it has received."""

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from penstock.errors import ConfigurationError, MissingExtraError, TransientError
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from penstock.model.specs import ConnectionSpec

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, datetime
 from typing import Any
 
@@ -19,6 +19,7 @@ from penstock.extract.streams.gaps import declared
 from penstock.extract.streams.kinesis.client import Client, Shard, State
 from penstock.extract.streams.port import HEADERS, MOMENT, Opening, Polled, Reader, Run, begun, fitting
 from penstock.model.streams import Gap, Positions, Start
+from penstock.values import dataclass
 
 CREATED = "created"
 """The partition whose offset is the moment at which the stream was made, in microseconds since 1970."""

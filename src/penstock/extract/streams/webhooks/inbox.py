@@ -6,13 +6,14 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 from penstock.errors import PenstockError
 from penstock.extract.streams.webhooks import segments
 from penstock.extract.streams.webhooks.signatures import RefusedError, Window, identify
 from penstock.extract.streams.webhooks.spool import SEGMENT, Spool, Told
+from penstock.values import dataclass
 
 _MOST_KNOWN = 2_000_000
 """So many ids are remembered, whatever their age."""

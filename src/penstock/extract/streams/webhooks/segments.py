@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from penstock.extract.streams.port import MOMENT
+from penstock.values import dataclass
 
 _SUFFIX = ".events"
 _COMMITTED = "committed"

@@ -13,7 +13,8 @@ import binascii
 import hashlib
 import hmac
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+
+from penstock.values import dataclass
 
 SCHEMES = ("standard", "stripe", "github", "none")
 _LONGEST_ID = 256

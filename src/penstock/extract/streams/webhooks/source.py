@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import pyarrow as pa
@@ -18,6 +17,7 @@ from penstock.extract.streams.webhooks import segments
 from penstock.extract.streams.webhooks.segments import Segment
 from penstock.extract.streams.webhooks.settings import folder_of, remembered
 from penstock.model.streams import Gap, Positions, Start
+from penstock.values import dataclass
 
 _PAUSE = 0.02
 _PIECE = 4 * 2**20

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
 import pyarrow as pa
 
 from penstock.extract.files.formats.spreadsheets.workbook import Digits, Fault, Large, Value
+from penstock.values import dataclass
 
 _TYPES: dict[frozenset[type], pa.DataType] = {
     frozenset(): pa.null(),

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract.files.formats.spreadsheets.workbook import Area, Sheet, area
 from penstock.names import unknown
+from penstock.values import dataclass
 
 _FAULTS = ("keep", "null", "quarantine", "refuse")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import pyarrow as pa
@@ -29,6 +29,7 @@ from penstock.extract.files.formats.spreadsheets.workbook import (
     letters,
 )
 from penstock.names import distinct
+from penstock.values import dataclass
 
 _HELD = 500_000
 """How many cells are held between the passes."""

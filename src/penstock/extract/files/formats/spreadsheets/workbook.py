@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import date, datetime, time, timedelta
 from typing import Protocol
 
 from penstock.errors import DataError
+from penstock.values import dataclass
 
 MOST_ROWS, MOST_COLUMNS = 2**20, 2**14
 MOST_TEXT = 2**30

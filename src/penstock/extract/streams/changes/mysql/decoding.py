@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import pyarrow as pa
@@ -17,6 +17,7 @@ from penstock.extract.streams.changes.mysql.values import Cells, Texts, convert
 from penstock.extract.streams.changes.mysql.wire import HEAD, lengthy
 from penstock.model.capture import BEFORE, COMMIT, COMMITTED, OP, UNCHANGED, Op
 from penstock.model.specs import SourceSpec, WriteMode
+from penstock.values import dataclass
 
 TABLE_MAP, WRITE, UPDATE, DELETE = 19, 23, 24, 25
 ROWS = (WRITE, UPDATE, DELETE)

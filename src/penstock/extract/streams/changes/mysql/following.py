@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from penstock.errors import DataError
 from penstock.extract.streams.changes.mysql.decoding import ROWS, TABLE_MAP, Begun, Emptied, Events
@@ -12,6 +12,7 @@ from penstock.extract.streams.changes.mysql.places import Gtids, Mark, counted, 
 from penstock.extract.streams.changes.mysql.shapes import named
 from penstock.extract.streams.changes.mysql.statements import LOAD, Deed, done, statement
 from penstock.extract.streams.changes.mysql.wire import HEAD, ROTATE, head
+from penstock.values import dataclass
 
 _QUERY, _XID, _XA_PREPARE, _GTID = 2, 16, 38, 162
 _INCIDENT = 26

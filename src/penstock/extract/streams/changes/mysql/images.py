@@ -7,12 +7,12 @@ the first rows of all events are walked together, then the second ones. Events h
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
 from penstock.extract.streams.changes.mysql.shapes import Column
+from penstock.values import dataclass
 
 Places = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

@@ -7,10 +7,10 @@ files, so it gets a base by which its places follow upon those of the one before
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.model.capture import LEVEL, Landed, own
+from penstock.values import dataclass
 
 _OFFSET = 36
 """Bits of an offset in a file: a transaction is never divided between files, whatever its size."""

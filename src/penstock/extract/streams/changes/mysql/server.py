@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -13,6 +12,7 @@ from penstock.extract.streams.changes.mysql.shapes import Now
 from penstock.model.specs import SourceSpec
 from penstock.names import unknown
 from penstock.queries.text import literal
+from penstock.values import dataclass
 
 Ask = Callable[[str], Sequence[Sequence[Any]]]
 

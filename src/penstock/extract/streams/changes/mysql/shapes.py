@@ -7,7 +7,6 @@ a row is never given the names of another moment.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 
 import pyarrow as pa
 
@@ -16,6 +15,7 @@ from penstock.extract.database.dialect import DatabaseColumn
 from penstock.extract.database.mysql.types import Field, column
 from penstock.extract.streams.changes.mysql.wire import HEAD, lengthy
 from penstock.schema import SOURCE_TYPE
+from penstock.values import dataclass
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, DATE, YEAR = 1, 2, 3, 4, 5, 8, 9, 10, 13
 VARCHAR, BIT, TIMESTAMP2, DATETIME2, TIME2 = 15, 16, 17, 18, 19

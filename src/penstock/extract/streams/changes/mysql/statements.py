@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from penstock.extract.streams.changes.mysql.wire import HEAD
+from penstock.values import dataclass
 
 LOAD = 18
 """The type of a statement that loads a file."""

@@ -10,12 +10,13 @@ import select
 import struct
 import time
 import zlib
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 from penstock.errors import DataError
 from penstock.extract.database.mysql.source import connect
 from penstock.model.specs import ConnectionSpec
+from penstock.values import dataclass
 
 HEAD = 19
 """Bytes of an event before its own: moment, type, server, size, where it ends, flags."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import numpy as np
 import pyarrow as pa
@@ -16,6 +16,7 @@ from penstock.extract.streams.changes.postgres.tuples import Rows, rows_of
 from penstock.extract.streams.changes.postgres.values import convert
 from penstock.model.capture import BEFORE, COMMIT, COMMITTED, OP, UNCHANGED, Op
 from penstock.model.specs import SourceSpec, WriteMode
+from penstock.values import dataclass
 
 MOMENT = pa.timestamp("us", tz="UTC")
 _OPS = {ord("I"): 0, ord("U"): 1, ord("D"): 2}

@@ -7,11 +7,12 @@ one table together (``tuples.py``). Descriptions of tables come seldom and are r
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+
+from penstock.values import dataclass
 
 Places = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -13,6 +12,7 @@ from penstock.extract.port import Request
 from penstock.extract.streams.changes.postgres.messages import Relation
 from penstock.queries.text import identifier
 from penstock.schema import SOURCE_TYPE
+from penstock.values import dataclass
 
 
 @dataclass(frozen=True, slots=True)

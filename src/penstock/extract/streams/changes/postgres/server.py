@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any
 
 from penstock.errors import ConfigurationError
@@ -14,6 +13,7 @@ from penstock.extract.streams.changes.postgres import wire
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import unknown
 from penstock.queries.text import identifier
+from penstock.values import dataclass
 
 _TABLES = """
 SELECT n.nspname, c.relname, c.relkind::text, c.relreplident::text, pg_table_is_visible(c.oid),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +11,7 @@ import pyarrow.compute as pc
 
 from penstock.extract.streams.changes.postgres.messages import Bytes, Places, numbers
 from penstock.extract.streams.changes.slices import sliced
+from penstock.values import dataclass
 
 _TEXT, _UNCHANGED = ord("t"), ord("u")
 _OLD = (ord("K"), ord("O"))

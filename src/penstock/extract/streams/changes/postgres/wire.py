@@ -11,8 +11,10 @@ import struct
 import threading
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TYPE_CHECKING, Any
+
+from penstock.values import dataclass
 
 if TYPE_CHECKING:
     from psycopg.pq.abc import PGconn, PGresult
