@@ -7,7 +7,6 @@ where both engines go by the same rule for exactly these types.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 
 from sqlglot import exp
 
@@ -24,6 +23,7 @@ from penstock.queries.spark_types import (
     spark_type,
 )
 from penstock.schema import restore
+from penstock.values import dataclass
 
 _WIDEST = 38
 _COMPARED: dict[type[exp.Expr], str] = {
