@@ -71,13 +71,14 @@ class Messages:
     """Messages in one buffer.
 
     Args:
-        frames: The messages, each with its head.
+        buffer: The messages, each with its head.
+        sizes: How many bytes each has.
     """
 
-    def __init__(self, frames: Sequence[Any]) -> None:
-        self.buffer = b"".join(frames)
-        self.raw: Bytes = np.frombuffer(self.buffer, np.uint8)
-        lengths = np.fromiter((frame.nbytes for frame in frames), np.int64, len(frames))
+    def __init__(self, buffer: bytes, sizes: Sequence[int]) -> None:
+        self.buffer = buffer
+        self.raw: Bytes = np.frombuffer(buffer, np.uint8)
+        lengths = np.array(sizes, np.int64)
         self.starts: Places = np.cumsum(lengths) - lengths + HEAD
         self.kinds: Bytes = self.raw[self.starts]
 
@@ -121,12 +122,10 @@ class Messages:
 
 
 def numbers(raw: Bytes, at: Places, size: int) -> Places:
-    """Return the numbers of some bytes that stand at places."""
-    found = raw[at].astype(np.int64)
-    for place in range(1, size):
-        found <<= 8
-        found |= raw[at + place]
-    return found
+    """Return the numbers of 4 or 8 bytes that stand at places."""
+    # One number for each byte at which one may begin: they lie over each other, and only those asked for are read.
+    every: npt.NDArray[Any] = np.ndarray((max(0, len(raw) - size + 1),), f">u{size}", raw, strides=(1,))
+    return every[at].astype(np.int64)
 
 
 def number(buffer: bytes, at: int, size: int) -> int:

@@ -23,7 +23,7 @@ from penstock.extract.streams.changes.holding import Spool
 from penstock.extract.streams.changes.port import CaptureOpening, Taken
 from penstock.extract.streams.changes.postgres import lookups, server, wire
 from penstock.extract.streams.changes.postgres.decoding import Decoder
-from penstock.extract.streams.changes.postgres.messages import COMMIT, HEAD, Messages, Relation
+from penstock.extract.streams.changes.postgres.messages import COMMIT, Messages, Relation
 from penstock.extract.streams.changes.postgres.naming import publication_name, slot_name
 from penstock.extract.streams.changes.postgres.relations import Described, described
 from penstock.extract.streams.changes.postgres.server import Published
@@ -69,8 +69,7 @@ class PostgresCapture:
         by_name = {self._tables[table].name: source for table, source in self._sources.items()}
         self._called = {self._tables[table].name: table for table in self._sources}
         self._decoder = Decoder(by_name, self._described, self._look_up)
-        self._frames: list[Any] = []
-        self._waiting = 0
+        self._frames = wire.Frames()
         self._cut = 0
         self._partial = False
         self._heard = 0
@@ -119,31 +118,23 @@ class PostgresCapture:
         """See ``Capture``."""
         with translated(self._request):
             frames = self._wire.receive(min(most, _PIECE), wait)
-            if not frames.data and not frames.end:
+            if not frames.sizes and not frames.end:
                 self._wire.ask()
-        before = len(self._frames)
-        self._frames += frames.data
-        self._cut = next(
-            (
-                place + 1
-                for place in range(len(self._frames) - 1, before - 1, -1)
-                if self._frames[place][HEAD] == COMMIT
-            ),
-            self._cut,
-        )
-        self._waiting += frames.bytes
+        into.count += len(frames.sizes)
+        into.bytes += len(frames.data)
         self._heard = max(self._heard, frames.end)
-        into.count += len(frames.data)
-        into.bytes += frames.bytes
-        if self._waiting >= _PIECE:
+        cut = frames.until(COMMIT)
+        self._cut = len(self._frames.sizes) + cut if cut else self._cut
+        self._frames.add(frames)
+        if len(self._frames.data) >= _PIECE:
             self._decode(into, all_=True)
-        return bool(frames.data)
+        return bool(frames.sizes)
 
     def settle(self, into: Taken) -> bool:
         """See ``Capture``."""
         if self._cut:
             self._decode(into, all_=False)
-        if not self._frames and not self._partial:
+        if not self._frames.sizes and not self._partial:
             into.following = max(into.following, self._heard)
         return not self._partial
 
@@ -249,8 +240,7 @@ class PostgresCapture:
         cut = self._cut
         if not cut and not all_:
             return
-        rest = self._frames[cut:] if cut else []
-        messages = Messages(self._frames[:cut] if rest else self._frames)
+        messages = Messages(*self._frames.split(cut or len(self._frames.sizes)))
         since = {self._tables[table].name: at for table, at in self._since.items()}
         for name, batch in self._decoder.decode(messages, since):
             table = self._called[name]
@@ -260,9 +250,7 @@ class PostgresCapture:
             into.rows[table].add(batch)
         if cut:
             into.following = max(into.following, messages.end(cut - 1))
-        self._partial = not cut
-        self._frames, self._cut = rest, 0
-        self._waiting = sum(frame.nbytes for frame in rest)
+        self._partial, self._cut = not cut, 0
 
     def _described(self, relation: Relation, source: SourceSpec) -> Described:
         with translated(self._request):

@@ -1,7 +1,8 @@
 """A replication connection: commands, the stream of messages, and word of how far it is safe.
 
-libpq does the talking, by psycopg's ``pq``. While a micro-batch is landed nobody reads, and a thread goes on telling
-the server that somebody is there, which would otherwise end the connection after ``wal_sender_timeout``.
+libpq does the talking, by psycopg's ``pq``. While a micro-batch is landed nobody asks for messages, and a thread goes
+on taking some of the next, so that the server need not wait, and telling it that somebody is there: it would end the
+connection after ``wal_sender_timeout``. What was taken ahead counts for nothing before it is landed.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
 
+from penstock.extract.streams.changes.postgres.messages import HEAD
 from penstock.values import dataclass
 
 if TYPE_CHECKING:
@@ -32,6 +34,8 @@ _EPOCH = 946_684_800
 """Seconds from 1970 to 2000, from which PostgreSQL counts."""
 _EVERY = 5.0
 """Seconds between two words to the server, or a third of those that it waits for one."""
+_LOOK = 0.1
+"""Seconds after which a wait for messages looks whether it is to end."""
 _KEEPALIVE = 0x6B
 _ALIVE = struct.Struct(">cqqqqc")
 _SAID = struct.Struct(">xqq?")
@@ -42,18 +46,43 @@ class Frames:
     """Messages as they came, each with 25 bytes before it of which nothing is needed.
 
     Attributes:
-        data: The messages.
-        bytes: What they hold.
+        data: The messages, one behind the other: a million objects would take more time than what they hold.
+        sizes: How many bytes each has.
         end: Every transaction that was committed before it has come; 0: the server did not say.
     """
 
-    data: list[Any] = field(default_factory=list)
-    bytes: int = 0
+    data: bytearray = field(default_factory=bytearray)
+    sizes: list[int] = field(default_factory=list)
     end: int = 0
+
+    def add(self, more: Frames) -> None:
+        """Put others behind them."""
+        if self.sizes:
+            self.data += more.data
+            self.sizes += more.sizes
+        else:
+            self.data, self.sizes = more.data, more.sizes
+        self.end = max(self.end, more.end)
+
+    def until(self, kind: int) -> int:
+        """Return how many there are up to the last one of a kind."""
+        at = len(self.data)
+        for place in range(len(self.sizes), 0, -1):
+            at -= self.sizes[place - 1]
+            if self.data[at + HEAD] == kind:
+                return place
+        return 0
+
+    def split(self, count: int) -> tuple[bytes, list[int]]:
+        """Take out the first ones; returns them, and how many bytes each has."""
+        at = sum(self.sizes[:count])
+        taken = bytes(memoryview(self.data)[:at]), self.sizes[:count]
+        del self.data[:at], self.sizes[:count]
+        return taken
 
 
 class Wire:
-    """One connection; used by one thread, beside its own that keeps it alive.
+    """One connection; used by one thread, beside its own that takes messages ahead.
 
     Args:
         target: The connection string, with secrets.
@@ -71,6 +100,10 @@ class Wire:
         self._every = _EVERY
         self._safe = 0
         self._received = 0
+        self._ahead = Frames()
+        self._most = 0
+        self._failed: Exception | None = None
+        self._changed = threading.Condition()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -105,22 +138,25 @@ class Wire:
             if result is None or result.status != pq.ExecStatus.COPY_BOTH:
                 raise self._failure(result)
         self._safe = self._received = since
-        self._thread = threading.Thread(target=self._keep_alive, daemon=True, name="replication")
+        self._thread = threading.Thread(target=self._read_ahead, daemon=True, name="replication")
         self._thread.start()
 
     def receive(self, most: int, wait: float) -> Frames:
-        """Return messages that are there, about ``most`` bytes; wait ``wait`` seconds for the first."""
-        found = Frames()
-        deadline = time.monotonic() + wait
-        while True:
-            with self._lock:
-                waiting = self._take(found, most)
-                descriptor = self._connection.socket
-            if found.data or found.end or not waiting:
-                return found
-            left = deadline - time.monotonic()
-            if left <= 0 or not select.select([descriptor], [], [], left)[0]:
-                return found
+        """Return messages that are there, about ``most`` bytes, which are taken ahead next as well; wait for the first.
+
+        Args:
+            most: About how many bytes.
+            wait: Seconds to wait where nothing is there.
+        """
+        with self._changed:
+            self._most = most
+            self._changed.notify_all()
+            self._changed.wait_for(lambda: self._ahead.sizes or self._ahead.end or self._failed, wait)
+            found, self._ahead = self._ahead, Frames()
+            self._changed.notify_all()
+            if self._failed is not None and not found.sizes:
+                raise self._failed
+            return found
 
     def confirm(self, position: int) -> None:
         """Tell the server that everything before a position is durable here."""
@@ -134,36 +170,37 @@ class Wire:
     def close(self) -> None:
         """End the connection; quiet."""
         self._stopped.set()
+        with self._changed:
+            self._changed.notify_all()
         if self._thread is not None:
             self._thread.join()
         with self._lock:
             self._connection.finish()
 
-    def _take(self, found: Frames, most: int) -> bool:
-        """Take what has come; False where there may be more than was asked for."""
-        get, data, size, looked = self._connection.get_copy_data, found.data, found.bytes, False
-        try:
-            while size < most:
-                length, frame = get(1)
-                if length > 0:
-                    looked = False
-                    if frame[0] == _KEEPALIVE:
-                        found.end = self._heard(frame)
-                        continue
-                    data.append(frame)
-                    size += length
-                elif length < 0:
-                    raise self._failure(self._connection.get_result())
-                elif looked:
-                    return True
-                else:
-                    self._connection.consume_input()
-                    looked = True
-            return False
-        finally:
-            found.bytes = size
-            if data:
-                self._received = max(self._received, int.from_bytes(data[-1][9:17], "big"))
+    def _take(self, most: int) -> Frames:
+        """Take what has come, about ``most`` bytes."""
+        found, last, looked = Frames(), 0, False
+        get, data, sizes = self._connection.get_copy_data, found.data, found.sizes
+        while len(data) < most:
+            length, frame = get(1)
+            if length > 0:
+                looked = False
+                if frame[0] == _KEEPALIVE:
+                    found.end = self._heard(frame)
+                    continue
+                last = len(data)
+                data += frame
+                sizes.append(length)
+            elif length < 0:
+                raise self._failure(self._connection.get_result())
+            elif looked:
+                break
+            else:
+                self._connection.consume_input()
+                looked = True
+        if sizes:
+            self._received = max(self._received, int.from_bytes(data[last + 9 : last + 17], "big"))
+        return found
 
     def _heard(self, frame: Any) -> int:
         end, _, wanted = _SAID.unpack(frame)
@@ -183,15 +220,33 @@ class Wire:
         )
         self._connection.flush()
 
-    def _keep_alive(self) -> None:
-        import psycopg
-
-        while not self._stopped.wait(self._every):
-            try:
-                self._tell()
-            except psycopg.Error:
-                # Whoever reads next meets the same error, and says so.
-                return
+    def _read_ahead(self) -> None:
+        """Take messages as long as there is room for them, and tell the server now and then that somebody is there."""
+        told = time.monotonic()
+        try:
+            while not self._stopped.is_set():
+                with self._changed:
+                    room = self._most - len(self._ahead.data)
+                    if room <= 0:
+                        self._changed.wait(_LOOK)
+                if room > 0:
+                    with self._lock:
+                        found = self._take(room)
+                        descriptor = self._connection.socket
+                    with self._changed:
+                        self._ahead.add(found)
+                        if found.sizes or found.end:
+                            self._changed.notify_all()
+                    if len(found.data) < room:
+                        select.select([descriptor], [], [], _LOOK)
+                if time.monotonic() - told >= self._every:
+                    self._tell()
+                    told = time.monotonic()
+        except Exception as error:
+            # Whoever reads next hears of it.
+            with self._changed:
+                self._failed = error
+                self._changed.notify_all()
 
     def _failure(self, result: PGresult | None = None) -> Exception:
         """Return the error of the connection, or of a result, as psycopg would raise it."""
