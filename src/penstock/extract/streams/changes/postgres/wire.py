@@ -11,6 +11,7 @@ import select
 import struct
 import threading
 import time
+from collections import deque
 from collections.abc import Sequence
 from dataclasses import field
 from typing import TYPE_CHECKING, Any
@@ -34,6 +35,10 @@ _EPOCH = 946_684_800
 """Seconds from 1970 to 2000, from which PostgreSQL counts."""
 _EVERY = 5.0
 """Seconds between two words to the server, or a third of those that it waits for one."""
+_AHEAD = 16 * 2**20
+"""Bytes of messages that are taken ahead."""
+_CHUNK = 2**20
+"""Bytes of messages that are handed out together, at least where so many wait."""
 _LOOK = 0.1
 """Seconds after which a wait for messages looks whether it is to end."""
 _KEEPALIVE = 0x6B
@@ -100,8 +105,7 @@ class Wire:
         self._every = _EVERY
         self._safe = 0
         self._received = 0
-        self._ahead = Frames()
-        self._most = 0
+        self._ahead: deque[Frames] = deque()
         self._failed: Exception | None = None
         self._changed = threading.Condition()
         self._stopped = threading.Event()
@@ -142,21 +146,16 @@ class Wire:
         self._thread.start()
 
     def receive(self, most: int, wait: float) -> Frames:
-        """Return messages that are there, about ``most`` bytes, which are taken ahead next as well; wait for the first.
-
-        Args:
-            most: About how many bytes.
-            wait: Seconds to wait where nothing is there.
-        """
+        """Return messages that are there, about ``most`` bytes; wait ``wait`` seconds for the first."""
+        found = Frames()
         with self._changed:
-            self._most = most
-            self._changed.notify_all()
-            self._changed.wait_for(lambda: self._ahead.sizes or self._ahead.end or self._failed, wait)
-            found, self._ahead = self._ahead, Frames()
+            self._changed.wait_for(lambda: self._ahead or self._failed, wait)
+            while self._ahead and len(found.data) < most:
+                found.add(self._ahead.popleft())
             self._changed.notify_all()
             if self._failed is not None and not found.sizes:
                 raise self._failed
-            return found
+        return found
 
     def confirm(self, position: int) -> None:
         """Tell the server that everything before a position is durable here."""
@@ -226,18 +225,15 @@ class Wire:
         try:
             while not self._stopped.is_set():
                 with self._changed:
-                    room = self._most - len(self._ahead.data)
-                    if room <= 0:
+                    room = sum(len(each.data) for each in self._ahead) < _AHEAD
+                    if not room:
                         self._changed.wait(_LOOK)
-                if room > 0:
+                if room:
                     with self._lock:
-                        found = self._take(room)
+                        found = self._take(_CHUNK)
                         descriptor = self._connection.socket
-                    with self._changed:
-                        self._ahead.add(found)
-                        if found.sizes or found.end:
-                            self._changed.notify_all()
-                    if len(found.data) < room:
+                    self._keep(found)
+                    if len(found.data) < _CHUNK:
                         select.select([descriptor], [], [], _LOOK)
                 if time.monotonic() - told >= self._every:
                     self._tell()
@@ -247,6 +243,17 @@ class Wire:
             with self._changed:
                 self._failed = error
                 self._changed.notify_all()
+
+    def _keep(self, found: Frames) -> None:
+        """Keep messages for whoever receives, few pieces of them."""
+        if not found.sizes and not found.end:
+            return
+        with self._changed:
+            if self._ahead and len(self._ahead[-1].data) + len(found.data) <= _CHUNK:
+                self._ahead[-1].add(found)
+            else:
+                self._ahead.append(found)
+            self._changed.notify_all()
 
     def _failure(self, result: PGresult | None = None) -> Exception:
         """Return the error of the connection, or of a result, as psycopg would raise it."""
