@@ -5,8 +5,9 @@ from __future__ import annotations
 import gc
 import threading
 from collections.abc import Callable, Collection
-from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import closing
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, suppress
+from queue import Empty, SimpleQueue
 
 from penstock import plugins
 from penstock.errors import ConfigurationError
@@ -147,16 +148,25 @@ def _work(chosen: list[SourceSpec], prepared: Prepared, asked: Consuming, contex
 
 
 def _wait(running: list[Future[None]], stop: threading.Event, told: Callable[[], bool]) -> None:
-    """Wait for the end of all; when one fails, or somebody asks, the others land what they hold, and end too."""
-    while True:
+    """Wait for the end of all; when one fails, or somebody asks, the others land what they hold, and end too.
+
+    What is raised to end it may come between any two steps of Python, and would leave a lock held for good that is
+    taken in Python, as those of events and futures are; the stream would then wait for it at its end. A queue of C has
+    no such moment.
+    """
+    ended, bell = list[Future[None]](), SimpleQueue[None]()
+
+    def over(each: Future[None]) -> None:
+        ended.append(each)
+        bell.put(None)
+
+    for each in running:
+        each.add_done_callback(over)
+    while len(ended) < len(running):
         try:
-            while not told():
-                ended, going = wait(running, _LOOK, return_when=FIRST_EXCEPTION)
-                if not going or any(each.exception() for each in ended):
-                    break
-            stop.set()
-            wait(running)
+            if told() or any(each.exception() for each in ended):
+                stop.set()
+            with suppress(Empty):
+                bell.get(timeout=_LOOK)
         except KeyboardInterrupt:
             stop.set()
-        else:
-            return
