@@ -226,6 +226,21 @@ def test_checks_judge_rows_and_not_what_tells_of_deletions(database: PostgresSer
     assert same(folder, database) == [(1, "", None), (2, "", 2)]
 
 
+def test_what_landed_before_a_rejected_micro_batch_is_loaded(database: PostgresServer, tmp_path: Path) -> None:
+    database.execute(_MADE)
+    # The changes are older than they may be once the process has begun, so several micro-batches are loaded together.
+    reading = _ORDERS.replace("'300ms'", "'1s', 'bytes': '1MB'")
+    folder = project(tmp_path, database, f"{reading}], checks={{'orders': [checks.not_null('amount')]}})  # ")
+    streamed(folder)
+    long = "repeat('x', 300000)"
+    for first in range(101, 117, 4):
+        database.execute(f"INSERT INTO orders SELECT i, {long}, i FROM generate_series({first}, {first + 3}) i")
+    good = database.execute("SELECT id FROM orders ORDER BY 1")
+    database.execute("INSERT INTO orders SELECT i, repeat('y', 300000), NULL FROM generate_series(201, 204) i")
+    assert "rejected" in streamed(folder, code=3)
+    assert served(folder, "SELECT id FROM raw_orders ORDER BY 1") == good
+
+
 def test_personal_values_reach_no_disk_readable(
     database: PostgresServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -16,13 +16,13 @@ from datetime import timedelta
 from functools import partial
 
 from penstock import plugins
-from penstock.errors import PenstockError, StaleWriterError, TransientError
+from penstock.errors import DataError, PenstockError, StaleWriterError, TransientError
 from penstock.extract.streams.changes.port import Capture, Changes, Taken
 from penstock.model.capture import Landed, level, levelled, own, reached
 from penstock.model.specs import SourceSpec
 from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.streaming.consuming import Consuming
-from penstock.orchestrate.streaming.pacing import Pace
+from penstock.orchestrate.streaming.pacing import LoadPace, Pace
 from penstock.orchestrate.streaming.readings import opening
 from penstock.orchestrate.streaming.settling import Patience, TableHand, load_together
 from penstock.orchestrate.streaming.summing import StreamContext
@@ -63,6 +63,7 @@ class Captor:
         self._sources = tuple(sources)
         self._trigger = sources[0].stream.trigger
         self._pace = Pace(self._trigger.age.total_seconds())
+        self._loads = LoadPace(self._trigger)
         self._context = context
         self._asked = asked
         self._stop = stop
@@ -149,6 +150,7 @@ class Captor:
         self._waits = through < self._ahead
         if not self._waits:
             load_together(list(self._hands.values()), patient=patient)
+            self._loads.loaded()
 
     def _gather(self, capture: Capture, end: int | None) -> Taken:
         """Take changes until a trigger, the end, or until told to stop; what is returned ends with a commit."""
@@ -177,6 +179,8 @@ class Captor:
             wait = max(_SOON, pace.wait(_LOOK)) if full else pace.wait(_LOOK)
             came = capture.take(taken, max(_LEAST, trigger.bytes - taken.bytes), wait)
             pace.looked(found=came)
+            if self._loads.due or (self._loads.waits and not came):
+                self._load(self._level)
             if came:
                 self._failed = 0
             elif capture.settle(taken) and end is not None and taken.following >= end:
@@ -207,10 +211,18 @@ class Captor:
                 }
                 changes = Changes(taken.rows.get(table), position, f"{self._sources[0].connection}.{table}")
                 self._hands[table].land(partial(_same, changes))
+        except DataError:
+            if table == tables[0]:
+                # What landed before does not wait for whoever looks at what was rejected.
+                self._load(self._level)
+            raise
         finally:
             taken.close()
         self._level, self._told = taken.following, time.monotonic()
-        self._load(self._level)
+        moments = [moment for held in taken.rows.values() for moment in held.moments]
+        self._loads.landed(taken.bytes, max(moments) / 1000 if moments else None)
+        if self._loads.due:
+            self._load(self._level)
         try:
             capture.confirm(taken.following)
         except PenstockError as error:

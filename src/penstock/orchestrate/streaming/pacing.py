@@ -1,11 +1,15 @@
-"""When a micro-batch is due by the age of its messages."""
+"""When a micro-batch is due by the age of its messages, and when what landed is loaded."""
 
 from __future__ import annotations
 
 import time
 
+from penstock.model.streams import Trigger
+
 _SHARE = 0.25
 """Of the age, how long messages that came in the meantime are still taken where a micro-batch is due already."""
+_TOGETHER = 4
+"""How many full micro-batches are loaded together at most."""
 
 
 class Pace:
@@ -50,3 +54,48 @@ class Pace:
 
     def _left(self) -> float:
         return self._age - (time.monotonic() - self._first) if self._first is not None else self._age
+
+
+class LoadPace:
+    """The clock of loading: each micro-batch once it has landed; of a stream that is behind, some together.
+
+    Rows that have waited longer at the source than messages may wait are late by that alone, and are all there sooner
+    if a table is merged and written less often.
+
+    Args:
+        trigger: When a micro-batch is closed.
+    """
+
+    def __init__(self, trigger: Trigger) -> None:
+        self._age = trigger.age.total_seconds()
+        self._most = _TOGETHER * trigger.bytes
+        self.loaded()
+
+    def loaded(self) -> None:
+        """Take in that all that landed was loaded."""
+        self._since: float | None = None
+        self._bytes, self._behind = 0, False
+
+    def landed(self, size: int, newest: float | None) -> None:
+        """Take in that a micro-batch has landed.
+
+        Args:
+            size: Its bytes.
+            newest: When its newest row was made, in seconds since 1970; None: nobody knows.
+        """
+        if self._since is None:
+            self._since = time.monotonic()
+        self._bytes += size
+        self._behind = newest is not None and time.time() - newest > self._age
+
+    @property
+    def waits(self) -> bool:
+        """Something has landed that is not loaded."""
+        return self._since is not None
+
+    @property
+    def due(self) -> bool:
+        """What has landed is to be loaded."""
+        if self._since is None:
+            return False
+        return not self._behind or self._bytes >= self._most or time.monotonic() - self._since >= self._age
