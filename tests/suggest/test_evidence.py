@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from penstock.checks.suggested import made
 from penstock.model.interval import Interval
 from penstock.orchestrate.backtesting import Backtest
 from penstock.stores.objects import LocalObjects
+from penstock.suggest import groups
 from penstock.suggest.proposing import called, propose
 from penstock.suggest.recent import LOAD, PLACE, STARTS, Recent
 
@@ -186,3 +188,124 @@ def test_texts_of_which_most_come_once_may_have_other_words_one_day(connection: 
     assert "at_most" in names['"name" = trim("name")']
     assert "at_most" not in names['"kind" = trim("kind")']
     assert 'checks.in_set("kind", ["Cat", "Dog"])' in names.values()
+
+
+def test_each_large_group_and_most_small_ones_keep_their_place_beside_the_others(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        kind, shop = place % 10, place % 60
+        return {
+            "kind": f"k{kind}",
+            "shop": f"s{shop:02}",
+            "price": kind + dice.random(),
+            "takings": 10 * shop + dice.random(),
+        }
+
+    recent = gathered(connection, row, rows=120)
+    queries = {called(each): str(each.arguments[0]) for each in propose(recent) if each.kind == "query"}
+    names = ("price of each kind", "takings of most shop")
+    connection.execute("CREATE TABLE readings AS SELECT * FROM recent WHERE _penstock_number = 1")
+
+    def away() -> list[int]:
+        return [len(connection.execute(queries[name]).fetchall()) for name in names]
+
+    assert away() == [0, 0]
+    # One of ten kinds is worth an alarm; of sixty shops with two rows each it takes more.
+    connection.execute("UPDATE readings SET price = price + 5 WHERE kind = 'k9'")
+    connection.execute("UPDATE readings SET takings = 300 WHERE shop IN ('s00', 's01')")
+    assert ((found := away())[0] >= 1, found[1]) == (True, 0)
+    connection.execute("UPDATE readings SET takings = takings % 256")
+    assert away()[1] > 6
+
+
+def test_a_total_that_some_loads_lack_is_none(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        one, other = dice.randint(1, 90), dice.randint(1, 90)
+        return {"one": one, "other": other, "both": one + other, "late": one - other if load % 2 else None}
+
+    names = suggested(gathered(connection, row))
+    assert any('"both"' in name and '"other"' in name and name.startswith("abs(") for name in names)
+    assert not any('"late"' in name and name.startswith("abs(") for name in names)
+
+
+def test_numbers_that_still_come_new_are_no_list(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        # Degrees of one scale written on the other; now and then a warmer one comes.
+        degrees = [0, 1, 3, 7, 8, 12, 20, 21, 22, 29, 30, 31, 40, *range(41, 41 + load // 8)]
+        return {"warmth": round(1.8 * level(dice, degrees) + 32, 2)}
+
+    assert "in_set(warmth)" not in suggested(gathered(connection, row))
+
+
+def test_numbers_that_name_a_row_have_no_place_beside_others(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        second = place % 2
+        flight = 100 * second + 4 * place + dice.randint(0, 3)
+        return {"line": "ab"[second], "flight": flight, "seats": 50 * second + dice.randint(1, 9)}
+
+    def away(recent: Recent) -> set[str]:
+        # Without the moment only line and flight, or flight alone, tell rows apart.
+        columns = {name: type_ for name, type_ in recent.columns.items() if name != "at"}
+        return {called(each) for each in groups.beside(replace(recent, columns=columns))}
+
+    assert away(gathered(connection, row)) == {"seats of each line"}
+
+
+def test_zero_where_none_ever_was_and_what_a_limit_cuts_are_told(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        return {
+            "gust": round(dice.uniform(1, 40), 1),
+            "balance": round(dice.uniform(-5, 5), 2) or 0.01,
+            "count": dice.randint(0, 9),
+            "pressure": dice.uniform(990, 1010),
+        }
+
+    recent = gathered(connection, row)
+    names = suggested(recent)
+    assert {'"gust" <> 0', '"balance" <> 0'} <= set(names)
+    assert not {'"count" <> 0', '"pressure" <> 0'} & set(names)
+    connection.execute("CREATE TABLE readings AS SELECT * FROM recent WHERE _penstock_number = 1")
+    (query,) = [str(each.arguments[0]) for each in propose(recent) if called(each) == "ends of gust"]
+    assert connection.execute(query).fetchall() == []
+    connection.execute("UPDATE readings SET gust = least(gust, 15)")
+    assert len(connection.execute(query).fetchall()) == 1
+
+
+def test_a_value_that_always_comes_about_as_often_is_missed_though_it_is_a_small_part(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        steady, now_and_then = place < 12, place < 12 + (40 if load % 9 == 0 else 5)
+        return {"kind": "steady" if steady else "now and then" if now_and_then else "most"}
+
+    code = suggested(gathered(connection, row, rows=240))["all of kind"]
+    assert "steady" in code
+    assert "now and then" not in code
+
+
+@pytest.mark.parametrize(("most", "missed"), [(13, True), (7, False), (40, False)])
+def test_a_value_that_comes_a_few_times_is_missed_unless_it_may_fail_to_come_by_chance(
+    connection: duckdb.DuckDBPyConnection, most: int, missed: bool
+) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        # Of 240 rows 8 to 12 are rare, 2 to 6, or 2 to 39: these come in heaps.
+        least = 2 if most != 13 else 8
+        times = least + load % (most - least)
+        return {"kind": "rare" if place < times else "most"}
+
+    assert ("rare" in suggested(gathered(connection, row, rows=240))["all of kind"]) == missed
+
+
+def test_letters_that_only_a_wrong_encoding_makes_are_told(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        name = level(dice, ["Âge d'or", "IRMÃ LUÍSA", "Zoë", "Bär", "Mária Kovács"])
+        return {"name": f"{name} {dice.getrandbits(20):x}", "broken": name.encode().decode("cp1252", "replace")}
+
+    recent = gathered(connection, row)
+    (letters,) = [str(each.arguments[0]) for each in propose(recent) if called(each) == "letters of name"]
+    assert "letters of broken" not in suggested(recent)
+    wrong = connection.execute(
+        f"SELECT count(*) FROM recent WHERE NOT ({letters.replace('name', 'broken')})"
+    ).fetchall()
+    assert wrong == [(LOADS * ROWS,)]

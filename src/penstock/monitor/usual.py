@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from penstock.profiles.profile import ColumnProfile, TableProfile
-from penstock.profiles.ranges import Amounts, Shares, usual_range
+from penstock.profiles.ranges import Amounts, Range, Shares, usual_range
 from penstock.schema import MOMENTS
 from penstock.values import dataclass
 
@@ -17,6 +17,10 @@ _STEP = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 _ROOM = 0.25
 """The least margin of a mean, deviation or quantile, in deviations of the values."""
+_RANKS = 0.1
+"""By so large a share of the values a quantile may be that of its neighbours: where there is a gap between values, it
+leaps from one side to the other."""
+_BESIDE = (" below", " above")
 _AMOUNTS = ("rows", "deviation")
 _ERRORS = 3.0
 """So many of its own standard errors a mean may lie further off: one huge value moves it, and is told by itself."""
@@ -73,7 +77,7 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
     step = max(_STEP, 1 / math.sqrt(rows)) if rows else _STEP
     room = _ROOM * sum(deviations) / len(deviations) if deviations else 0.0
     for figure, value in now.items():
-        if figure == "count":
+        if figure == "count" or figure.endswith(_BESIDE):
             continue
         share = figure.startswith(_SHARES)
         past = [one.get(figure) for one in before]
@@ -81,10 +85,16 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
         scale = Shares(rows) if share and rows else Amounts() if figure in _AMOUNTS else None
         least_room = step if share else max(room, _ERRORS * _error(now)) if figure == "mean" else room
         usual = usual_range(past, least=least, greatest=greatest, step=least_room, varied=not share, scale=scale)
-        if usual is None or not math.isfinite(value) or value in usual:
+        if usual is None or not math.isfinite(value) or value in usual or value in _beside(figure, before):
             continue
         said = f"{figure} {value:.6g}, expected {usual.low:.6g} to {usual.high:.6g} after {len(before)} loads"
         yield Unusual(column, figure, value, usual.low, usual.high, said)
+
+
+def _beside(figure: str, before: Sequence[dict[str, float]]) -> Range:
+    """Return where the quantiles a little below and above one have been."""
+    below, above = ([one[key] for one in before if (key := figure + side) in one] for side in _BESIDE)
+    return Range(min(below, default=math.inf), max(above, default=-math.inf))
 
 
 def _error(now: dict[str, float]) -> float:
@@ -112,7 +122,10 @@ def _figures(column: ColumnProfile, listed: Sequence[str]) -> dict[str, float]:
         if column.type in MOMENTS:
             found |= {"least": moments.least, "greatest": moments.greatest}
     if column.histogram is not None and column.histogram.total and column.type != "VARCHAR":
-        found |= {f"quantile {share:g}": column.histogram.quantile(share) for share in _QUANTILES}
+        for share in _QUANTILES:
+            name, quantile = f"quantile {share:g}", column.histogram.quantile
+            found |= {name: quantile(share)}
+            found |= {name + side: quantile(share + by) for side, by in zip(_BESIDE, (-_RANKS, _RANKS), strict=True)}
     return found
 
 

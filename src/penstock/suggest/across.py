@@ -132,8 +132,8 @@ def totals(recent: Recent) -> Iterator[Suggestion]:
                 written = f"{identifier(one)} {sign} {identifier(other)}"
                 condition = f"abs({identifier(total)} - ({written})) <= 0.011"
                 asked = {
-                    "wrong": f"count_if(NOT ({condition})) / count(*)",
-                    "right": f"count_if({condition}) / count(*)",
+                    "wrong": f"count(*) FILTER (NOT ({condition})) / count(*)",
+                    "right": f"count(*) FILTER ({condition}) / count(*)",
                 }
                 found = recent.by_load(asked)
                 if max(found["wrong"]) == 0 and min(found["right"]) > 0:

@@ -1,14 +1,15 @@
-"""Suggestions about figures of all rows together: groups beside each other, columns beside each other."""
+"""Suggestions about figures of all rows together: what groups lack, which values come, columns beside each other."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import combinations
+from statistics import fmean, median, pvariance
 
 from penstock.profiles.ranges import Correlations, Range, Shares, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import Recent, finite, written
+from penstock.suggest.recent import AHEAD, Recent, finite, written
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _GROUPS = 6
@@ -17,17 +18,19 @@ _FEWEST = 8
 
 
 _ROOM = 0.3
-"""The least margin: of a mean in deviations, of a share of values."""
+"""The least margin of a share of values."""
 _ALWAYS, _MAIN = 5, 0.1
 """What came so often at the least in every load, and was so large a part of it, is not missing by chance."""
+_BY_CHANCE = 0.01
+"""How probably at most one of the values that are expected is missing by chance in one of the loads to come."""
 _LARGEST = 0.8
 """A group of most rows is no other than all of them."""
-_TELLING = 2.5
-"""A range of so many deviations tells nothing any more."""
+_MOST_WIDTH = 0.9
+"""A wider range of shares tells nothing any more."""
 
 
 def groups(recent: Recent) -> Iterator[Suggestion]:
-    """Suggest how the numbers of each group of a category lie beside those of all, and how many are missing."""
+    """Suggest how many values of each number each group of a category lacks."""
     for category in recent.categories():
         column = identifier(category)
         for value in recent.values[category][:_GROUPS]:
@@ -39,21 +42,12 @@ def groups(recent: Recent) -> Iterator[Suggestion]:
 
 
 def _group(recent: Recent, of: str) -> Iterator[Suggestion]:
-    asked: dict[str, float] = {}
-    for name in recent.spread:
-        column = identifier(name)
-        asked[f"(avg({column}) {of} - avg({column})) / nullif(stddev_pop({column}), 0)"] = _TELLING
-        if recent.nulls[name]:
-            asked[f"count({column}) {of} / nullif(count(*) {of}, 0)"] = 0.9
-    found = recent.by_load({sql: f"TRY_CAST({sql} AS DOUBLE)" for sql in asked})
-    for sql, most in asked.items():
-        share = sql.startswith("count")
-        usual = (
-            usual_range(found[sql], least=0, greatest=1, step=_ROOM, scale=Shares(recent.typical))
-            if share
-            else usual_range(found[sql], varied=True, step=_ROOM)
-        )
-        if usual is not None and usual.width < most:
+    gapped = [name for name in recent.spread if recent.nulls[name]]
+    asked = {name: f"count({identifier(name)}) {of} / nullif(count(*) {of}, 0)" for name in gapped}
+    found = recent.by_load({sql: f"TRY_CAST({sql} AS DOUBLE)" for sql in asked.values()})
+    for sql in asked.values():
+        usual = usual_range(found[sql], least=0, greatest=1, step=_ROOM, scale=Shares(recent.typical))
+        if usual is not None and usual.width < _MOST_WIDTH:
             yield _bounded(sql, usual, recent)
 
 
@@ -64,7 +58,11 @@ def present(recent: Recent) -> Iterator[Suggestion]:
         values = recent.values[category]
         found = recent.by_load({value: f"count(*) FILTER (WHERE {column} = {written(value)})" for value in values})
         fewest = max(_ALWAYS, _MAIN * recent.typical)
-        always = [value for value in values if min(count or 0 for count in found[value]) >= fewest]
+        # Where one of them was missing, that happens; what has come so far proves nothing then.
+        often = [found[value] for value in values if median(count or 0 for count in found[value]) >= _ALWAYS]
+        complete = all(count for counts in often for count in counts)
+        by_chance = _BY_CHANCE / AHEAD / len(values)
+        always = [value for value in values if _always(found[value], fewest, by_chance, complete=complete)]
         if not always:
             continue
         listed = ", ".join(f"({written(value)})" for value in always)
@@ -72,8 +70,30 @@ def present(recent: Recent) -> Iterator[Suggestion]:
             f"SELECT value FROM (VALUES {listed}) AS expected(value) "
             f"WHERE value NOT IN (SELECT {column} FROM {identifier(recent.table)} WHERE {column} IS NOT NULL)"
         )
-        said = f"{len(always)} values came in each of {recent.loads} loads, {fewest:.0f} times or more"
+        said = f"{len(always)} values came in each of {recent.loads} loads, and often enough"
         yield Suggestion("query", (query,), {"name": f"all of {category}", "severity": "warn"}, said)
+
+
+def _always(counts: Sequence[int | None], fewest: float, by_chance: float, *, complete: bool) -> bool:
+    """Say whether a value that does not come has not been left out by chance: it came often, or about as often.
+
+    Args:
+        counts: How often it came in each load.
+        fewest: How often is often.
+        by_chance: How probably at most it does not come in a load.
+        complete: Whether all values that come often came in each load.
+    """
+    known = [count or 0 for count in counts]
+    return min(known) >= fewest or (complete and min(known) > 0 and _none(known) <= by_chance)
+
+
+def _none(counts: Sequence[int]) -> float:
+    """Return how probably a value does not come in a load, by the negative binomial distribution: counts in heaps."""
+    mean, variance = fmean(counts), pvariance(counts)
+    if variance <= mean:
+        return math.exp(-mean)
+    heaps = mean**2 / (variance - mean)
+    return math.exp(-heaps * math.log1p(mean / heaps))
 
 
 def together(recent: Recent) -> Iterator[Suggestion]:

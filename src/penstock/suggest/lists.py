@@ -55,8 +55,8 @@ def _nearly(recent: Recent, name: str, step: float, limit: float) -> Iterator[Su
 
 def _levels(recent: Recent, name: str, values: Sequence[float]) -> bool:
     """Say whether numbers are levels to choose from, not measured or counted."""
-    if not recent.settled[name] and all(value == int(value) for value in values):
-        # Whole numbers that still come new are counts, perhaps.
+    if not recent.settled[name] and (len(values) > _LEVELS or all(value == int(value) for value in values)):
+        # Numbers that still come new are measured, or counts, perhaps.
         return False
     return len(values) <= _LEVELS or not _measured(values)
 

@@ -39,7 +39,10 @@ def _inside(recent: Recent, name: str, length: timedelta) -> Iterator[Suggestion
         condition = f"{column} >= :interval_start AND {column} < :interval_end"
         yield Suggestion("expression", (condition,), {}, f"within the interval in {recent.loads} loads")
     elif min(lows) > -whole and max(highs) < 2 * whole:
-        low, high = math.floor(min(lows)), math.ceil(max(highs))
+        # Hours that are not those of the interval are those of a timetable, which changes.
+        first, last = (usual_range(found[end], step=1.0) for end in ("low", "high"))
+        low = math.floor(min(lows) if first is None else first.low)
+        high = math.ceil(max(highs) if last is None else last.high)
         start = ":interval_start + INTERVAL"
         condition = f"{column} >= {start} ({low}) HOUR AND {column} <= {start} ({high}) HOUR"
         said = f"{min(lows):.1f} to {max(highs):.1f} hours after the beginning of the interval"
@@ -56,7 +59,8 @@ def _inside(recent: Recent, name: str, length: timedelta) -> Iterator[Suggestion
 def _gaps(recent: Recent, name: str) -> Iterator[Suggestion]:
     """Suggest how far apart moments may be, in the whole load and in each of its series."""
     column = identifier(name)
-    for per in (None, *recent.categories(most=60)):
+    # Where moments do not tell rows apart, those of one value are no series.
+    for per in (None, *(recent.categories(most=60) if name in recent.key else ())):
         series = f"{LOAD}, {identifier(per)}" if per else LOAD
         steps = (
             f"(SELECT {LOAD}, epoch({column}) - "

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
 
-from penstock.profiles.ranges import Amounts, Shares, heavy_tailed, usual_range
+from penstock.profiles.ranges import Amounts, Shares, heavy_tailed, usual_most, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import Recent, kind_of
+from penstock.suggest.recent import LOAD, Recent, finite, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_DECIMALS = 6
@@ -15,6 +15,12 @@ _MOST_ON_A_GRID, _FEWEST_ON_A_GRID, _OFF = 2000, 12, 0.02
 """How many different values may lie on a grid, and how far beside it, in its steps."""
 _ROOM = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
+_BEYOND = 0.25
+"""The least margin of a range, in its widths."""
+_PROVEN = 300
+"""Of so many values none was zero: by the rule of three, fewer than 1 in 100 others are."""
+_MOST_AT_AN_END = 0.5
+"""Where more may stand at the greatest value, it says nothing."""
 
 
 def numbers(recent: Recent) -> Iterator[Suggestion]:
@@ -25,6 +31,9 @@ def numbers(recent: Recent) -> Iterator[Suggestion]:
             yield from _decimals(recent, name)
         yield from _grid(recent, name)
         yield from _signs(recent, name)
+        yield from _never_zero(recent, name)
+    for name in recent.spread:
+        yield from _ends(recent, name)
 
 
 def ranges(recent: Recent) -> Iterator[Suggestion]:
@@ -41,7 +50,7 @@ def ranges(recent: Recent) -> Iterator[Suggestion]:
         scale = Amounts() if least >= 0 and heavy_tailed(highs[name]) else None
         high = usual_range([None if value is None else float(value) for value in highs[name]], scale=scale)
         # A range whose ends vary little is not narrower than the values themselves.
-        room = 0.25 * (greatest - least)
+        room = _BEYOND * (greatest - least)
         bounds = {}
         if low is not None:
             bottom = least if low.width < 1e-6 * max(1.0, abs(least)) else min(low.low, least - room)
@@ -126,3 +135,50 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
             bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
             said = f"{min(shares):.1%} to {max(shares):.1%} of the values of a load"
             yield Suggestion("aggregate", (sql,), {**bounds, "severity": "warn"}, said)
+
+
+def _never_zero(recent: Recent, name: str) -> Iterator[Suggestion]:
+    """Suggest that no value is zero, where zero lies among what may come: it is written for what was not measured."""
+    column = identifier(name)
+    found = recent.whole(
+        {
+            "values": f"count({column})",
+            "zero": f"count_if({column} = 0)",
+            "low": f"min({finite(recent, name)})",
+            "high": f"max({finite(recent, name)})",
+        }
+    )
+    if found["zero"] or found["values"] < _PROVEN or found["low"] is None:
+        return
+    low, high = float(found["low"]), float(found["high"])
+    room = _BEYOND * (high - low)
+    if low - room <= 0 <= high + room:
+        said = f"none of {found['values']:,} values was zero"
+        yield Suggestion("expression", (f"{column} <> 0",), {"at_most": recent.tolerated}, said)
+
+
+def _ends(recent: Recent, name: str) -> Iterator[Suggestion]:
+    """Suggest how many values stand at the greatest and at the least of a load: more do where a limit cuts them."""
+    value = finite(recent, name)
+    given = f"WHERE ({value}) IS NOT NULL"
+
+    def ended(relation: str, *more: str) -> str:
+        of = f"OVER (PARTITION BY {', '.join(more)})" if more else "OVER ()"
+        listed = "".join(f"{each}, " for each in more)
+        ends = f"max({value}) {of} AS top, min({value}) {of} AS bottom"
+        return f"(SELECT {listed}{value} AS value, {ends} FROM {relation} {given})"
+
+    # Where all are alike, both ends are one; that is no limit.
+    share = "count_if(value = {} AND top > bottom) / count(*)"
+    found = recent.by_load({end: share.format(end) for end in ("top", "bottom")}, ended(recent.relation, LOAD))
+    limits, seen = [], []
+    for end, word in (("top", "greatest"), ("bottom", "least")):
+        most = usual_most(found[end], step=recent.tolerated, limit=_MOST_AT_AN_END)
+        if most is not None:
+            limits.append(f"{share.format(end)} > {rounded(most, 3, up=True)!r}")
+            seen.append(f"{max(value or 0 for value in found[end]):.1%} stood at the {word}")
+    if limits:
+        listed = ", ".join(f"{share.format(end)} AS at_{end}" for end in ("top", "bottom"))
+        query = f"SELECT {listed} FROM {ended(identifier(recent.table))} HAVING {' OR '.join(limits)}"
+        said = f"of the values of a load at most {' and '.join(seen)}"
+        yield Suggestion("query", (query,), {"name": f"ends of {name}", "severity": "warn"}, said)

@@ -7,9 +7,22 @@ from dataclasses import replace
 from typing import TypeAlias
 
 from penstock.profiles.ranges import FEWEST
-from penstock.suggest import across, daily, dependencies, figures, gaps, lists, moments, numbers, shape, steps, texts
+from penstock.suggest import (
+    across,
+    daily,
+    dependencies,
+    figures,
+    gaps,
+    groups,
+    lists,
+    moments,
+    numbers,
+    shape,
+    steps,
+    texts,
+)
 from penstock.suggest.recent import Recent
-from penstock.suggest.suggestion import Suggestion
+from penstock.suggest.suggestion import TRIED, Suggestion
 
 _RULES: Sequence[Callable[[Recent], Iterator[Suggestion]]] = (
     shape.columns,
@@ -28,14 +41,12 @@ _RULES: Sequence[Callable[[Recent], Iterator[Suggestion]]] = (
     gaps.gaps,
     figures.present,
     figures.groups,
+    groups.beside,
     figures.together,
     steps.steps,
     daily.daily,
 )
 
-
-_PARTS = (0.5, 0.75)
-"""Of how many of the loads suggestions are tried on the rest."""
 
 Failing: TypeAlias = Callable[[Sequence[Suggestion], int], set[str]]
 """The names of the suggestions that a load fails, by its number."""
@@ -53,7 +64,7 @@ def propose(recent: Recent, failing: Failing | None = None) -> list[Suggestion]:
     if failing is None:
         return found
     wrong: set[str] = set()
-    for part in _PARTS:
+    for part in TRIED:
         known = int(part * recent.loads)
         if known >= FEWEST:
             earlier = _suggested(recent.first(known))

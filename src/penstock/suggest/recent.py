@@ -12,7 +12,7 @@ from typing import Any
 import duckdb
 
 from penstock.model.interval import Interval
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import identifier, identifiers, literal
 from penstock.schema import MOMENTS
 from penstock.suggest.suggestion import rounded
 from penstock.values import dataclass
@@ -29,7 +29,7 @@ _PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "isodow", "day
 _WIDEST = 150
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _TOLERATED, _FEW_ROWS = 0.02, 2
-_AHEAD, _RISK = 30, 0.5
+AHEAD, _RISK = 30, 0.5
 """So many loads are to come, in which so many rows that break a rule are expected at most."""
 FEW, FEW_TEXTS = 60, 150
 """So many different values are a list to choose from: numbers, and texts."""
@@ -171,6 +171,32 @@ class Recent:
         return found
 
     @cached_property
+    def key(self) -> list[str]:
+        """The fewest columns, without any that could be left out, that tell the rows of each load apart."""
+        full = [name for name in self.columns if not self.nulls[name] and self.distinct[name] > 1]
+        # What measures is left out first: it tells rows apart by chance.
+        kinds = {
+            name: place for place, kind in enumerate(("real", "whole", "moment", "text")) for name in self.of_type(kind)
+        }
+        kinds |= dict.fromkeys(self.serials, len(kinds))
+        left = sorted((name for name in full if name in kinds), key=lambda name: (kinds[name], -full.index(name)))
+        for listed in (left, [name for name in self.columns if self.distinct[name] > 1]):
+            if not listed or not self._apart(listed):
+                continue
+            kept = list(listed)
+            for name in listed:
+                fewer = [other for other in kept if other != name]
+                if fewer and self._apart(fewer):
+                    kept = fewer
+            return [name for name in self.columns if name in kept]
+        return []
+
+    def _apart(self, names: Sequence[str]) -> bool:
+        """Say whether no two rows of a load are alike in some columns."""
+        repeated = f"SELECT 1 FROM {self.relation} GROUP BY {LOAD}, {identifiers(names)} HAVING count(*) > 1"
+        return not self.ask(f"SELECT count(*) FROM ({repeated})")[0][0]
+
+    @cached_property
     def calendar(self) -> dict[str, tuple[str, str]]:
         """Whole numbers that are a part of a moment: the part, and the moment as SQL writes it."""
         sources = {identifier(name): identifier(name) for name in self.of_type("moment", "date")}
@@ -248,7 +274,7 @@ class Recent:
             for name in names
         }
         seen = self.whole(once, "(SELECT 1)")
-        share = _AHEAD / max(1, self.loads)
+        share = AHEAD / max(1, self.loads)
         return {name for name in names if seen[name] * share * 3 / self.distinct[name] > _RISK}
 
     @cached_property

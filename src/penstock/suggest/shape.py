@@ -74,39 +74,13 @@ def volume(recent: Recent) -> Iterator[Suggestion]:
 
 def keys(recent: Recent) -> Iterator[Suggestion]:
     """Suggest which columns tell the rows of a load apart."""
-    found = key(recent)
+    found = recent.key
     if found:
         # Where several columns are needed, two rows may come to be alike one day.
         times = min(told(recent, [other for other in found if other != name]) for name in found)
         room = _ALIKE if times >= _PROVEN else recent.tolerated
         keywords = {"at_most": room} if len(found) > 1 else {}
         yield Suggestion("unique", tuple(found), keywords, f"no two rows of a load were alike in {recent.loads} loads")
-
-
-def key(recent: Recent) -> list[str]:
-    """Return the fewest columns, without any that could be left out, that tell the rows of each load apart."""
-    full = [name for name in recent.columns if not recent.nulls[name] and recent.distinct[name] > 1]
-    # What measures is left out first: it tells rows apart by chance.
-    kinds = {
-        name: place for place, kind in enumerate(("real", "whole", "moment", "text")) for name in recent.of_type(kind)
-    }
-    kinds |= dict.fromkeys(recent.serials, len(kinds))
-    left = sorted((name for name in full if name in kinds), key=lambda name: (kinds[name], -full.index(name)))
-    for listed in (left, [name for name in recent.columns if recent.distinct[name] > 1]):
-        if not listed or not _apart(recent, listed):
-            continue
-        kept = list(listed)
-        for name in listed:
-            fewer = [other for other in kept if other != name]
-            if fewer and _apart(recent, fewer):
-                kept = fewer
-        return [name for name in recent.columns if name in kept]
-    return []
-
-
-def _apart(recent: Recent, names: list[str]) -> bool:
-    repeated = f"SELECT 1 FROM {recent.relation} GROUP BY {LOAD}, {identifiers(names)} HAVING count(*) > 1"
-    return not recent.ask(f"SELECT count(*) FROM ({repeated})")[0][0]
 
 
 def told(recent: Recent, names: list[str]) -> int:

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from penstock.profiles.ranges import Amounts, Range, Shares, heavy_tailed, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import LOAD, Recent
-from penstock.suggest.shape import key, told
+from penstock.suggest.shape import told
 from penstock.suggest.suggestion import Suggestion, rounded
 from penstock.values import dataclass
 
@@ -65,7 +65,7 @@ class _Series:
 def steps(recent: Recent) -> Iterator[Suggestion]:
     """Suggest how far each number of a series moves from row to row, and how long it stands still."""
     moments = [name for name in recent.of_type("moment") if recent.distinct[name] > recent.loads]
-    names = key(recent)
+    names = recent.key
     at = next((name for name in moments if name in names), None)
     if at is None:
         return

@@ -9,6 +9,9 @@ from typing import Any
 
 from penstock.values import dataclass
 
+TRIED = (0.5, 0.75)
+"""Of how many of the loads suggestions are tried on the rest."""
+
 
 @dataclass(frozen=True, slots=True)
 class Suggestion:

@@ -11,6 +11,8 @@ from penstock.suggest.recent import LOAD, Recent
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _NOTHING = ("", "-", "N/A", "NA", "NAN", "NIL", "NONE", "NULL", "UNDEFINED", "TEST")
+_MISREAD = "Ã[^ -~]|Â[^!-~]|â€|&(amp|lt|gt|quot|apos|nbsp|#x?[0-9A-Fa-f]+);"
+"""UTF-8 read as Latin-1, and what a page of the web writes for signs: no language has these next to each other."""
 _MOST_SHAPES = 8
 _MOST_LISTED = 60
 
@@ -46,6 +48,7 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
         {
             "blanks": f"count_if({column} <> trim({column}))",
             "nothing": f"count_if(upper(trim({column})) IN ({nothing}))",
+            "misread": f"count_if({_misread(column)})",
             "upper": f"count_if({column} <> upper({column}))",
             "lower": f"count_if({column} <> lower({column}))",
             "signs": f"string_agg(DISTINCT regexp_replace({column}, '[A-Za-z0-9]', '', 'g'), '')",
@@ -57,6 +60,9 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
     if not found["nothing"]:
         said = "none of the words for nothing"
         yield Suggestion("expression", (f"upper(trim({column})) NOT IN ({nothing})",), room, said)
+    if not found["misread"]:
+        said = "no UTF-8 that was read as Latin-1, no signs as a page of the web writes them"
+        yield Suggestion("expression", (f"NOT {_misread(column)}",), {"name": f"letters of {name}"}, said)
     for case in ("upper", "lower"):
         if not found[case] and found[{"upper": "lower", "lower": "upper"}[case]]:
             yield Suggestion("expression", (f"{column} = {case}({column})",), room, f"all letters are {case}-case")
@@ -68,6 +74,11 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
         yield Suggestion(
             "matches", (name, f"[A-Za-z0-9{listed}]*"), keywords, f"letters, digits and these signs: {seen}"
         )
+
+
+def _misread(column: str) -> str:
+    """Return the condition for letters that only a wrong way to read or to write texts puts next to each other."""
+    return f"regexp_matches({column}, {literal(_MISREAD)})"
 
 
 def _tolerance(recent: Recent, name: str) -> dict[str, float]:
@@ -101,9 +112,10 @@ def _shapes(recent: Recent, name: str) -> Iterator[Suggestion]:
         return
     pattern = "|".join(_pattern(shape, values) for shape, _, _, values in found)
     examples = ", ".join(str(values[0]) for _, _, _, values in found[:3])
-    yield Suggestion(
-        "matches", (name, pattern), {"name": f"shape of {name}", **_tolerance(recent, name)}, f"written as {examples}"
-    )
+    # A list that is not closed may get a value of another shape.
+    room = {} if recent.closed(name) else {"at_most": recent.tolerated}
+    room |= _tolerance(recent, name)
+    yield Suggestion("matches", (name, pattern), {"name": f"shape of {name}", **room}, f"written as {examples}")
 
 
 def _pattern(shape: str, values: list[str]) -> str:
