@@ -18,6 +18,7 @@ from servers import kinesalite as _kinesalite
 from servers import mariadb as _mariadb
 from servers import mosquitto as _mosquitto
 from servers import moto as _moto
+from servers import mysql as _mysql
 from servers import nats as _nats
 from servers import odbc as _odbc
 from servers import postgres as _postgres
@@ -28,6 +29,7 @@ from servers.debian import NoServerError
 from servers.kafka import KafkaServer
 from servers.mariadb import MariaServer
 from servers.mosquitto import MosquittoServer
+from servers.mysql import MySqlServer
 from servers.nats import NatsServer
 from servers.postgres import PostgresServer
 from servers.rabbitmq import RabbitServer
@@ -55,6 +57,12 @@ def mariadb() -> Iterator[MariaServer]:
 def mariadb_log() -> Iterator[MariaServer]:
     """A real MariaDB that tells its changes."""
     yield from _served("MariaDB", _mariadb.running(_mariadb.LOGGED))
+
+
+@pytest.fixture(scope="session")
+def mysql() -> Iterator[MySqlServer]:
+    """A real MySQL that tells its changes; Debian's unstable suite promises none."""
+    yield from _served("MySQL", _mysql.running(), optional=True)
 
 
 @pytest.fixture(scope="session")

@@ -52,11 +52,11 @@ def rows() -> str:
     return "INSERT INTO people VALUES " + ", ".join(listed)
 
 
-@pytest.fixture(params=["sqlite", "duckdb", "postgres", "mariadb"])
+@pytest.fixture(params=["sqlite", "duckdb", "postgres", "mariadb", "mysql"])
 def asked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any, Request]:
     """A database with the tables: its kind, the source, and a request that names no table."""
     kind = request.param
-    moment = "DATETIME" if kind == "mariadb" else "TIMESTAMP"
+    moment = "DATETIME" if kind in ("mariadb", "mysql") else "TIMESTAMP"
     made = [sql.format(moment=moment) for sql in (PEOPLE, LATE, EMPTY, VIEW)]
     made += [rows(), "INSERT INTO events VALUES ('a', '2024-01-05 10:00:00')"]
     if kind == "sqlite":
@@ -73,7 +73,7 @@ def asked(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Any, Req
         server.execute("DROP SCHEMA IF EXISTS public CASCADE; CREATE SCHEMA public")
         server.execute("; ".join([*made, "ANALYZE"]))
         return kind, PostgresSource(), sql_request("postgres", server.url(), options={})
-    maria: MariaServer = request.getfixturevalue("mariadb")
+    maria: MariaServer = request.getfixturevalue(kind)
     maria.execute("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop")
     maria.execute(*made, "ANALYZE TABLE people")
     url, secrets = maria.url(password=None), {"password": "tester"}
@@ -107,7 +107,7 @@ def test_scope_answers_all_of_every_database(asked: tuple[str, Any, Request]) ->
     assert (events.pattern, "no key, so append" in events.reason, events.remarks) == ("incremental", True, ())
     assert (blank.rows, blank.pattern, blank.remarks) == (0, "batch", ())
     assert "the whole table is read each time" in blank.reason
-    if kind in ("postgres", "mariadb"):
+    if kind in ("postgres", "mariadb", "mysql"):
         assert (view.rows, view.remarks) == (None, ("a view: its rows are not counted",))
 
 
@@ -118,7 +118,7 @@ def test_a_large_table_is_estimated_and_told_so(
     monkeypatch.setattr(catalog, "COUNTED_BYTES", 100)
     people = scoped(source, request)["people"]
     # Files are counted, which reads no network.
-    assert (people.rows, people.estimated) == (20, kind in ("postgres", "mariadb"))
+    assert (people.rows, people.estimated) == (20, kind in ("postgres", "mariadb", "mysql"))
 
 
 def test_no_value_of_a_sample_is_told(asked: tuple[str, Any, Request]) -> None:

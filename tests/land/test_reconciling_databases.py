@@ -115,7 +115,7 @@ def test_figures_that_the_server_refuses_are_a_note_and_no_failure(place, server
     connection = ConnectionSpec(name="ops", kind="sql", url=server.url())
     extraction = PostgresSource().open(Request(source=spec, connection=connection))
     # The server ends the connection that counts, as after a timeout of its own.
-    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT count(*)%md5%'")
+    server.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'SELECT count(*)%sha256%'")
     receipt = place.land([], extraction=extraction, source=spec)
     assert receipt.entry.rows == 20000
     assert receipt.entry.reconciliation.word in ("counted", "reconciled")

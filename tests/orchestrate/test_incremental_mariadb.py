@@ -1,4 +1,4 @@
-"""Reading MariaDB by cursor, run after run: what comes late, equal, null, from the future, or not at all."""
+"""Reading MariaDB and MySQL by cursor, run after run: what comes late, equal, null, from the future, or not at all."""
 
 from __future__ import annotations
 
@@ -17,10 +17,11 @@ KEYED: dict[str, Any] = {"cursor": "at", "key": "id", "write": "merge"}
 APPENDED: dict[str, Any] = {"cursor": "at", "write": "append"}
 
 
-@pytest.fixture
-def database(mariadb: MariaServer) -> MariaServer:
-    mariadb.execute("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop")
-    return mariadb
+@pytest.fixture(params=["mariadb", "mysql"])
+def database(request: pytest.FixtureRequest) -> MariaServer:
+    server: MariaServer = request.getfixturevalue(request.param)
+    server.execute("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop")
+    return server
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ shop = Pipeline(name="shop", sources=[sources.database("ops", {arguments})],
 Say = Callable[[str], None]
 
 
-@pytest.fixture(params=["sqlite", "postgres", "mariadb"])
+@pytest.fixture(params=["sqlite", "postgres", "mariadb", "mysql"])
 def ops(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Say]:
     """A database with three tables: its URL, and a way to change it."""
     if request.param == "sqlite":
@@ -57,7 +57,7 @@ def ops(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[str, Say]:
         server.execute("CREATE SCHEMA public")
         say, url = lambda statement: void(server.execute(statement)), server.url()
     else:
-        maria: MariaServer = request.getfixturevalue("mariadb")
+        maria: MariaServer = request.getfixturevalue(request.param)
         maria.execute("DROP DATABASE IF EXISTS shop", "CREATE DATABASE shop", "DROP DATABASE IF EXISTS other")
         say, url = lambda statement: void(maria.execute(statement)), maria.url()
     for statement in TABLES:

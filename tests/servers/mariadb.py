@@ -191,6 +191,8 @@ def _command(binary: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
         f"--datadir={folder / 'data'}",
         f"--lc-messages-dir={binary.parents[1] / 'share' / 'mysql'}",
         f"--socket={folder / 'socket'}",
+        # In a folder that others clear, files of its own would vanish.
+        f"--tmpdir={folder}",
         f"--pid-file={folder / 'pid'}",
     ]
     return common, as_user

@@ -16,7 +16,7 @@ from types_way import page_table
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "types.md"
 TABLES = {
     "postgresql": postgres_cases.CASES,
-    "mysql": mariadb_cases.CASES,
+    "mysql": [*mariadb_cases.MARIADB, *mariadb_cases.MYSQL[-2:]],
     "sqlite": [*sqlite_cases.CASES, *sqlite_cases.NOT_UTF8],
     "access": access_cases.CASES,
     "arrow": arrow_cases.CASES,

@@ -161,5 +161,5 @@ def _hashes(column: Measured, kind: str) -> list[Aggregate]:
     text = {"text": value, "uuid": f"CAST({value} AS VARCHAR)", "bytes": f"lower(hex({value}))"}.get(kind)
     if text is None:
         return []
-    # Fifteen hexadecimal digits fit 64 bits with their sign, in every database.
-    return [Aggregate(column.name, "hash", kind, f"sum(CAST('0x' || left(md5({text}), 15) AS BIGINT))")]
+    # Fifteen hexadecimal digits fit 64 bits with their sign, in every database; MySQL 9.6 and newer have no MD5.
+    return [Aggregate(column.name, "hash", kind, f"sum(CAST('0x' || left(sha256({text}), 15) AS BIGINT))")]

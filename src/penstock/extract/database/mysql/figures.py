@@ -113,5 +113,5 @@ def _hashes(name: str, family: str, value: str) -> list[Aggregate]:
     text = {"text": value, "bytes": f"LOWER(HEX({value}))"}.get(family)
     if text is None:
         return []
-    total = f"sum(CAST(CONV(LEFT(MD5({text}), 15), 16, 10) AS UNSIGNED))"
+    total = f"sum(CAST(CONV(LEFT(SHA2({text}, 256), 15), 16, 10) AS UNSIGNED))"
     return [Aggregate(name, "hash", family, total)]

@@ -16,13 +16,14 @@ _INTEGERS = {1: (pa.int8(), pa.uint8()), 2: (pa.int16(), pa.uint16()), 9: (pa.in
 _NAMES = {
     0: "decimal", 1: "tinyint", 2: "smallint", 3: "int", 4: "float", 5: "double", 6: "null", 7: "timestamp",
     8: "bigint", 9: "mediumint", 10: "date", 11: "time", 12: "datetime", 13: "year", 14: "date", 15: "varchar",
-    16: "bit", 245: "json", 246: "decimal", 247: "enum", 248: "set", 249: "tinyblob", 250: "mediumblob",
+    16: "bit", 242: "vector", 245: "json", 246: "decimal", 247: "enum", 248: "set", 249: "tinyblob", 250: "mediumblob",
     251: "longblob", 252: "blob", 253: "varchar", 254: "char", 255: "geometry",
 }  # fmt: skip
 _UNSIGNED, _ENUM, _SET = 32, 256, 2048
 _BINARY = 63
 """The character set of bytes."""
 _DECIMALS, _DATES, _TIMES, _MOMENTS = (0, 246), (10, 14), (11,), (12,)
+_VECTOR = 242
 _MOST_DIGITS = 38
 
 
@@ -80,6 +81,8 @@ def column(field: Field, quoted: str) -> DatabaseColumn:
         return DatabaseColumn(
             name=field.name, spelt="geometry", expression=f"ST_AsWKB({quoted})", target=pa.binary(), note=note
         )
+    if field.type == _VECTOR:
+        return _plain(field, f"CAST({quoted} AS BINARY)", pa.binary(), None)
     if field.type in (249, 250, 251, 252, 253, 254) and field.charset == _BINARY and not field.flags & (_ENUM | _SET):
         return _plain(field, quoted, pa.binary(), None)
     text = field.type in (252, 253, 254) and not field.flags & (_ENUM | _SET)

@@ -169,9 +169,10 @@ def _hashes(column: Column, family: str, *, exact: bool) -> list[Aggregate]:
         total = f"sum((extract(epoch FROM {quoted}) * 1000000)::int8)"
         return [Aggregate(column.name, "moments", family, total)] if exact else []
     # A cast would cut the blanks off that char(n) is filled up with, and with which it is read.
-    written = f"bpcharsend({quoted})" if column.base == "bpchar" else f"{quoted}::text"
-    text = {"text": written, "uuid": f"{quoted}::text", "bytes": f"encode({quoted}, 'hex')"}.get(family)
+    blanks = family == "text" and column.base == "bpchar"
+    text = {"text": f"{quoted}::text", "uuid": f"{quoted}::text", "bytes": f"encode({quoted}, 'hex')"}.get(family)
     if text is None:
         return []
-    total = f"sum(('x' || left(md5({text}), 15))::bit(60)::int8)"
+    written = f"bpcharsend({quoted})" if blanks else f"convert_to({text}, 'UTF8')"
+    total = f"sum(('x' || left(encode(sha256({written}), 'hex'), 15))::bit(60)::int8)"
     return [Aggregate(column.name, "hash", family, total)]
