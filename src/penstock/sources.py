@@ -203,7 +203,7 @@ def mysql_changes(
     stream: Mapping[str, Any] | None = None,
     **reading: Unpack[Reading],
 ) -> SourceSpec:
-    """Keep a table of MariaDB up by the changes in its binary log: ``penstock stream`` reads it, runs do not.
+    """Keep a table of MariaDB or MySQL up by the changes in its binary log: ``penstock stream`` reads it, runs do not.
 
     It is read whole first, then change by change, with no gap and no overlap. Tables of one connection are read
     together, and their transactions become visible whole in the staging warehouse.

@@ -19,6 +19,9 @@ from servers.mariadb import TRUSTED_PASSWORD, MariaServer
 from servers.postgres import PostgresServer
 from streams.stream_project import SETTINGS, made
 
+SERVERS = ["mariadb_log", "mysql"]
+"""The fixtures of servers that tell their changes by a binary log."""
+
 
 def cleared(server: MariaServer) -> MariaServer:
     """Return a server whose databases are empty; its binary log goes on."""
@@ -27,7 +30,7 @@ def cleared(server: MariaServer) -> MariaServer:
 
 
 def followed(table: str, **reading: Any) -> SourceSpec:
-    """Return a table of MariaDB that is kept up by its changes."""
+    """Return a table of MariaDB or MySQL that is kept up by its changes."""
     return mysql_changes("db", table=table, **reading)
 
 

@@ -33,7 +33,7 @@ def unread(opening: CaptureOpening) -> Unread:
                 cursor.execute(sql)
                 return list(cursor.fetchall())
 
-        found = server.look(ask, f"MariaDB {opening.connection.name}", "this user")
+        found = server.look(ask, opening.connection.name, "this user")
         ((now,),) = ask("SELECT UNIX_TIMESTAMP()")
     if known.server != found.number:
         return Unread(name=name)

@@ -21,10 +21,12 @@ class Charsets:
 
     Args:
         ask: Asks the server.
+        collations: Asks it for the character sets of collations.
     """
 
-    def __init__(self, ask: Callable[[str], Sequence[Sequence[Any]]]) -> None:
+    def __init__(self, ask: Callable[[str], Sequence[Sequence[Any]]], collations: str) -> None:
         self._ask = ask
+        self._collations = collations
         self._known: dict[int, str] = {}
 
     def texts(self, data: pa.Array, collation: int) -> pa.Array:
@@ -50,9 +52,7 @@ class Charsets:
 
     def _charset(self, collation: int) -> str:
         if collation not in self._known:
-            rows = self._ask(
-                "SELECT id, character_set_name FROM information_schema.collation_character_set_applicability"
-            )
+            rows = self._ask(self._collations)
             self._known.update({int(number): str(name) for number, name in rows if number is not None})
         if collation not in self._known:
             raise ConfigurationError("The server has a text of a collation that it does not know", value=collation)

@@ -2,26 +2,30 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import field
+from typing import Any
 
 from penstock.errors import DataError
 from penstock.extract.streams.changes.mysql.decoding import ROWS, TABLE_MAP, Begun, Emptied, Events
-from penstock.extract.streams.changes.mysql.places import Gtids, Mark, counted, file_number
+from penstock.extract.streams.changes.mysql.gtids import KINDS, Gtids
+from penstock.extract.streams.changes.mysql.gtids import begun as begun_by
+from penstock.extract.streams.changes.mysql.places import Mark, counted, file_number
 from penstock.extract.streams.changes.mysql.shapes import named
 from penstock.extract.streams.changes.mysql.statements import LOAD, Deed, done, statement
 from penstock.extract.streams.changes.mysql.wire import HEAD, ROTATE, head
 from penstock.values import dataclass
 
-_QUERY, _XID, _XA_PREPARE, _GTID = 2, 16, 38, 162
+_QUERY, _XID, _XA_PREPARE = 2, 16, 38
 _INCIDENT = 26
 _KNOWN = frozenset((3, ROTATE, 5, 8, 9, 10, 11, 13, 14, _XID, 17, _QUERY, LOAD, TABLE_MAP, *ROWS, _XA_PREPARE))
-_KNOWN |= {160, 161, _GTID, 163, 164}
+_KNOWN |= {*KINDS, 35, 160, 161, 163, 164}
 _MAY_BE_PASSED = 0x80
-_STANDALONE = 1
 _ENDS = ("COMMIT", "ROLLBACK", "XA COMMIT", "XA ROLLBACK")
 _PART = "ROLLBACK TO"
+_BEGINS = re.compile(r"BEGIN$|XA START\b|.*\bSTART TRANSACTION$", re.DOTALL)
 _LONG = 16 * 2**20
 """Bytes of a transaction up to which it can be begun again."""
 _WRAP = 2**32
@@ -34,7 +38,7 @@ class Group:
 
     Attributes:
         begun: Its place and moment.
-        gtid: Its domain, server and number.
+        gtid: What ``Gtids`` adds.
         standalone: It is one statement, without an end of its own.
         first: How many events were kept before it.
         frames: Its events; None: they are too many to go back.
@@ -43,7 +47,7 @@ class Group:
     """
 
     begun: Begun
-    gtid: tuple[int, int, int]
+    gtid: tuple[Any, ...]
     standalone: bool
     first: int
     frames: list[bytes] | None
@@ -104,7 +108,7 @@ class Follower:
         rows = 0
         for place, frame in enumerate(frames):
             kind = frame[4]
-            if kind == _GTID:
+            if kind in KINDS:
                 self._begin(frame)
             if (kind in ROWS or kind == TABLE_MAP) and self._wanted(frame):
                 self.kept.append(frame)
@@ -117,7 +121,8 @@ class Follower:
             if kind not in _KNOWN and not frame[17] & _MAY_BE_PASSED:
                 _refuse(kind)
             if kind in (_XID, _XA_PREPARE):
-                self._end(frame, prepared=kind == _XA_PREPARE)
+                # One that is prepared and committed in one phase says so.
+                self._end(frame, prepared=kind == _XA_PREPARE and not frame[HEAD])
             elif kind == ROTATE:
                 self._turn(frame)
             elif self._group is None:
@@ -164,16 +169,14 @@ class Follower:
             group.frames = None
 
     def _begin(self, frame: bytes) -> None:
-        seconds, _, server, size, _, _ = head(frame)
-        number = int.from_bytes(frame[HEAD : HEAD + 8], "little")
-        domain = int.from_bytes(frame[HEAD + 8 : HEAD + 12], "little")
+        seconds, _, _, size, _, _ = head(frame)
+        gtid, standalone = begun_by(frame)
         # Commits of one second are told apart by their order; a clock that was set forward does not count.
         self.moment = max(min(seconds, int(time.time())) * 1_000_000, self.moment + 1)
         place = self.base + counted(self.file, self._end_of(frame) - size)
         begun = Begun(len(self.kept), place, self.moment)
         self.begun.append(begun)
-        standalone = bool(frame[HEAD + 12] & _STANDALONE)
-        self._group = Group(begun, (domain, server, number), standalone, len(self.kept), [])
+        self._group = Group(begun, gtid, standalone, len(self.kept), [])
 
     def _end(self, frame: bytes, *, prepared: bool = False, undone: bool = False) -> None:
         group = self._group
@@ -195,6 +198,9 @@ class Follower:
         if group is None:
             return False
         word = text.strip().upper()
+        if group.standalone and _BEGINS.match(word):
+            group.standalone = False
+            return False
         if not group.standalone and word.startswith(_ENDS) and not word.startswith(_PART):
             self._end(frame, undone=word == "ROLLBACK")
             return False

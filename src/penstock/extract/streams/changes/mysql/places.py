@@ -21,7 +21,7 @@ class Mark:
     """What is known of a place beside its number.
 
     Attributes:
-        gtid: The global transaction ids up to there, one of each domain.
+        gtid: The global transaction ids up to there, as the server writes them.
         server: The ``server_id`` whose files are counted.
         base: What is added to file and offset.
         moment: That of the newest commit before it, in microseconds since 1970.
@@ -64,35 +64,3 @@ def apart(place: int) -> tuple[int, int]:
 def file_number(file: str) -> int:
     """Return the number of a file, as 3 for ``binlog.000003``."""
     return int(file.rpartition(".")[2])
-
-
-class Gtids:
-    """The newest transaction of each domain.
-
-    Args:
-        text: As the server writes it: ``0-1-100,1-2-5``.
-    """
-
-    def __init__(self, text: str) -> None:
-        self._newest: dict[int, tuple[int, int]] = {}
-        for each in filter(None, (part.strip() for part in text.split(","))):
-            domain, server, number = map(int, each.split("-"))
-            self._newest[domain] = (server, number)
-
-    def add(self, domain: int, server: int, number: int) -> None:
-        """Put a transaction behind those of its domain."""
-        self._newest[domain] = (server, number)
-
-    def covers(self, others: Gtids) -> bool:
-        """Say whether these are as far as others in every domain."""
-        return all(
-            domain in self._newest and self._newest[domain][1] >= number
-            for domain, (_, number) in others._newest.items()
-        )
-
-    def agree(self, others: Gtids) -> bool:
-        """Say whether others have the very same transactions, in every domain that is known here."""
-        return all(others._newest.get(domain) == newest for domain, newest in self._newest.items())
-
-    def __str__(self) -> str:
-        return ",".join(f"{domain}-{server}-{number}" for domain, (server, number) in sorted(self._newest.items()))

@@ -1,8 +1,8 @@
-"""One reading of the changes of some tables of a MariaDB, as a replica reads its binary log, by transaction ids (GTID).
+"""One reading of the changes of some tables of a server, as a replica reads its binary log, by transaction ids (GTID).
 
-The tables of which nothing has landed are read within one transaction, of whose snapshot the server tells the place in
-its log, without a lock: what is committed behind it comes as changes. The server keeps nothing for the reading; where
-it goes on stands in the loads alone. A server that took over finds the same transactions by their ids.
+The tables of which nothing has landed are read within one transaction, of whose snapshot the place in the log is known
+(see ``families``): what is committed behind it comes as changes. The server keeps nothing for the reading; where it
+goes on stands in the loads alone. A server that took over finds the same transactions by their ids.
 """
 
 from __future__ import annotations
@@ -24,7 +24,8 @@ from penstock.extract.streams.changes.mysql import server
 from penstock.extract.streams.changes.mysql.charsets import Charsets
 from penstock.extract.streams.changes.mysql.decoding import Begun, Decoder
 from penstock.extract.streams.changes.mysql.following import Follower
-from penstock.extract.streams.changes.mysql.places import Gtids, Mark, apart, counted, file_number, marks
+from penstock.extract.streams.changes.mysql.gtids import Gtids
+from penstock.extract.streams.changes.mysql.places import Mark, apart, counted, file_number, marks
 from penstock.extract.streams.changes.mysql.server import Followed
 from penstock.extract.streams.changes.mysql.shapes import Shape, described, named
 from penstock.extract.streams.changes.mysql.wire import Wire
@@ -43,10 +44,11 @@ _NO_PLACE = 1236
 _PATIENCE = 60.0
 """Seconds that a server may look for the place where a reading goes on."""
 _NEVER = 2**63 - 1
+_LACKING = "the server that took over has not got all of what was read from the one before"
 _RECORD = "To read the tables whole again, with a record of the gap in the load: stream={'on_gap': 'record'}"
 
 
-class MariaCapture:
+class BinlogCapture:
     """See ``Capture``."""
 
     def __init__(self, opening: CaptureOpening) -> None:
@@ -181,14 +183,14 @@ class MariaCapture:
 
     def _look(self) -> None:
         """Look at server and tables, and begin where the tables are."""
-        where = f"MariaDB {self._opening.connection.name}"
         with translated(self._request):
             found = self._looked()
             self._server = found
+            self._family = found.family
             self._tables: dict[str, Followed] = {
-                table: server.followed(self._ask, source, where) for table, source in self._sources.items()
+                table: server.followed(self._ask, source, found.family) for table, source in self._sources.items()
             }
-            self._charsets = Charsets(self._told)
+            self._charsets = Charsets(self._told, found.family.collations)
             self._decoder = self._made()
             self._follow_from(0, Mark("", found.number, 0, 0))
             self._wire = self._connected()
@@ -203,7 +205,7 @@ class MariaCapture:
                 self._leave_wire()
 
     def _looked(self) -> server.Server:
-        return server.look(self._ask, f"MariaDB {self._opening.connection.name}", self._grantee())
+        return server.look(self._ask, self._opening.connection.name, self._grantee())
 
     def _grantee(self) -> str:
         ((user,),) = self._ask("SELECT CURRENT_USER()")
@@ -220,7 +222,7 @@ class MariaCapture:
         except pymysql.MySQLError as error:
             found.close()
             if error.args[0] in (1045, 1227):
-                raise server.denied(f"MariaDB {self._opening.connection.name}", self._grantee()) from error
+                raise server.denied(self._family, self._opening.connection.name, self._grantee()) from error
             raise
         return found
 
@@ -247,8 +249,8 @@ class MariaCapture:
         self._since = dict(due)
         if due and base != known.base:
             self._since.update({table: _NEVER for table, at in due.items() if at > first})
-            self._ahead = {table: Gtids(self._marks[at].gtid) for table, at in due.items() if at > first}
-            self._pass(Gtids(start.gtid), first)
+            self._ahead = {table: self._family.gtids(self._marks[at].gtid) for table, at in due.items() if at > first}
+            self._pass(self._family.gtids(start.gtid), first)
 
     def _other_history(self, found: server.Server, newest: int, known: Mark) -> str:
         """Return why the server's log is not the one that was read; empty: it is, or one of a server that took over."""
@@ -263,8 +265,7 @@ class MariaCapture:
                 else "the server has another binary log than the one that was read"
             )
         name, _ = found.files[number]
-        ((told,),) = self._ask(f"SELECT BINLOG_GTID_POS('{name}', {offset})")
-        if told is None or not Gtids(known.gtid).agree(Gtids(str(told))):
+        if not found.family.same_log(self._ask, known, name, offset):
             return "the server has another binary log than the one that was read"
         return ""
 
@@ -273,9 +274,11 @@ class MariaCapture:
         import pymysql
 
         with translated(self._request):
+            if not self._family.has(self._ask, gtid):
+                return _LACKING
             if self._wire is None:
                 self._wire = self._connected()
-            self._wire.start(gtid)
+            self._family.start(self._wire, gtid)
             try:
                 first = self._wire.receive(1, _PATIENCE)
             except pymysql.MySQLError as error:
@@ -283,7 +286,7 @@ class MariaCapture:
                     raise
                 return _explained(str(error.args[1]))
         if not first.data:
-            raise TransientError(f"MariaDB {self._opening.connection.name} sends nothing of its binary log")
+            raise TransientError(f"{self._family.name} {self._opening.connection.name} sends nothing of its binary log")
         self._follower.held = first.data
         return ""
 
@@ -292,7 +295,7 @@ class MariaCapture:
         self._follower = Follower(
             tables=sorted({each.name.lower() for each in self._tables.values()}),
             landed=self._landed,
-            gtids=Gtids(stand.gtid),
+            gtids=self._family.gtids(stand.gtid),
             server=stand.server,
             base=stand.base,
             moment=stand.moment,
@@ -326,22 +329,22 @@ class MariaCapture:
     def _snapshotted(self) -> tuple[int, Mark]:
         """Return the place of the snapshot in which tables are read whole."""
         if self._snapshot is None:
-            self._reading = connect(self._opening.connection)
+            self._reading = self._opened()
             with self._reading.cursor() as cursor:
                 cursor.execute("SET SESSION TRANSACTION ISOLATION LEVEL REPEATABLE READ")
                 cursor.execute("SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED)")
                 ((moment,),) = cursor.fetchall()
-                cursor.execute("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY")
-                cursor.execute("SHOW STATUS LIKE 'binlog_snapshot_%'")
-                told = {str(name).lower(): str(value) for name, value in cursor.fetchall()}
-            file, offset = told["binlog_snapshot_file"], int(told["binlog_snapshot_position"])
-            ((gtid,),) = self._ask(f"SELECT BINLOG_GTID_POS('{file}', {offset})")
+            tables = sorted({each.sql for each in self._tables.values()})
+            place = self._family.snapshot(self._ask, self._opened, self._reading, tables)
             follower = self._follower
-            at = follower.base + counted(file_number(file), offset)
+            at = follower.base + counted(file_number(place.file), place.offset)
             follower.moment = max(follower.moment, int(moment))
-            self._marks[at] = Mark(str(gtid or ""), self._server.number, follower.base, follower.moment)
+            self._marks[at] = Mark(place.gtid, self._server.number, follower.base, follower.moment)
             self._snapshot = (at, self._marks[at])
         return self._snapshot
+
+    def _opened(self) -> Any:
+        return connect(self._opening.connection)
 
     def _leave_wire(self) -> None:
         if self._wire is not None:
@@ -385,7 +388,7 @@ class MariaCapture:
     def _described(self, frame: bytes) -> Shape:
         name = named(frame).lower()
         followed = next(each for each in self._tables.values() if each.name.lower() == name)
-        return described(frame, server.columns_now(self._told, followed))
+        return described(frame, server.columns_now(self._told, followed, self._family))
 
     def _columns(self, name: str) -> Sequence[pa.Field]:
         """Return the columns that a table has now."""
@@ -405,7 +408,7 @@ class MariaCapture:
         """Ask over a connection of its own, anew where it broke off."""
         for last in (False, True):
             if self._asking is None:
-                self._asking = connect(self._opening.connection)
+                self._asking = self._opened()
             try:
                 with self._asking.cursor() as cursor:
                     cursor.execute(sql)
@@ -420,8 +423,8 @@ class MariaCapture:
 
 def _explained(text: str) -> str:
     """Return what a server means that cannot go on from some transactions."""
-    if "Could not find GTID state" in text:
+    if "Could not find GTID state" in text or "purged required binary logs" in text:
         return "the server has thrown away its binary log from there on"
-    if "not in the master's binlog" in text:
-        return "the server that took over has not got all of what was read from the one before"
+    if "not in the master's binlog" in text or "has more GTIDs than" in text:
+        return _LACKING
     return f"the server cannot go on from there: {text}"

@@ -1,12 +1,12 @@
-"""What a MariaDB server must have for its changes to be read: settings, rights, and tables that tell all of theirs."""
+"""What a server must have for its changes to be read: settings, rights, and tables that tell all of theirs."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping
 
 from penstock.errors import ConfigurationError
 from penstock.extract.database.mysql.catalog import quoted
+from penstock.extract.streams.changes.mysql.families import Ask, Family, family
 from penstock.extract.streams.changes.mysql.places import file_number
 from penstock.extract.streams.changes.mysql.shapes import Now
 from penstock.model.specs import SourceSpec
@@ -14,11 +14,7 @@ from penstock.names import unknown
 from penstock.queries.text import literal
 from penstock.values import dataclass
 
-Ask = Callable[[str], Sequence[Sequence[Any]]]
-
 _SETTINGS = ("log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata")
-_SECONDS, _DAYS = "binlog_expire_logs_seconds", "expire_logs_days"
-"""The first is of MariaDB 10.6 and newer."""
 _WANTED = {"binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_row_metadata": "FULL"}
 _TABLES = """
 SELECT table_schema, table_name, table_type, coalesce(engine, ''), coalesce(table_schema = DATABASE(), 0)
@@ -43,6 +39,7 @@ class Server:
     """A server.
 
     Attributes:
+        family: What it is.
         number: Its ``server_id``.
         files: The files of its binary log that are there, by number, the oldest first, and their bytes.
         file: The number of the file that is written to.
@@ -50,6 +47,7 @@ class Server:
         keeps: Seconds after which it throws files away; 0: never.
     """
 
+    family: Family
     number: int
     files: Mapping[int, tuple[str, int]]
     file: int
@@ -75,12 +73,12 @@ class Followed:
         return f"{quoted(self.schema)}.{quoted(self.table)}"
 
 
-def look(ask: Ask, where: str, grantee: str) -> Server:
+def look(ask: Ask, connection: str, grantee: str) -> Server:
     """Return what is known of a server.
 
     Args:
         ask: Asks it.
-        where: The connection's name.
+        connection: The connection's name.
         grantee: The user, for the remedy.
 
     Raises:
@@ -89,21 +87,16 @@ def look(ask: Ask, where: str, grantee: str) -> Server:
     import pymysql
 
     ((version,),) = ask("SELECT VERSION()")
-    if "mariadb" not in str(version).lower():
-        raise ConfigurationError(
-            f"The changes of {where} cannot be read: it is a MySQL, and only MariaDB's are",
-            value=version,
-            valid="MariaDB 10.5 or newer",
-            remedy="Read its tables by sources.sql, with a cursor or an interval",
-        )
-    settings = _settings(ask)
-    _verify(settings, where, str(version))
+    kind = family(str(version))
+    where = f"{kind.name} {connection}"
+    settings = _settings(ask, kind)
+    _verify(settings, where, kind)
     try:
-        ((file, offset, do, ignored),) = ask("SHOW MASTER STATUS")
+        ((file, offset, do, ignored, *_),) = ask(kind.status)
         files = ask("SHOW BINARY LOGS")
     except pymysql.MySQLError as error:
         if error.args[0] in _DENIED:
-            raise denied(where, grantee) from error
+            raise denied(kind, connection, grantee) from error
         raise
     if do or ignored:
         raise ConfigurationError(
@@ -112,27 +105,28 @@ def look(ask: Ask, where: str, grantee: str) -> Server:
             remedy="Take both out of the server's settings, and restart it",
         )
     ((number,),) = ask("SELECT @@server_id")
-    keeps = float(settings.get(_SECONDS) or float(settings.get(_DAYS) or 0) * 86_400)
+    seconds, days = kind.expiry
+    keeps = float(settings.get(seconds) or float(settings.get(days) or 0) * 86_400)
     there = {file_number(str(name)): (str(name), int(size)) for name, size, *_ in files}
-    return Server(int(number), there, file_number(str(file)), int(offset), int(keeps))
+    return Server(kind, int(number), there, file_number(str(file)), int(offset), int(keeps))
 
 
-def denied(where: str, grantee: str) -> ConfigurationError:
+def denied(kind: Family, connection: str, grantee: str) -> ConfigurationError:
     """Return what is said to a user who may not read the log."""
     return ConfigurationError(
-        f"{where} does not let this user read its binary log",
-        valid="REPLICATION SLAVE and BINLOG MONITOR, and SELECT on the tables",
-        remedy=f"GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO {grantee}",
+        f"{kind.name} {connection} does not let this user read its binary log",
+        valid=f"{kind.rights}, and SELECT on the tables",
+        remedy=f"GRANT {kind.rights} TO {grantee}",
     )
 
 
-def _settings(ask: Ask) -> dict[str, str]:
-    listed = ", ".join(literal(name) for name in (*_SETTINGS, _SECONDS, _DAYS))
+def _settings(ask: Ask, kind: Family) -> dict[str, str]:
+    listed = ", ".join(literal(name) for name in (*_SETTINGS, *kind.wanted, *kind.expiry))
     rows = ask(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({listed})")
     return {str(name).lower(): str(value).upper() for name, value in rows}
 
 
-def _verify(found: Mapping[str, str], where: str, version: str) -> None:
+def _verify(found: Mapping[str, str], where: str, kind: Family) -> None:
     """See that the server tells its changes in full."""
     if found.get("log_bin") != "ON":
         raise ConfigurationError(
@@ -142,46 +136,49 @@ def _verify(found: Mapping[str, str], where: str, version: str) -> None:
         )
     if "binlog_row_metadata" not in found:
         raise ConfigurationError(
-            f"{where} does not tell the columns of its changes", value=version, valid="MariaDB 10.5 or newer"
+            f"{where} does not tell the columns of its changes",
+            value=kind.version,
+            valid="MariaDB 10.5, MySQL 8.0, or newer",
         )
-    for name, wanted in _WANTED.items():
+    for name, wanted in {**_WANTED, **kind.wanted}.items():
         if found[name] != wanted:
             raise ConfigurationError(
                 f"{where} does not tell its changes in full: its {name} is {found[name]!r}",
-                valid=wanted,
+                valid=wanted or "empty",
                 remedy=f"SET GLOBAL {name} = {literal(wanted)}, and in the server's settings; "
                 "connections that are open keep what they had",
             )
 
 
-def followed(ask: Ask, source: SourceSpec, where: str) -> Followed:
+def followed(ask: Ask, source: SourceSpec, kind: Family) -> Followed:
     """Return the table of a source.
 
     Raises:
         ConfigurationError: There is none, or its changes would not be told in full.
     """
-    wanted = str(source.options["table"])
+    wanted, where = str(source.options["table"]), f"{kind.name} {source.connection}"
     rows = ask(_TABLES)
-    for schema, name, kind, engine, here in rows:
+    for schema, name, type_, engine, here in rows:
         if wanted != f"{schema}.{name}" and not (here and wanted == name):
             continue
-        _refuse(ask, Followed(str(schema), str(name)), str(kind), str(engine), where)
+        _refuse(ask, Followed(str(schema), str(name)), (str(type_), str(engine)), kind, where)
         return Followed(str(schema), str(name))
     raise unknown("table", wanted, [row[1] if row[4] else f"{row[0]}.{row[1]}" for row in rows], where=where)
 
 
-def _refuse(ask: Ask, table: Followed, kind: str, engine: str, where: str) -> None:
-    """Refuse a table whose changes are not told in full."""
-    if kind == "VIEW":
+def _refuse(ask: Ask, table: Followed, made: tuple[str, str], kind: Family, where: str) -> None:
+    """Refuse a table whose changes are not told in full; ``made``: its type and engine."""
+    type_, engine = made
+    if type_ == "VIEW":
         raise ConfigurationError(
             f"{table.name} of {where} is no table, and has no changes of its own",
-            value=kind.lower(),
+            value=type_.lower(),
             remedy="Read it by sources.sql, or name the table that it is made of",
         )
-    if kind != "BASE TABLE":
+    if type_ != "BASE TABLE":
         raise ConfigurationError(
             f"{table.name} of {where} keeps its own history, whose rows the binary log tells as rows of the table",
-            value=kind.lower(),
+            value=type_.lower(),
             remedy="Read it by sources.sql",
         )
     if engine != "InnoDB":
@@ -192,20 +189,21 @@ def _refuse(ask: Ask, table: Followed, kind: str, engine: str, where: str) -> No
             remedy=f"ALTER TABLE {table.name} ENGINE = InnoDB, or read it by sources.sql",
         )
     cascades = ask(_CASCADES.format(schema=literal(table.schema), name=literal(table.table)))
-    if cascades:
+    if cascades and not kind.tells_cascades:
         raise ConfigurationError(
-            f"{table.name} of {where} has foreign keys that change its rows with others, and the binary log of MariaDB "
-            "does not tell such changes",
+            f"{table.name} of {where} has foreign keys that change its rows with others, and the binary log of "
+            f"{kind.name} does not tell such changes",
             value=[str(name) for (name,) in cascades],
             valid="RESTRICT or NO ACTION",
             remedy="Let the program that writes delete and update these rows itself, or read the table by sources.sql",
         )
 
 
-def columns_now(ask: Ask, table: Followed) -> Now:
+def columns_now(ask: Ask, table: Followed, kind: Family) -> Now:
     """Return what only the server says of a table's columns."""
     rows = ask(_COLUMNS.format(schema=literal(table.schema), name=literal(table.table)))
     return Now(
         hidden=frozenset(str(name) for name, _, hidden in rows if hidden),
-        declared={str(name): str(kind) for name, kind, _ in rows if kind in _AS_BYTES},
+        declared={str(name): str(type_) for name, type_, _ in rows if type_ in _AS_BYTES},
+        collated=kind.collated,
     )

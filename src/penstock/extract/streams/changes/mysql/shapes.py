@@ -19,14 +19,16 @@ from penstock.values import dataclass
 
 TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, DATE, YEAR = 1, 2, 3, 4, 5, 8, 9, 10, 13
 VARCHAR, BIT, TIMESTAMP2, DATETIME2, TIME2 = 15, 16, 17, 18, 19
+VECTOR, JSON = 242, 245
 DECIMAL, ENUM, SET, BLOB, STRING, GEOMETRY = 246, 247, 248, 252, 254, 255
 BINARY = 63
 """The collation of bytes."""
 _TEXT = 45
 _NUMBERS = (TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, DECIMAL)
-_CHARACTERS = (VARCHAR, BLOB, STRING, GEOMETRY)
+CHARACTERS = (VARCHAR, BLOB, STRING)
+"""Types whose columns have a collation."""
 _META = {FLOAT: 1, DOUBLE: 1, BLOB: 1, GEOMETRY: 1, VARCHAR: 2, BIT: 2, DECIMAL: 2, STRING: 2, ENUM: 2, SET: 2,
-         TIME2: 1, DATETIME2: 1, TIMESTAMP2: 1, 140: 1, 141: 2, 245: 1, 253: 2}  # fmt: skip
+         TIME2: 1, DATETIME2: 1, TIMESTAMP2: 1, VECTOR: 1, JSON: 1, 140: 1, 141: 2, 253: 2}  # fmt: skip
 _TOLD_AS = {TIMESTAMP2: 7, DATETIME2: 12, TIME2: 11, VARCHAR: 253}
 """Types of the log, and those by which a result of a query calls them."""
 _OLD = {7: "timestamp", 11: "time", 12: "datetime"}
@@ -62,7 +64,7 @@ class Column:
     @property
     def prefix(self) -> int:
         """Return how many bytes the length has that stands before a value; 0: it is always as long."""
-        if self.type in (BLOB, GEOMETRY):
+        if self.type in (BLOB, GEOMETRY, VECTOR, JSON):
             return self.first
         if self.type in (VARCHAR, STRING):
             return 2 if self.first > 255 else 1
@@ -136,10 +138,12 @@ class Now:
     Attributes:
         hidden: Columns that a reading has not.
         declared: Columns of types that the log tells as bytes, with these.
+        collated: The types of columns of whose collations it tells.
     """
 
     hidden: frozenset[str]
     declared: Mapping[str, str]
+    collated: tuple[int, ...]
 
 
 def named(frame: bytes) -> str:
@@ -167,7 +171,7 @@ def described(frame: bytes, now: Now) -> Shape:
     types, at = frame[at : at + count], at + count
     size, at = lengthy(frame, at)
     columns = list(_typed(types, frame[at : at + size]))
-    columns = _completed(columns, dict(_told(frame, at + size + (count + 7) // 8)), table)
+    columns = _completed(columns, dict(_told(frame, at + size + (count + 7) // 8)), table, now.collated)
     columns = [
         Column(c.name, c.type, c.first, c.second, c.unsigned, c.collation, c.choices, now.declared.get(c.name, ""))
         for c in columns
@@ -213,7 +217,7 @@ def _told(frame: bytes, at: int) -> Iterator[tuple[int, bytes]]:
         at += size
 
 
-def _completed(columns: list[Column], told: Mapping[int, bytes], table: str) -> list[Column]:
+def _completed(columns: list[Column], told: Mapping[int, bytes], table: str, collated: tuple[int, ...]) -> list[Column]:
     """Return columns with all that was told of them."""
     if _NAMES not in told:
         raise ConfigurationError(
@@ -224,7 +228,7 @@ def _completed(columns: list[Column], told: Mapping[int, bytes], table: str) -> 
         )
     names = [name.decode() for name in _texts(told[_NAMES])]
     unsigned = _flags(told.get(_SIGNS, b""), [each.type in _NUMBERS for each in columns])
-    collations = _collations(told, _CHARSET, _CHARSETS, [each.type in _CHARACTERS for each in columns])
+    collations = _collations(told, _CHARSET, _CHARSETS, [each.type in collated for each in columns])
     of_choices = _collations(told, _CHOICE_CHARSET, _CHOICE_CHARSETS, [each.type in (ENUM, SET) for each in columns])
     choices = {ENUM: _lists(told.get(_ENUMS, b"")), SET: _lists(told.get(_SETS, b""))}
     return [
@@ -293,12 +297,12 @@ def _lists(data: bytes) -> Iterator[list[bytes]]:
 def _verify(each: Column, table: str) -> None:
     if each.type in _OLD:
         raise ConfigurationError(
-            f"{table} keeps {each.name} as servers before MariaDB 10.1 did, which the log does not tell in full",
+            f"{table} keeps {each.name} as old servers did, which the log does not tell in full",
             value=_OLD[each.type],
             remedy=f"ALTER TABLE {table} FORCE writes it anew",
         )
     known = (TINY, SHORT, LONG, FLOAT, DOUBLE, LONGLONG, INT24, DATE, YEAR, VARCHAR, BIT, TIMESTAMP2, DATETIME2, TIME2)
-    if each.type not in (*known, DECIMAL, ENUM, SET, BLOB, STRING, GEOMETRY):
+    if each.type not in (*known, DECIMAL, ENUM, SET, BLOB, STRING, GEOMETRY, VECTOR, JSON):
         raise ConfigurationError(
             f"{each.name} of {table} is of a type that cannot be read from the binary log",
             value="compressed" if each.type in (140, 141) else f"type {each.type}",

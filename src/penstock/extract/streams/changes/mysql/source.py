@@ -16,10 +16,10 @@ class MySqlChanges:
     def capture(self, opening: CaptureOpening) -> Capture:
         """Look at the server, and find out where the tables go on."""
         try:
-            from penstock.extract.streams.changes.mysql.reading import MariaCapture
+            from penstock.extract.streams.changes.mysql.reading import BinlogCapture
         except ImportError:
             raise MissingExtraError("Capturing changes", "changes") from None
-        return MariaCapture(opening)
+        return BinlogCapture(opening)
 
     def name(self, opening: CaptureOpening) -> str:
         """Return what the reading is called."""

@@ -8,13 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.extract.streams.changes.mysql import moments
+from penstock.extract.streams.changes.mysql import documents, moments
 from penstock.extract.streams.changes.mysql import shapes as s
 from penstock.extract.streams.changes.mysql.images import Bytes, Flags, Places
 from penstock.extract.streams.changes.mysql.shapes import Column
@@ -102,6 +103,8 @@ def _lengthy(buffer: bytes, cells: Cells, column: Column, texts: Texts) -> pa.Ar
     if column.type == s.GEOMETRY:
         return sliced(buffer, cells.starts + _SRID, cells.lengths - _SRID, there)
     found = sliced(buffer, cells.starts, cells.lengths, there)
+    if column.type == s.JSON:
+        return documents.texts(found, _decimal)
     if column.declared:
         return pa.array(
             [None if each is None else moments.address(each, column) for each in found.to_pylist()], pa.string()
@@ -155,6 +158,14 @@ def decimals(data: Bytes, column: Column, target: pa.DataType, nulls: Flags) -> 
         words[:, limb], carry = (total & np.uint64(0xFFFFFFFF)).astype(np.uint32), total >> np.uint64(32)
     valid = None if not nulls.any() else pa.py_buffer(np.packbits(~nulls, bitorder="little").tobytes())
     return pa.Array.from_buffers(target, count, [valid, pa.py_buffer(words.tobytes())])
+
+
+def _decimal(data: bytes, digits: int, behind: int) -> Decimal:
+    """Return one decimal of a document."""
+    column = Column("", s.DECIMAL, digits, behind)
+    given = np.frombuffer(data, np.uint8)[None, :]
+    (found,) = decimals(given, column, pa.decimal128(min(digits, _DIGITS), behind), np.zeros(1, np.bool_)).to_pylist()
+    return Decimal(found)
 
 
 def _groups(data: Bytes, whole: int, fraction: int) -> list[tuple[int, npt.NDArray[np.uint64]]]:

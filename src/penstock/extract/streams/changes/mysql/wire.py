@@ -10,8 +10,11 @@ import select
 import struct
 import time
 import zlib
+from collections.abc import Iterator
 from dataclasses import field
 from typing import Any
+
+import pyarrow as pa
 
 from penstock.errors import DataError
 from penstock.extract.database.mysql.source import connect
@@ -22,22 +25,24 @@ HEAD = 19
 """Bytes of an event before its own: moment, type, server, size, where it ends, flags."""
 ROTATE, DESCRIPTION, HEARTBEAT = 4, 15, 27
 _HEADER = struct.Struct("<IBIIIH")
-_REGISTER, _DUMP = 0x15, 0x12
+_REGISTER = 0x15
 _CHUNK = 2**18
 _WHOLE = 0xFFFFFF
 """The length of a packet that goes on in the next one."""
 _PATIENCE = 31_536_000
 """Seconds that the server waits for a reader, at most."""
-_BEAT = 500_000_000
+BEAT = 500_000_000
 """Nanoseconds without a change after which the server says how far all of them were sent."""
 _SETTINGS = (
-    "SET @mariadb_slave_capability = 4",
-    "SET @master_binlog_checksum = 'CRC32'",
-    f"SET @master_heartbeat_period = {_BEAT}",
     f"SET SESSION net_write_timeout = {_PATIENCE}",
     f"SET SESSION wait_timeout = {_PATIENCE}",
 )
 _QUERY_COMPRESSED, _ROWS_COMPRESSED = 165, {166: 23, 167: 24, 168: 25}
+_ROWS_MORE = {30: 23, 31: 24, 32: 25}
+"""Events of rows as MySQL writes them, by those of MariaDB."""
+_PAYLOAD = 40
+"""A transaction of MySQL that is compressed as a whole."""
+_PAYLOAD_SIZE, _PAYLOAD_CODEC, _PAYLOAD_WHOLE = 1, 2, 3
 
 
 @dataclass(slots=True)
@@ -65,7 +70,7 @@ class Wire:
 
     def __init__(self, place: ConnectionSpec, replica: int) -> None:
         self._connection: Any = connect(place)
-        self._replica = replica
+        self.replica = replica
         self._buffer = bytearray()
         self._long = bytearray()
         self._checked = False
@@ -73,18 +78,21 @@ class Wire:
     def register(self) -> None:
         """Show up among the server's replicas, which needs the right to be one."""
         named = b"".join(bytes([len(each)]) + each for each in (b"penstock", b"", b""))
-        body = struct.pack("<I", self._replica) + named + struct.pack("<HII", 0, 0, 0)
-        self._command(_REGISTER, body)
+        body = struct.pack("<I", self.replica) + named + struct.pack("<HII", 0, 0, 0)
+        self.command(_REGISTER, body)
         self._connection._read_packet()  # noqa: SLF001 - PyMySQL knows no replicas
 
-    def start(self, gtid: str) -> None:
-        """Begin to receive what comes after some transactions."""
+    def say(self, *statements: str) -> None:
+        """Set what the server is to know before it sends events."""
         with self._connection.cursor() as cursor:
-            for statement in _SETTINGS:
+            for statement in (*_SETTINGS, *statements):
                 cursor.execute(statement)
-            cursor.execute("SET @slave_connect_state = %s", (gtid,))
-            cursor.execute("SET @slave_gtid_strict_mode = 0")
-        self._command(_DUMP, struct.pack("<IHI", 4, 0, self._replica))
+
+    def command(self, code: int, body: bytes) -> None:
+        """Send a command; its answer is not read."""
+        connection = self._connection
+        connection._write_bytes(struct.pack("<I", len(body) + 1)[:3] + b"\0" + bytes([code]) + body)  # noqa: SLF001
+        connection._next_seq_id = 1  # noqa: SLF001
 
     def receive(self, most: int, wait: float) -> Frames:
         """Return events that are there, about ``most`` bytes; wait ``wait`` seconds for the first."""
@@ -99,11 +107,6 @@ class Wire:
     def close(self) -> None:
         """Close the connection without a word: nobody reads one."""
         self._connection._force_close()  # noqa: SLF001 - an orderly end would wait for the stream's
-
-    def _command(self, code: int, body: bytes) -> None:
-        connection = self._connection
-        connection._write_bytes(struct.pack("<I", len(body) + 1)[:3] + b"\0" + bytes([code]) + body)  # noqa: SLF001
-        connection._next_seq_id = 1  # noqa: SLF001
 
     def _fill(self, wait: float) -> bool:
         """Take what has come from the network; False: nothing did."""
@@ -153,15 +156,15 @@ class Wire:
             if self._checked and zlib.crc32(memoryview(packet)[1:end]) != int.from_bytes(packet[end:], "little"):
                 raise DataError(
                     "An event of the binary log came with a checksum that is not its own",
-                    remedy="Read again; if it stays, look at its files: mariadb-binlog --verify-binlog-checksum",
+                    remedy="Read again; if it stays, look at its files: mysqlbinlog --verify-binlog-checksum",
                 )
         frame = packet[1:end]
         if kind == HEARTBEAT:
             found.heard = (frame[HEAD:].decode(), int.from_bytes(frame[13:17], "little"))
         elif kind != DESCRIPTION:
-            frame = _opened(frame, kind)
-            found.data.append(frame)
-            found.bytes += len(frame)
+            for each in _events(frame) if kind == _PAYLOAD else (frame,):
+                found.data.append(_opened(each, each[4]))
+                found.bytes += len(found.data[-1])
 
     def _refused(self, packet: bytes) -> None:
         """Raise what the server says instead of an event."""
@@ -182,11 +185,32 @@ def _opened(frame: bytes, kind: int) -> bytes:
     if kind == _QUERY_COMPRESSED:
         after = HEAD + 13 + frame[HEAD + 8] + int.from_bytes(frame[HEAD + 11 : HEAD + 13], "little") + 1
         return frame[:4] + b"\2" + frame[5:after] + _inflated(frame[after:])
+    if kind in _ROWS_MORE:
+        # They tell more of themselves before the rows, of which nothing is needed.
+        behind = HEAD + 8 + int.from_bytes(frame[HEAD + 8 : HEAD + 10], "little")
+        return frame[:4] + bytes([_ROWS_MORE[kind]]) + frame[5 : HEAD + 8] + frame[behind:]
     if kind in _ROWS_COMPRESSED:
         width, at = lengthy(frame, HEAD + 8)
         after = at + (width + 7) // 8 * (2 if kind == 167 else 1)
         return frame[:4] + bytes([_ROWS_COMPRESSED[kind]]) + frame[5:after] + _inflated(frame[after:])
     return frame
+
+
+def _events(frame: bytes) -> Iterator[bytes]:
+    """Yield the events of a transaction that was compressed as a whole; each ends where that does."""
+    told, at = dict[int, int](), HEAD
+    while frame[at]:
+        kind, at = lengthy(frame, at)
+        size, at = lengthy(frame, at)
+        told[kind], at = lengthy(frame, at)[0], at + size
+    data = frame[at + 1 : at + 1 + told[_PAYLOAD_SIZE]]
+    if told.get(_PAYLOAD_CODEC) == 0:
+        data = pa.decompress(data, told[_PAYLOAD_WHOLE], codec="zstd", asbytes=True)
+    at = 0
+    while at < len(data):
+        end = at + int.from_bytes(data[at + 9 : at + 13], "little")
+        yield data[at : at + 13] + frame[13:17] + data[at + 17 : end]
+        at = end
 
 
 def _inflated(data: bytes) -> bytes:

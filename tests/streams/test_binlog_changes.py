@@ -1,4 +1,4 @@
-"""Tables of a MariaDB that are kept up by their changes, from the first reading to the staging warehouse."""
+"""Tables of a MariaDB or MySQL that are kept up by their changes, from the first reading to the staging warehouse."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 from penstock import Project
 from servers.mariadb import MariaServer
 from streams.bank import agreed
-from streams.capturing import cleared, project
+from streams.capturing import SERVERS, cleared, project
 from streams.stream_project import penstock, served, streamed
 
 _ORDERS = "sources.mysql_changes('db', table='orders', key='id', write='merge', stream={'every': '300ms'})"
@@ -20,9 +20,9 @@ _MADE = (
 )
 
 
-@pytest.fixture
-def database(mariadb_log: MariaServer) -> MariaServer:
-    return cleared(mariadb_log)
+@pytest.fixture(params=SERVERS)
+def database(request: pytest.FixtureRequest) -> MariaServer:
+    return cleared(request.getfixturevalue(request.param))
 
 
 def same(folder: Path, database: MariaServer, table: str = "orders") -> list[tuple[Any, ...]]:

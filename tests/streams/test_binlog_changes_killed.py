@@ -1,23 +1,27 @@
-"""Changes of a MariaDB that is written to, while their stream is killed, the server dies, and another takes over."""
+"""Changes of MariaDB and MySQL under load: their stream is killed, the server dies, and another takes over."""
 
 from __future__ import annotations
 
 import contextlib
 import random
+import re
 import signal
 import time
-from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pymysql
 import pytest
 
 from penstock import Project
-from servers.mariadb import DURABLE, LOGGED, TRUSTED, TRUSTED_PASSWORD, MariaServer, reviving, running
+from servers import mariadb, mysql
+from servers.debian import NoServerError
+from servers.mariadb import TRUSTED, TRUSTED_PASSWORD, MariaServer
 from streams.bank import Writers, consistent, levelled
-from streams.capturing import cleared, project
+from streams.capturing import SERVERS, cleared, project
 from streams.stream_project import begun, end_leases, has_leases, penstock, said, served, until
 
 _SOURCES = """
@@ -29,7 +33,7 @@ _MADE = (
     "CREATE TABLE accounts (id int PRIMARY KEY, balance int, note text)",
     "CREATE TABLE entries (id bigint AUTO_INCREMENT PRIMARY KEY, account int, amount int)",
     "CREATE TABLE log (id bigint AUTO_INCREMENT PRIMARY KEY, text text)",
-    "INSERT INTO accounts SELECT seq, 0, repeat(md5(seq), 30) FROM seq_1_to_200",
+    "INSERT INTO accounts SELECT seq, 0, repeat(hex(seq), 30) FROM seq_1_to_200",
     "INSERT INTO log (text) SELECT concat('before ', seq) FROM seq_1_to_50",
 )
 
@@ -50,7 +54,7 @@ class MariaWriters(Writers):
         cursor.execute("UPDATE accounts SET balance = balance + %s WHERE id = %s", (amount, account))
         cursor.execute("INSERT INTO entries (account, amount) VALUES (%s, %s)", (account, amount))
         if kind < 0.1:
-            cursor.execute("UPDATE accounts SET note = repeat(md5(rand()), 30) WHERE id = %s", (account,))
+            cursor.execute("UPDATE accounts SET note = repeat(hex(rand()), 30) WHERE id = %s", (account,))
         elif kind < 0.2:
             cursor.execute("INSERT INTO log (text) VALUES (%s)", (str(account),))
         elif kind < 0.25:
@@ -69,10 +73,11 @@ class MariaWriters(Writers):
 
 
 @pytest.mark.parametrize("kills", [3, pytest.param(25, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("log", SERVERS)
 def test_killed_at_random_under_load_the_tables_are_the_same(
-    mariadb_log: MariaServer, tmp_path: Path, kills: int
+    request: pytest.FixtureRequest, log: str, tmp_path: Path, kills: int
 ) -> None:
-    server = cleared(mariadb_log)
+    server = cleared(request.getfixturevalue(log))
     server.execute(*_MADE)
     folder = project(tmp_path, server, _SOURCES)
     chance = random.Random(7)
@@ -93,8 +98,9 @@ def test_killed_at_random_under_load_the_tables_are_the_same(
 
 
 @pytest.mark.slow
-def test_a_server_that_dies_and_comes_back_is_waited_for(tmp_path: Path) -> None:
-    with reviving(LOGGED + DURABLE) as (server, revive):
+@pytest.mark.parametrize("servers", [mariadb, mysql])
+def test_a_server_that_dies_and_comes_back_is_waited_for(tmp_path: Path, servers: ModuleType) -> None:
+    with reviving(servers, servers.LOGGED + servers.DURABLE) as (server, revive):
         server.execute(*_MADE)
         folder = project(tmp_path, server, _SOURCES)
         with MariaWriters(server, 1) as writers:
@@ -113,26 +119,57 @@ def test_a_server_that_dies_and_comes_back_is_waited_for(tmp_path: Path) -> None
 
 
 @contextlib.contextmanager
-def replicated() -> Iterator[tuple[MariaServer, MariaServer]]:
+def reviving(servers: ModuleType, settings: str) -> Iterator[tuple[MariaServer, Callable[[], None]]]:
+    """Start a server that can be killed and started again, or skip."""
+    with ExitStack() as stack:
+        try:
+            found = stack.enter_context(servers.reviving(settings))
+        except NoServerError as error:
+            if servers is mariadb:
+                raise
+            pytest.skip(f"no MySQL: {error}")
+        yield found
+
+
+@contextlib.contextmanager
+def replicated(servers: ModuleType) -> Iterator[tuple[MariaServer, MariaServer]]:
     """Start a server and one that follows it."""
-    with running(LOGGED) as first, running(LOGGED.replace("server_id = 11", "server_id = 12")) as second:
+    other = re.sub(r"server_id = (\d+)", r"server_id = 9\1", servers.LOGGED)
+    with reviving(servers, servers.LOGGED) as (first, _), reviving(servers, other) as (second, _):
         # Its files are counted otherwise than those of the first one.
         second.execute(*["FLUSH BINARY LOGS"] * 3)
-        second.execute(
-            f"CHANGE MASTER TO master_host = '127.0.0.1', master_port = {first.port}, master_user = '{TRUSTED}', "
-            f"master_password = '{TRUSTED_PASSWORD}', master_use_gtid = slave_pos",
-            "START SLAVE",
-        )
+        second.execute(*(each.format(port=first.port) for each in _FOLLOW[servers]))
         yield first, second
 
 
-def caught_up(first: MariaServer, second: MariaServer) -> None:
-    ((gtid,),) = first.execute("SELECT @@gtid_binlog_pos")
-    assert second.execute(f"SELECT MASTER_GTID_WAIT('{gtid}', 60)") == [(0,)]
+_FOLLOW = {
+    mariadb: (
+        f"CHANGE MASTER TO master_host = '127.0.0.1', master_port = {{port}}, master_user = '{TRUSTED}', "
+        f"master_password = '{TRUSTED_PASSWORD}', master_use_gtid = slave_pos",
+        "START SLAVE",
+    ),
+    mysql: (
+        f"CHANGE REPLICATION SOURCE TO source_host = '127.0.0.1', source_port = {{port}}, source_user = '{TRUSTED}', "
+        f"source_password = '{TRUSTED_PASSWORD}', source_auto_position = 1, get_source_public_key = 1",
+        "START REPLICA",
+    ),
+}
 
 
-def test_a_server_that_takes_over_is_read_on_from_the_same_transaction(tmp_path: Path) -> None:
-    with replicated() as (first, second):
+def caught_up(servers: ModuleType, first: MariaServer, second: MariaServer) -> None:
+    known, wait = {
+        mariadb: ("@@gtid_binlog_pos", "MASTER_GTID_WAIT('{}', 60)"),
+        mysql: ("@@global.gtid_executed", "WAIT_FOR_EXECUTED_GTID_SET('{}', 60)"),
+    }[servers]
+    ((gtid,),) = first.execute(f"SELECT {known}")
+    assert second.execute(f"SELECT {wait.format(gtid)}") == [(0,)]
+    stop = {mariadb: ("STOP SLAVE", "RESET SLAVE ALL"), mysql: ("STOP REPLICA", "RESET REPLICA ALL")}
+    second.execute(*stop[servers])
+
+
+@pytest.mark.parametrize("servers", [mariadb, mysql])
+def test_a_server_that_takes_over_is_read_on_from_the_same_transaction(tmp_path: Path, servers: ModuleType) -> None:
+    with replicated(servers) as (first, second):
         first.execute(*_MADE)
         folder = project(tmp_path, first, _SOURCES)
         with MariaWriters(first, 1) as writers:
@@ -141,8 +178,7 @@ def test_a_server_that_takes_over_is_read_on_from_the_same_transaction(tmp_path:
             until(lambda: writers.written >= enough)
         # Only the first of them lands what came since: the others are read on from where they were.
         first.execute("INSERT INTO log (text) VALUES ('last of the first')")
-        caught_up(first, second)
-        second.execute("STOP SLAVE", "RESET SLAVE ALL")
+        caught_up(servers, first, second)
         project(tmp_path, second, _SOURCES)
         with MariaWriters(second, 1) as writers:
             enough = writers.written + 100

@@ -1,4 +1,4 @@
-"""Values in changes of MariaDB are those that a reading of the same table gives, type by type."""
+"""Values in changes of MariaDB and MySQL are those that a reading of the same table gives, type by type."""
 
 from __future__ import annotations
 
@@ -10,10 +10,11 @@ import pytest
 
 from penstock.extract.streams.changes.port import Taken
 from servers.mariadb import MariaServer
-from streams.capturing import capturing, cleared, followed, taken, whole
+from servers.mysql import MySqlServer
+from streams.capturing import SERVERS, capturing, cleared, followed, taken, whole
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "types"))
-from mariadb_cases import CASES
+from mariadb_cases import MARIADB, MYSQL
 from types_way import declared, rows
 
 _MORE = {
@@ -37,25 +38,35 @@ _MORE = {
     "bits": ("bit(13)", "b'1000000000001'", "0"),
     "twice": ("int AS (spare * 2) VIRTUAL", "DEFAULT", "DEFAULT"),
     "kept": ("int AS (spare * 2) STORED", "DEFAULT", "DEFAULT"),
-    "hidden": ("int INVISIBLE DEFAULT 7", "7", "8"),
+    "hidden": ("int DEFAULT 7 INVISIBLE", "7", "8"),
+}
+_OF_MARIADB = {
     "id": ("uuid", "'f81d4fae-7dec-11d0-a765-00a0c91e6b00'", "'00000000-0000-0000-0000-000000000000'"),
     "host": ("inet4", "'10.0.0.0'", "'0.0.0.0'"),
     "net": ("inet6", "'::'", "'::ffff:1.2.3.4'"),
 }
+_OF_MYSQL = {
+    "doc": ("json", "'{\"b\": [1, -2.5, 1e20, 12345678901234567890], \"a\": {\"é😀\": null}}'", "'\"\\\\u0001\"'"),
+    "told": ("json", "json_object('n', 1.50, 'at', cast('2020-02-29 01:02:03.4' as datetime(6)), 'raw', x'00ff')",
+             "json_array(true, cast('-12:34:56.7' as time(3)), cast('2020-02-29' as date))"),
+    "point_": ("vector(3)", "to_vector('[1, 2.5, -3]')", "NULL"),
+}  # fmt: skip
 
 
-@pytest.fixture
-def database(mariadb_log: MariaServer) -> MariaServer:
-    return cleared(mariadb_log)
+@pytest.fixture(params=SERVERS)
+def database(request: pytest.FixtureRequest) -> MariaServer:
+    return cleared(request.getfixturevalue(request.param))
 
 
 def test_a_change_has_the_types_and_values_that_a_reading_of_the_table_gives(database: MariaServer) -> None:
-    listed = ", ".join([declared(CASES), *(f"{name} {type_}" for name, (type_, *_) in _MORE.items())])
+    mysql = isinstance(database, MySqlServer)
+    cases, more = (MYSQL, _MORE | _OF_MYSQL) if mysql else (MARIADB, _MORE | _OF_MARIADB)
+    listed = ", ".join([declared(cases), *(f"{name} {type_}" for name, (type_, *_) in more.items())])
     database.execute(f"CREATE TABLE t (number int AUTO_INCREMENT PRIMARY KEY, {listed})")
-    names = ["place", *(f"c{number}" for number, _ in enumerate(CASES)), *_MORE]
-    given = rows(CASES)
+    names = ["place", *(f"c{number}" for number, _ in enumerate(cases)), *more]
+    given = rows(cases)
     values = [
-        f"{row[:-1]}, {', '.join(more[1 + place] if place < 2 else 'DEFAULT' for more in _MORE.values())})"
+        f"{row[:-1]}, {', '.join(each[1 + place] if place < 2 else 'DEFAULT' for each in more.values())})"
         for place, row in enumerate(given)
     ]
     insert = f"INSERT INTO t ({', '.join(names)}) VALUES {', '.join(values)}"
@@ -123,8 +134,10 @@ def test_many_rows_of_all_lengths_in_few_events(database: MariaServer) -> None:
     assert set(two.column("z").to_pylist()) == {"changed"}
 
 
-@pytest.mark.parametrize("setting", ["log_bin_compress = 1", "binlog_checksum = 'NONE'"])
+@pytest.mark.parametrize("setting", ["compressed", "binlog_checksum = 'NONE'"])
 def test_a_log_that_is_compressed_or_has_no_checksums_is_read_as_any(database: MariaServer, setting: str) -> None:
+    if setting == "compressed":
+        setting = f"{'binlog_transaction_compression' if isinstance(database, MySqlServer) else 'log_bin_compress'} = 1"
     name = setting.partition(" ")[0]
     ((before,),) = database.execute(f"SELECT @@GLOBAL.{name}")
     database.execute("CREATE TABLE t (place int PRIMARY KEY, x text)")

@@ -1,4 +1,4 @@
-"""Changes of MariaDB whose stream is killed at its writes: the next one goes on, and each change counts once."""
+"""Changes of MariaDB and MySQL whose stream is killed at its writes: the next one goes on, each change counts once."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from children import Children
 
 from servers.mariadb import MariaServer
-from streams.capturing import cleared, project
+from streams.capturing import SERVERS, cleared, project
 from streams.stream_project import served
 
 _SOURCES = """
@@ -20,18 +20,19 @@ _EVERY = 11
 """A short form is killed at one of so many writes."""
 
 
-@pytest.fixture
-def begun(mariadb_log: MariaServer, tmp_path: Path) -> tuple[MariaServer, Path]:
-    cleared(mariadb_log).execute(
+@pytest.fixture(params=SERVERS)
+def begun(request: pytest.FixtureRequest, tmp_path: Path) -> tuple[MariaServer, Path]:
+    server: MariaServer = request.getfixturevalue(request.param)
+    cleared(server).execute(
         "CREATE TABLE orders (id int PRIMARY KEY, amount int)",
         "CREATE TABLE log (id int AUTO_INCREMENT PRIMARY KEY, round int)",
         "INSERT INTO orders SELECT seq, seq FROM seq_1_to_50",
         "INSERT INTO log (round) VALUES (0)",
     )
-    folder = project(tmp_path, mariadb_log, _SOURCES)
+    folder = project(tmp_path, server, _SOURCES)
     pipeline = folder / "pipeline.py"
     pipeline.write_text(pipeline.read_text().replace("name='shop'", "name='clicks'"))
-    return mariadb_log, folder
+    return server, folder
 
 
 def changed(server: MariaServer, number: int) -> None:

@@ -1,8 +1,9 @@
-"""Changes of MariaDB that are gone, tables that are taken away amid them, and servers that do not tell them."""
+"""Changes of MariaDB and MySQL that are gone, tables taken away amid them, and servers that do not tell them."""
 
 from __future__ import annotations
 
 import struct
+import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -10,26 +11,29 @@ from pathlib import Path
 import pytest
 
 from penstock import Project
-from penstock.errors import ConfigurationError, DataError
+from penstock.errors import ConfigurationError, DataError, TransientError
 from penstock.extract.streams.changes.mysql.following import Follower
-from penstock.extract.streams.changes.mysql.places import Gtids
+from penstock.extract.streams.changes.mysql.gtids import DomainGtids, SourceGtids
 from penstock.extract.streams.changes.mysql.source import MySqlChanges
 from penstock.extract.streams.changes.mysql.statements import done
 from penstock.extract.streams.changes.port import CaptureOpening, Taken
 from penstock.model.specs import ConnectionSpec
 from servers.mariadb import GUARDED, PASSWORD, MariaServer
-from streams.capturing import capturing, cleared, followed, project, taken, whole
+from servers.mysql import MySqlServer
+from streams.capturing import SERVERS, capturing, cleared, followed, project, taken, whole
 from streams.stream_project import served, streamed, until
 
 _SOURCE = "sources.mysql_changes('db', table='orders', key='id', write='merge'{})"
 _RECORD = ", stream={'on_gap': 'record'}"
+RESET = ("RESET MASTER", "RESET BINARY LOGS AND GTIDS")
 _MADE = ("CREATE TABLE orders (id int PRIMARY KEY, amount int)", "INSERT INTO orders VALUES (1, 1), (2, 2)")
 
 
-@pytest.fixture
-def database(mariadb_log: MariaServer) -> MariaServer:
-    cleared(mariadb_log).execute(*_MADE)
-    return mariadb_log
+@pytest.fixture(params=SERVERS)
+def database(request: pytest.FixtureRequest) -> MariaServer:
+    server: MariaServer = request.getfixturevalue(request.param)
+    cleared(server).execute(*_MADE)
+    return server
 
 
 def rows(folder: Path, columns: str = "id, amount", table: str = "orders") -> list[tuple[object, ...]]:
@@ -39,7 +43,7 @@ def rows(folder: Path, columns: str = "id, amount", table: str = "orders") -> li
 def purge(server: MariaServer) -> None:
     """Let a server throw its binary log away, once it knows that nobody reads it any more."""
     server.execute("FLUSH BINARY LOGS")
-    ((newest, *_),) = server.execute("SHOW MASTER STATUS")
+    (newest, *_) = server.execute("SHOW BINARY LOGS")[-1]
     until(lambda: server.execute(f"PURGE BINARY LOGS TO '{newest}'", "SHOW BINARY LOGS")[0][0] == newest)
 
 
@@ -61,7 +65,7 @@ def test_changes_that_are_gone_stop_the_stream_or_the_table_is_read_again(
     if why.startswith("thrown"):
         purge(database)
     else:
-        database.execute("RESET MASTER")
+        database.execute(RESET[isinstance(database, MySqlServer)])
     database.execute("UPDATE orders SET amount = 22 WHERE id = 2")
     said = streamed(folder, code=3)
     assert why in said
@@ -93,7 +97,7 @@ def test_a_table_that_cannot_be_followed_is_a_gap_and_what_came_before_stays(
     folder = project(tmp_path, database, f"{_SOURCE.format('')}, {parts}")
     streamed(folder)
     database.execute("INSERT INTO orders VALUES (3, 3)", "INSERT INTO parts VALUES (1)")
-    database.execute("SET SESSION gtid_domain_id = 0", *deed)
+    database.execute(*deed)
     database.execute("INSERT INTO parts VALUES (2)", "INSERT INTO orders VALUES (8, 8)")
     for _ in range(2):
         said = streamed(folder, code=3)
@@ -147,11 +151,6 @@ def test_a_log_that_was_not_read_opens_an_alert_until_it_is(database: MariaServe
     [
         (["CREATE VIEW t AS SELECT 1 AS id"], "is no table"),
         (["CREATE TABLE t (id int PRIMARY KEY) ENGINE = MyISAM"], "has no snapshots"),
-        (["CREATE TABLE t (id int PRIMARY KEY) WITH SYSTEM VERSIONING"], "its own history"),
-        (
-            ["CREATE TABLE t (id int PRIMARY KEY, o int, FOREIGN KEY (o) REFERENCES orders (id) ON DELETE CASCADE)"],
-            "foreign keys",
-        ),
         (["DO 0"], "There is no table|is not known|no table|[Uu]nknown"),
     ],
 )
@@ -161,6 +160,85 @@ def test_a_table_whose_changes_are_not_told_in_full_is_refused(
     database.execute(*made)
     with pytest.raises(ConfigurationError, match=said), capturing(database, [followed("t", write="merge", key="id")]):
         pass
+
+
+_CASCADE = "FOREIGN KEY (o) REFERENCES orders (id) ON DELETE CASCADE ON UPDATE CASCADE"
+
+
+@pytest.mark.parametrize(
+    ("made", "said"),
+    [("id int PRIMARY KEY) WITH SYSTEM VERSIONING", "its own history"),
+     (f"id int PRIMARY KEY, o int, {_CASCADE})", "foreign keys")],
+)  # fmt: skip
+def test_a_table_whose_changes_mariadb_does_not_tell_in_full_is_refused(
+    mariadb_log: MariaServer, made: str, said: str
+) -> None:
+    cleared(mariadb_log).execute(*_MADE, f"CREATE TABLE t ({made}")
+    with pytest.raises(ConfigurationError, match=said), capturing(mariadb_log, [followed("t")]):
+        pass
+
+
+def test_rows_that_change_with_others_are_told_by_mysql(mysql: MariaServer) -> None:
+    cleared(mysql).execute(*_MADE, f"CREATE TABLE t (id int PRIMARY KEY, o int, {_CASCADE})")
+    mysql.execute("INSERT INTO t VALUES (10, 1), (20, 2)")
+    with capturing(mysql, [followed("t")]) as capture:
+        whole(capture, "t")
+        capture.begin()
+        mysql.execute("UPDATE orders SET id = 3 WHERE id = 1", "DELETE FROM orders WHERE id = 2")
+        found, _ = taken(capture)
+    told = found["t"].select(["_op", "id", "o"]).to_pylist()
+    assert [tuple(each.values()) for each in told] == [("update", 10, 3), ("delete", 20, 2)]
+
+
+def test_a_table_that_is_being_written_to_is_read_at_a_place_of_the_log(mysql: MariaServer) -> None:
+    # Whoever has changed it and not committed yet stands either before the place or behind it, never on both sides.
+    cleared(mysql).execute(*_MADE)
+    with closing(mysql.connect()) as writer, writer.cursor() as cursor:
+        cursor.execute("INSERT INTO orders VALUES (3, 3)")
+        with capturing(mysql, [followed("orders")]) as capture:
+            with pytest.raises(TransientError, match=r"[Ll]ock wait"):
+                whole(capture, "orders")
+            writer.commit()
+            assert whole(capture, "orders").column("id").to_pylist() == [1, 2, 3]
+            cursor.execute("INSERT INTO orders VALUES (4, 4)")
+            writer.commit()
+            capture.begin()
+            found, _ = taken(capture)
+    assert found["orders"].column("id").to_pylist() == [4]
+
+
+def test_a_user_who_may_not_lock_is_told_what_to_ask_for(mysql: MariaServer) -> None:
+    cleared(mysql).execute(*_MADE)
+    rights = ("SELECT ON shop.*", "REPLICATION SLAVE, REPLICATION CLIENT ON *.*")
+    mysql.execute(*(f"GRANT {right} TO {GUARDED}@'%'" for right in rights))
+    place = ConnectionSpec(name="db", kind="mysql", url=mysql.url(GUARDED, None), secrets={"password": PASSWORD})
+    asked = CaptureOpening(sources=(followed("orders"),), connection=place, pipeline="shop", positions={"orders": None})
+    try:
+        with closing(MySqlChanges().capture(asked)) as capture:
+            with pytest.raises(ConfigurationError, match="LOCK TABLES"):
+                whole(capture, "orders")
+            mysql.execute(f"GRANT LOCK TABLES ON shop.* TO {GUARDED}@'%'")
+            assert whole(capture, "orders").num_rows == 2
+    finally:
+        mysql.execute(f"REVOKE {rights[1]} FROM {GUARDED}@'%'", f"REVOKE LOCK TABLES ON shop.* FROM {GUARDED}@'%'")
+
+
+def test_transactions_of_many_servers_are_intervals() -> None:
+    one, two = "3e11fa47-71ca-11e1-9e33-c80aa9429562", "00000000-0000-0000-0000-00000000000a"
+    ids = SourceGtids(f"{one}:1-5:11-18,\n{two}:7")
+    assert str(ids) == f"{two}:7,{one}:1-5:11-18"
+    for number in (7, 6, 10, 19, 3):
+        ids.add(uuid.UUID(one), number)
+    assert str(ids) == f"{two}:7,{one}:1-7:10-19"
+    assert ids.covers(SourceGtids(f"{one}:2-7:12"))
+    assert not ids.covers(SourceGtids(f"{one}:7-10"))
+    assert not ids.covers(SourceGtids("00000000-0000-0000-0000-00000000000b:1"))
+    ids.add(uuid.UUID(one), 8)
+    ids.add(uuid.UUID(one), 9)
+    assert str(ids) == f"{two}:7,{one}:1-19"
+    assert SourceGtids(str(ids)).encoded() == ids.encoded()
+    with pytest.raises(ConfigurationError, match="tags"):
+        SourceGtids(f"{one}:billing:1-5")
 
 
 @pytest.mark.parametrize(
@@ -236,19 +314,22 @@ def test_a_file_that_was_loaded_as_a_statement_is_a_gap(database: MariaServer, t
 
 def test_a_reading_goes_on_from_its_position_in_every_domain(database: MariaServer) -> None:
     orders = followed("orders")
-    domains = ("SET SESSION gtid_domain_id = {}", "INSERT INTO orders VALUES ({}, 0)")
+    # MySQL counts by servers instead: those whose transactions came by replication have other ids.
+    mysql = isinstance(database, MySqlServer)
+    domain = "SET gtid_next = '0000000{0}-0000-0000-0000-000000000000:{1}'" if mysql else "SET gtid_domain_id = {0}"
+    domains = (domain, "INSERT INTO orders VALUES ({}, 0)", *(["COMMIT", "SET gtid_next = 'AUTOMATIC'"] * mysql))
     with capturing(database, [orders]) as capture:
         whole(capture, "orders")
         capture.begin()
         for number in range(10, 20):
-            database.execute(domains[0].format(number % 3), domains[1].format(number))
+            database.execute(domains[0].format(number % 3, number), domains[1].format(number), *domains[2:])
         found, following = taken(capture)
         position = capture.position("orders", following)
     assert found["orders"].column("id").to_pylist() == [*range(10, 20)]
     assert len(position["gtid"].split(",")) >= 3
     database.execute("FLUSH BINARY LOGS")
     for number in range(20, 30):
-        database.execute(domains[0].format(number % 4), domains[1].format(number))
+        database.execute(domains[0].format(number % 4, number), domains[1].format(number), *domains[2:])
     with capturing(database, [orders], {"orders": position}) as capture:
         assert capture.unread == []
         capture.begin()
@@ -262,7 +343,7 @@ def test_a_reading_goes_on_from_its_position_in_every_domain(database: MariaServ
 def test_an_event_that_nobody_knows_is_refused_unless_the_server_lets_it_be_passed(
     kind: int, flags: int, said: str
 ) -> None:
-    follower = Follower(["shop.orders"], lambda *_: False, Gtids(""), 11, 0, 0, 1, 0)
+    follower = Follower(["shop.orders"], lambda *_: False, DomainGtids(""), 11, 0, 0, 1, 0)
     frame = struct.pack("<IBIIIH", 0, kind, 11, 19, 400, flags)
     if said:
         with pytest.raises(DataError, match=said):
@@ -291,8 +372,10 @@ def test_a_server_without_a_binary_log_is_refused(mariadb: MariaServer) -> None:
         pass
 
 
-@pytest.mark.parametrize("right", ["", "BINLOG MONITOR", "REPLICATION SLAVE"])
+@pytest.mark.parametrize("right", ["", "{}", "REPLICATION SLAVE"])
 def test_a_user_who_may_not_read_the_log_is_told_what_to_ask_for(database: MariaServer, right: str) -> None:
+    monitor = "REPLICATION CLIENT" if isinstance(database, MySqlServer) else "BINLOG MONITOR"
+    right = right.format(monitor)
     database.execute(f"GRANT SELECT ON shop.* TO {GUARDED}@'%'")
     if right:
         database.execute(f"GRANT {right} ON *.* TO {GUARDED}@'%'")
@@ -305,7 +388,7 @@ def test_a_user_who_may_not_read_the_log_is_told_what_to_ask_for(database: Maria
     finally:
         if right:
             database.execute(f"REVOKE {right} ON *.* FROM {GUARDED}@'%'")
-    assert "GRANT REPLICATION SLAVE, BINLOG MONITOR ON *.* TO 'guarded'@'%'" in refused.value.sentence()
+    assert f"GRANT REPLICATION SLAVE, {monitor} ON *.* TO 'guarded'@'%'" in refused.value.sentence()
     assert PASSWORD not in refused.value.sentence()
 
 
