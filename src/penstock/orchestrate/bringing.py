@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import field, replace
-from typing import Any
+from importlib import import_module
+from threading import Thread
+from typing import TYPE_CHECKING, Any
 
 from penstock import names, plugins
 from penstock.errors import PenstockError, StaleWriterError
 from penstock.extract.port import Extraction, Request
-from penstock.land.landing import Landing, LandPorts, land
-from penstock.load.columns import present
 from penstock.model import positions
 from penstock.model.budget import ReadingShare
 from penstock.model.capture import OP, ROWLESS, captured
@@ -20,10 +21,8 @@ from penstock.model.event_time import OnLate, progress
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt, LandReceipt, State, StepReceipt
 from penstock.model.specs import CheckSpec, Severity, SourceSpec
-from penstock.orchestrate import touching
 from penstock.orchestrate.context import RunContext, failed
 from penstock.orchestrate.retrying import retrying
-from penstock.orchestrate.sketches import sketch_path
 from penstock.orchestrate.workspace import now
 from penstock.privacy.shield import Shield
 from penstock.privacy.silence import silently
@@ -33,10 +32,12 @@ from penstock.queries.text import literal
 from penstock.stores.contending import committed
 from penstock.stores.freeing import take_from_the_system
 from penstock.stores.parquet import heavy
-from penstock.validate.checking import Checking, CheckPorts, check
-from penstock.validate.kinds.whole import PastLoad
 from penstock.values import dataclass
 
+if TYPE_CHECKING:
+    from penstock.validate.kinds.whole import PastLoad
+
+_BELOW = "penstock.orchestrate.making"
 _MICRO_BATCHES = 1000
 WHOLE = (
     "row_count",
@@ -139,11 +140,14 @@ def _land(task: Bringing, context: RunContext, step: str) -> LandReceipt | None:
 def _read(task: Bringing, context: RunContext, step: str, share: ReadingShare) -> LandReceipt | None:
     workspace = context.workspace
     shield = Shield(task.source.table, task.source.personal, workspace.keys)
-    # What a source tries while it opens would stay in Arrow's own pool.
-    take_from_the_system()
     extraction = task.opening() if task.opening is not None else _opened(task, context, share)
     if extraction is None:
         return None
+    from penstock.land.landing import Landing, LandPorts, land
+
+    if task.opening is None and _BELOW not in sys.modules:
+        # While it is read, what comes below it is imported.
+        Thread(target=import_module, args=(_BELOW,)).start()
     work = Work(interval=task.interval, since=positions.brief(task.position), scored=task.scored)
     spec = Landing(
         source=task.source,
@@ -177,7 +181,10 @@ def _opened(task: Bringing, context: RunContext, share: ReadingShare) -> Extract
     workspace = context.workspace
     connection = workspace.connections.get(task.source.connection) if task.source.connection else None
     kind = connection.kind if task.source.kind == "sql" and connection else task.source.kind
-    opened: Extraction | None = plugins.find("source", kind)().open(
+    source = plugins.find("source", kind)()
+    # What a source tries while it opens would stay in Arrow's own pool.
+    take_from_the_system()
+    opened: Extraction | None = source.open(
         Request(
             source=task.source,
             connection=connection,
@@ -202,6 +209,11 @@ def _retyped(load: Entry, context: RunContext) -> tuple[Entry, ...]:
 
 def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], context: RunContext) -> Entry:
     """Check a load that landed and commit its verdict; also called for loads that a crash left unchecked."""
+    from penstock.load.columns import present
+    from penstock.orchestrate import touching
+    from penstock.orchestrate.sketches import sketch_path
+    from penstock.validate.checking import Checking, CheckPorts, check
+
     workspace = context.workspace
     table = workspace.lake.table(load.table)
     relation = (
@@ -253,6 +265,8 @@ def _history(load: Entry, source: SourceSpec, context: RunContext) -> tuple[Past
     """Return the accepted loads before, newest first; replayed rows and what was read again since do not count."""
     if not any(each.kind in HISTORICAL for each in context.spec.checks.get(source.table, ())):
         return ()
+    from penstock.validate.kinds.whole import PastLoad
+
     records = context.ledger.sources[source.table].records
     if source.stream is not None:
         # Micro-batches are many, and small: what their last hours brought is history enough.

@@ -5,16 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 from penstock import plugins
 from penstock.errors import PenstockError
-from penstock.extract.streams.changes.port import CaptureSource
 from penstock.model.capture import DATABASE_OF, captured
 from penstock.model.specs import PipelineSpec
 from penstock.monitor.alerts import Lag
 from penstock.orchestrate.ledger import collect_source
 from penstock.orchestrate.streaming.readings import opening, readings
 from penstock.orchestrate.workspace import Workspace
+
+if TYPE_CHECKING:
+    from penstock.extract.streams.changes.port import CaptureSource
 
 _LIMIT = 10 * 2**30
 """Bytes of a log from which on somebody is told, where nothing else was said."""

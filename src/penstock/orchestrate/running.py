@@ -14,7 +14,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import field, replace
 from datetime import datetime
-from importlib import import_module
 
 from penstock.catalog.port import Lease
 from penstock.errors import ConfigurationError, ConflictError, NotFoundError, PenstockError, StaleWriterError
@@ -189,9 +188,10 @@ def _carry_out(waves: _Waves, prepared: Prepared, asked: Asked, context: RunCont
                 begun += 1
             _flow(interval, prepared, context, scope=scope)
     _flow(None, prepared, context, last=True)
-    from penstock.orchestrate import compacting
+    if any(step.number is not None for step in context.steps):
+        from penstock.orchestrate import compacting
 
-    compacting.after_run(context)
+        compacting.after_run(context)
 
 
 def _refuse_any_order(prepared: Prepared, asked: Asked) -> None:
@@ -344,9 +344,6 @@ def _begin(
             tables=tables,
         )
         begun.append((task, pool.submit(bring, asked, context)))
-    if begun:
-        # While they are read, what comes below them is imported.
-        import_module("penstock.orchestrate.downstream")
     return begun
 
 

@@ -10,10 +10,9 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 from duckdb.func import PythonUDFType
 
 from penstock.errors import DataError
@@ -24,6 +23,9 @@ from penstock.privacy.values import Protect, encrypter, missing_key, tokeniser
 from penstock.queries.text import identifier, literal
 from penstock.schema import Type, parse, spell
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _KEYED = (Protection.TOKENISE, Protection.ENCRYPT)
 
@@ -211,6 +213,8 @@ def _vector(function: Protect) -> Callable[..., Any]:
     """Return a function over Arrow arrays; each distinct value is protected once."""
 
     def apply(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+        import pyarrow as pa
+
         whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
         encoded = whole.dictionary_encode()
         made = [None if value is None else function(value) for value in encoded.dictionary.to_pylist()]

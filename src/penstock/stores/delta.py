@@ -15,7 +15,6 @@ from dataclasses import replace
 from datetime import datetime
 from time import monotonic
 
-import pyarrow as pa
 from deltalake import CommitProperties, DeltaTable, Field, Schema, Transaction
 from deltalake.exceptions import CommitFailedError, DeltaError, TableNotFoundError
 from deltalake.transaction import AddAction, RemoveAction, create_table_with_add_actions
@@ -197,10 +196,11 @@ class DeltaLog:
 
     def _listed(self, handle: DeltaTable) -> Iterator[DataFile]:
         with self._refusals():
-            actions = pa.RecordBatchReader.from_stream(handle.get_add_actions(flatten=True)).read_all()
+            actions = handle.get_add_actions(flatten=True)
             wanted = [name for name in actions.column_names if name in _FILE or name.startswith("partition.")]
-            rows = actions.select(wanted).to_pylist()
-        for row in rows:
+            columns = [actions[name].to_pylist() for name in wanted]
+        for values in zip(*columns, strict=True):
+            row = dict(zip(wanted, values, strict=True))
             yield DataFile(
                 path=row["path"],
                 rows=row.get("num_records") or 0,

@@ -11,11 +11,9 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from penstock.errors import AlreadyExistsError, DataError, PenstockError, TransientError
 from penstock.queries.text import literal
@@ -23,6 +21,9 @@ from penstock.queries.widening import LOSSY
 from penstock.schema import parse
 from penstock.stores.objects import sync_file
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 ROW_GROUP = 116_736
 """Rows in one row group: 57 vectors of DuckDB, three below its own group of 122,880 rows.
@@ -127,6 +128,9 @@ def heavy(files: Iterable[tuple[str, int]]) -> bool:
 
 def _groups(path: str) -> list[pq.RowGroupMetaData]:
     """Return what a footer says of the row groups; nothing of a file that is gone, which its reader will tell."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     try:
         footer = pq.read_metadata(path)
     except (OSError, pa.ArrowException):

@@ -21,8 +21,6 @@ from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, BinaryIO, cast
 
-import pyarrow as pa
-
 from penstock.errors import ConfigurationError, DataError
 from penstock.names import unknown
 from penstock.stores.objects import file_error
@@ -200,6 +198,8 @@ def opened(path: str, compression: str | None) -> BinaryIO:
     if compression == "xz":
         return cast(BinaryIO, lzma.open(path, "rb"))
     if compression == "zstd":
+        import pyarrow as pa
+
         return cast(BinaryIO, pa.input_stream(path, compression="zstd"))
     return open(path, "rb")
 

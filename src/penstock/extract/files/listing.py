@@ -15,8 +15,6 @@ from pathlib import Path
 from threading import Event
 from typing import Any
 
-import pyarrow as pa
-
 from penstock.errors import ConfigurationError, DataError, PenstockError, TransientError
 from penstock.extract.files import archives, globs
 from penstock.extract.files.formats.known import BINARY, ENDINGS, NAMES
@@ -250,6 +248,8 @@ def head(file: File, content: Content, size: int = _CHUNK) -> bytes:
         if content.compression is None:
             with open(file.path, "rb") as plain:
                 return plain.read(size)
+        import pyarrow as pa
+
         with pa.input_stream(file.path, compression=content.compression, buffer_size=_CHUNK) as stream:
             return bytes(stream.read(size))
     except OSError as error:
@@ -303,6 +303,8 @@ class _Inspection:
 
     def _unpacked(self, compression: str) -> None:
         """Look at what a compressed file holds; that it is whole, DuckDB alone would not notice."""
+        import pyarrow as pa
+
         with pa.input_stream(self._file.path, compression=compression, buffer_size=_CHUNK) as stream:
             for chunk in archives.metered(stream, self._meter):
                 if self._size == 0 and archives.compression_in(chunk) is not None:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigurationError
 from penstock.extract.files.formats.known import CSV_OPTIONS, GENERAL
 from penstock.extract.files.formats.known import OPTIONS as FORMAT_OPTIONS
 from penstock.extract.files.listing import File, digest, find, release, same, same_content, verify
-from penstock.extract.files.plan import plan
-from penstock.extract.files.spool import Taken, spool
 from penstock.extract.port import Batch, Request, Scan, TableDescription
 from penstock.model import positions
 from penstock.model.durations import parse_duration
@@ -22,6 +20,9 @@ from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import unknown
 from penstock.stores.engine import LocalEngine
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    from penstock.extract.files.spool import Taken
 
 _OPTIONS = tuple(dict.fromkeys((*GENERAL, "csv", "records", *CSV_OPTIONS, *FORMAT_OPTIONS)))
 _READ = ("changed", "new", "all")
@@ -94,6 +95,8 @@ class FilesExtraction:
     schema = None
 
     def __init__(self, request: Request, files: Sequence[File], wanted: Sequence[File], known: Known) -> None:
+        from penstock.extract.files.spool import spool
+
         self._request = request
         self._files = files
         self._notes: list[str] = []
@@ -114,6 +117,8 @@ class FilesExtraction:
 
     def batches(self) -> Iterator[Batch]:
         """Yield a scan for each group of files, or the rows of those that DuckDB does not read; see the port."""
+        from penstock.extract.files.plan import plan
+
         for window in self._spool.windows(self._wanted):
             pairs = [(taken.file, taken.content) for taken in window]
             for _, scan in plan(self._request, pairs, self._engine, self._notes, self._spool.lend):

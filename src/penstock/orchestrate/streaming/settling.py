@@ -19,8 +19,8 @@ from penstock.model.events import StepRetried
 from penstock.model.specs import SourceSpec
 from penstock.model.streams import LoadBy
 from penstock.orchestrate import compacting, indexing, running, windowing
+from penstock.orchestrate.applying import apply_source
 from penstock.orchestrate.bringing import Bringing, Brought, bring
-from penstock.orchestrate.downstream import apply_source
 from penstock.orchestrate.ledger import StreamLedger
 from penstock.orchestrate.preparing import Prepared
 from penstock.orchestrate.retrying import ATTEMPTS, LONGEST_WAIT

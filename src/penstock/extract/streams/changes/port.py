@@ -9,9 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import field
 from datetime import timedelta
-from typing import Any, Protocol
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any, Protocol
 
 from penstock.extract.port import ArrowBatch, Extraction
 from penstock.model.capture import Landed
@@ -19,6 +17,9 @@ from penstock.model.specs import ConnectionSpec, SourceSpec
 from penstock.model.streams import OFFSETS, TIMES
 from penstock.stores.port import Engine
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
