@@ -12,8 +12,10 @@ import duckdb
 import pytest
 
 import penstock
+from benchmarks import promoting
 from penstock import plugins
 
+ROOT = Path(__file__).parents[1]
 SOURCE = Path(penstock.__file__).parent
 MODULES = sorted(path for path in SOURCE.rglob("*.py") if "templates" not in path.parts)
 LAYER_OF_KIND = {
@@ -28,7 +30,7 @@ HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx
 
 def loaded_by(statement: str) -> set[str]:
     code = f"import sys; {statement}; print(' '.join(sorted(sys.modules)))"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)
     return set(done.stdout.split())
 
 
@@ -53,6 +55,42 @@ def test_an_ingest_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert not loaded & not_needed
     parts = ("penstock.promote", "penstock.dataset", "penstock.transform.", "penstock.orchestrate.asking")
     assert not [name for name in loaded if name.startswith(parts) and name != "penstock.transform.fingerprints"]
+
+
+def small_project(folder: Path) -> Path:
+    (folder / "seed.csv").write_text("x\n0\n")
+    (folder / "more.sql").write_text("SELECT x + 1 AS x FROM seed\n")
+    (folder / "penstock.toml").write_text(
+        '[project]\nname = "small"\npipelines = ["small:small"]\n'
+        '[environments.staging]\nlake = "s/lake"\nwarehouse = "s/w.duckdb"\n'
+        '[environments.production]\nlake = "p/lake"\nwarehouse = "p/w.duckdb"\n'
+    )
+    (folder / "small.py").write_text(
+        "from penstock import Pipeline, sources, sql\n"
+        'seed = sources.files("seed.csv", table="seed", write="replace")\n'
+        'small = Pipeline(name="small", sources=[seed], transforms=[sql("more.sql")])\n'
+    )
+    with penstock.Project(folder) as project:
+        assert project.run().exit_code == 0
+    return folder
+
+
+@pytest.mark.parametrize("work", ["run", "plan"])
+def test_what_finds_nothing_to_do_loads_nothing_that_would_do_it(tmp_path: Path, work: str) -> None:
+    loaded = loaded_by(f"import penstock; penstock.Project({str(small_project(tmp_path))!r}).{work}()")
+    assert "penstock.orchestrate.preparing" in loaded
+    libraries = {"pyarrow", "numpy", "pandas", "polars", "httpx", "rich", "click"}
+    parts = ("penstock.land", "penstock.validate", "penstock.load.loading", "penstock.extract.files.csv")
+    assert not loaded & libraries
+    assert not [name for name in loaded if name.startswith(parts)]
+
+
+def test_promoting_a_staged_candidate_loads_neither_arrow_nor_numpy(tmp_path: Path) -> None:
+    folder = str(tmp_path)
+    promoting.make(tmp_path, 1, 10)
+    loaded = loaded_by(f"from benchmarks import promoting as p; p.penstock(p.Path({folder!r}))")
+    assert "penstock.promote.promoting" in loaded
+    assert not loaded & {"pyarrow", "numpy", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click"}
 
 
 def test_public_names_are_sorted_and_there() -> None:

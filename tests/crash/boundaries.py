@@ -124,8 +124,8 @@ def _wrap_sessions(owner, boundaries):
     original = owner.session
 
     @contextlib.contextmanager
-    def session(self):
-        with original(self) as connection:
+    def session(self, **asked):
+        with original(self, **asked) as connection:
             yield _Session(connection, boundaries)
 
     owner.session = session

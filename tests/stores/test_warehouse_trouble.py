@@ -262,8 +262,8 @@ class Connection:
 
 class Engine(LocalEngine):
     @contextmanager
-    def session(self):
-        with super().session() as connection:
+    def session(self, **asked):
+        with super().session(**asked) as connection:
             yield Connection(connection)
 
 with DuckDBWarehouse(sys.argv[1], Engine(threads=1)).writing() as transaction:

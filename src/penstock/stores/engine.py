@@ -58,12 +58,17 @@ class LocalEngine:
         self._lent = 0
         self._alone = 0
         self._database: duckdb.DuckDBPyConnection | None = None
+        self._trusting = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @contextmanager
-    def session(self) -> Iterator[duckdb.DuckDBPyConnection]:
-        """Lend a connection to one thread; its temporary tables and registered objects vanish at the end."""
-        connection = self._open().cursor()
+    def session(self, *, plain: bool = False) -> Iterator[duckdb.DuckDBPyConnection]:
+        """Lend a connection to one thread; its temporary tables and registered objects vanish at the end.
+
+        Args:
+            plain: See the port; DuckDB imports numpy for any function of Python.
+        """
+        connection = self._open(plain).cursor()
         try:
             for name, value in _SETTINGS.items():
                 if name in ("TimeZone", "enable_progress_bar"):
@@ -125,11 +130,12 @@ class LocalEngine:
             if self._database is not None:
                 self._database.close()
                 self._database = None
+                self._trusting = False
             if self._folder is not None:
                 self._folder.cleanup()
                 self._folder = None
 
-    def _open(self) -> duckdb.DuckDBPyConnection:
+    def _open(self, plain: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._database is None:
                 if self._spill is None:
@@ -152,6 +158,8 @@ class LocalEngine:
                 )
                 # What knows a function of Python is to be closed before Python ends.
                 weakref.finalize(self, self._database.close)
+            if not plain and not self._trusting:
                 as_json: Any = self._database.create_function
                 as_json(TRUSTED_JSON, trusted_json, ["VARCHAR"], "JSON", type="arrow")
+                self._trusting = True
             return self._database

@@ -231,8 +231,12 @@ class Lake(Protocol):
 class Engine(Protocol):
     """The local DuckDB that lands, checks, merges and joins, within one bound of memory for the whole process."""
 
-    def session(self) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
-        """Lend a connection of its own to one thread; temporary objects vanish at the end."""
+    def session(self, *, plain: bool = False) -> AbstractContextManager[duckdb.DuckDBPyConnection]:
+        """Lend a connection of its own to one thread; temporary objects vanish at the end.
+
+        Args:
+            plain: Nothing of the lake is read, so that the function may be missing which long texts of JSON take.
+        """
         ...
 
     def lent(self, size: int) -> AbstractContextManager[None]:

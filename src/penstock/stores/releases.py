@@ -225,7 +225,7 @@ class ReleaseFolder:
     @contextmanager
     def _attached(self, path: Path, options: str) -> Iterator[tuple[duckdb.DuckDBPyConnection, str]]:
         alias = f"release_{secrets.token_hex(6)}"
-        with self._engine.session() as connection:
+        with self._engine.session(plain=options.endswith("READ_ONLY")) as connection:
             connection.execute(f"ATTACH {literal(str(path))} AS {alias} ({options})")
             try:
                 yield connection, alias

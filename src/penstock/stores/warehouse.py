@@ -110,7 +110,7 @@ class DuckDBWarehouse:
             with suppress(FileNotFoundError):
                 os.remove(leftover)
         alias = _alias()
-        with self._engine.session() as connection, self._sentences():
+        with self._engine.session(plain=True) as connection, self._sentences():
             connection.execute(f"ATTACH {literal(fresh)} AS {alias} (TYPE duckdb, STORAGE_VERSION {literal(STORAGE)})")
             connection.execute(f"DETACH {alias}")
         os.replace(fresh, self.path)
@@ -119,10 +119,10 @@ class DuckDBWarehouse:
     def _opened(self, option: str, path: str | None = None) -> Iterator[DuckDBTransaction]:
         alias = _alias()
         writes = option == ""
-        with self._sentences(), self._engine.session() as keeper:
+        with self._sentences(), self._engine.session(plain=True) as keeper:
             self._attach(keeper, alias, option if path is None else "", path or self.path)
             try:
-                with self._engine.session() as connection:
+                with self._engine.session(plain=not writes) as connection:
                     connection.execute(f"USE {alias}")
                     connection.execute("BEGIN")
                     # Closing the connection rolls back whatever was not committed.
