@@ -45,43 +45,6 @@ def provided(
     return found
 
 
-def unstable(package: str, unneeded: re.Pattern[str]) -> Path:
-    """Return a folder with a package of Debian's unstable suite and all that it depends on, its C library as well.
-
-    Nothing of it is installed, and nothing of the machine's is used: a program of it is started by ``loaded``.
-
-    Args:
-        package: A package that no stable release has.
-        unneeded: Of what it depends on: what may be left away.
-
-    Raises:
-        NoServerError: If it cannot be had.
-    """
-    folder = CACHE / f"unstable-{package}"
-    root = folder / "root"
-    if root.exists():
-        return root
-    options = _unstable_lists(folder)
-    needed = [name for name in _depended(options, [package]) if not unneeded.fullmatch(name)]
-    fetched, unpacked = folder / "fetched", folder / "unpacked"
-    for each in (fetched, unpacked):
-        each.mkdir(exist_ok=True)
-    run("apt-get", *options, "download", *needed, cwd=fetched)
-    for each in sorted(fetched.glob("*.deb")):
-        run("dpkg", "-x", str(each), str(unpacked))
-        each.unlink()
-    # The name says that all of it is there.
-    with contextlib.suppress(FileExistsError):
-        unpacked.rename(root)
-    return root
-
-
-def loaded(root: Path, binary: str) -> list[str]:
-    """Return the command that starts a program of ``unstable`` with the libraries beside it."""
-    (loader,) = {path.resolve() for path in root.glob("usr/lib/*-linux-gnu/ld-linux-*.so.*")}
-    return [str(loader), "--library-path", str(loader.parent), str(root / binary)]
-
-
 def environment(binaries: Path) -> dict[str, str]:
     """Return the environment in which binaries find their libraries."""
     made = {**os.environ, "LC_ALL": "C.UTF-8"}
@@ -123,36 +86,17 @@ def _unpack(packages: list[str], wanted: re.Pattern[str]) -> None:
     folder = CACHE / "-".join(packages)
     folder.mkdir(parents=True, exist_ok=True)
     lists = _own_lists(packages[0])
-    needed = [name for name in _depended(lists, packages) if wanted.fullmatch(name)]
+    needed = [name for name in depended(lists, packages) if wanted.fullmatch(name)]
     run("apt-get", *lists, "download", *needed, cwd=folder)
     for package in sorted(folder.glob("*.deb")):
         run("dpkg", "-x", str(package), str(CACHE / "root"))
 
 
-def _depended(lists: list[str], packages: list[str]) -> list[str]:
+def depended(lists: list[str], packages: list[str]) -> list[str]:
     """Return packages and all that they depend on."""
     strict = ("recommends", "suggests", "conflicts", "breaks", "replaces", "enhances")
     listed = run("apt-cache", *lists, "depends", "--recurse", *(f"--no-{kind}" for kind in strict), *packages)
     return sorted({line for line in listed.splitlines() if re.fullmatch(r"[a-z0-9][\w.+-]+", line)})
-
-
-def _unstable_lists(folder: Path) -> list[str]:
-    """Return the options by which apt uses the lists of Debian's unstable suite, from where the machine has its own."""
-    known = run("apt-get", "indextargets", "--format", "$(REPO_URI) $(SIGNED_BY)", "Created-By: Packages")
-    places = [line.split() for line in known.splitlines() if "security" not in line]
-    if not places:
-        raise NoServerError("apt has no sources on this machine")
-    place, *keys = places[0]
-    keyring = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
-    signed = keys[0] if keys and keys[0].startswith("/") else keyring
-    for part in ("state/lists/partial", "cache/archives/partial"):
-        (folder / part).mkdir(parents=True, exist_ok=True)
-    (folder / "sources.list").write_text(f"deb [signed-by={signed}] {place} unstable main\n")
-    options = ["-o", f"Dir::State={folder}/state", "-o", f"Dir::Cache={folder}/cache"]
-    options += ["-o", f"Dir::Etc::sourcelist={folder}/sources.list", "-o", "Dir::Etc::sourceparts=/dev/null"]
-    options += ["-o", "Dir::State::status=/dev/null", "-o", "Debug::NoLocking=1", "-o", "Acquire::Languages=none"]
-    run("apt-get", *options, "update")
-    return options
 
 
 def _own_lists(package: str) -> list[str]:

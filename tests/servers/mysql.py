@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pymysql
 
-from servers.debian import NoServerError, free_port, loaded, unprivileged, unstable
+from servers.debian import NoServerError, free_port, unprivileged
 from servers.mariadb import GUARDED, PASSWORD, TRUSTED, TRUSTED_PASSWORD, MariaServer
+from servers.unstable import loaded, unstable
 
 _UNNEEDED = re.compile(r"perl.*|libperl.*|gcc-.*-base|libgdbm.*|libdb5.*|.*-common|openssl-provider-legacy")
 _SETTINGS = """[mysqld]
