@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 from duckdb.func import PythonUDFType
@@ -23,9 +23,6 @@ from penstock.privacy.values import Protect, encrypter, missing_key, tokeniser
 from penstock.queries.text import identifier, literal
 from penstock.schema import Type, parse, spell
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
 
 _KEYED = (Protection.TOKENISE, Protection.ENCRYPT)
 
@@ -212,7 +209,8 @@ def _functions(table: str, personal: Mapping[str, str], keys: Keys | None) -> di
 def _vector(function: Protect) -> Callable[..., Any]:
     """Return a function over Arrow arrays; each distinct value is protected once."""
 
-    def apply(values: pa.Array | pa.ChunkedArray) -> pa.Array:
+    # DuckDB looks up the names of annotations, before whatever they are of is imported.
+    def apply(values: Any) -> Any:
         import pyarrow as pa
 
         whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
