@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import quote
 
 import pymysql
@@ -83,6 +84,9 @@ class MariaServer:
         return rows
 
 
+Server = TypeVar("Server", bound=MariaServer)
+
+
 @contextlib.contextmanager
 def running(settings: str = _UNLOGGED) -> Iterator[MariaServer]:
     """Start a server, yield it, stop it by its process id and remove its data.
@@ -101,21 +105,45 @@ def running(settings: str = _UNLOGGED) -> Iterator[MariaServer]:
 def reviving(settings: str) -> Iterator[tuple[MariaServer, Callable[[], None]]]:
     """Start a server as ``running`` does; yield it, and what kills it and starts it again where it was."""
     binary = provided(["mariadb-server-core", "mariadb-client-core"], _WANTED, _installed)
-    folder = Path(tempfile.mkdtemp(prefix="penstock-mariadb-"))
+    with kept(MariaServer, lambda folder: _make(binary, folder, settings)) as server:
+        yield server
+
+
+@contextlib.contextmanager
+def kept(
+    kind: type[Server], make: Callable[[Path], tuple[list[str], dict[str, object]]]
+) -> Iterator[tuple[Server, Callable[[], None]]]:
+    """Start a server of MariaDB's kind, and stop it at the end; yield it, and what kills it and starts it again.
+
+    Args:
+        kind: The class of the server.
+        make: Makes the data in a folder; returns what the server is begun with, and as whom.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=f"penstock-{kind.__name__.lower()}-"))
     try:
-        _make(binary, folder, settings)
+        command, as_user = make(folder)
         port = free_port()
-        process = _begin(binary, folder, port)
+
+        def begin() -> tuple[subprocess.Popen[bytes], Server]:
+            with (folder / "log").open("ab") as log:
+                process = subprocess.Popen(
+                    [*command, f"--port={port}"],
+                    stdout=log,
+                    stderr=log,
+                    **as_user,  # type: ignore[call-overload]
+                )
+            return process, _ready(kind(port=port, pid=process.pid), process, folder)
+
+        process, server = begin()
 
         def revive() -> None:
             nonlocal process
             process.kill()
             process.wait()
-            process = _begin(binary, folder, port)
-            _ready(MariaServer(port=port, pid=process.pid), process, folder)
+            process, _ = begin()
 
         try:
-            yield _ready(MariaServer(port=port, pid=process.pid), process, folder), revive
+            yield server, revive
         finally:
             process.send_signal(signal.SIGTERM)
             try:
@@ -127,8 +155,8 @@ def reviving(settings: str) -> Iterator[tuple[MariaServer, Callable[[], None]]]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make(binary: Path, folder: Path, lines: str) -> None:
-    """Make the data of a server."""
+def _make(binary: Path, folder: Path, lines: str) -> tuple[list[str], dict[str, object]]:
+    """Make the data of a server; return what it is begun with, and as whom."""
     user = unprivileged("mysql")
     settings, data = folder / "my.cnf", folder / "data"
     settings.write_text(_SETTINGS + lines)
@@ -163,17 +191,7 @@ def _make(binary: Path, folder: Path, lines: str) -> None:
     )
     if made.returncode or "ERROR" in made.stderr:
         raise NoServerError(f"mariadbd --bootstrap failed: {made.stderr.strip()[-500:]}")
-
-
-def _begin(binary: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    common, as_user = _command(binary, folder)
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [*common, f"--port={port}"],
-            stdout=log,
-            stderr=log,
-            **as_user,  # type: ignore[call-overload]
-        )
+    return common, as_user
 
 
 def _command(binary: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
@@ -198,17 +216,19 @@ def _command(binary: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
     return common, as_user
 
 
-def _ready(server: MariaServer, process: subprocess.Popen[bytes], folder: Path) -> MariaServer:
-    deadline = time.monotonic() + 30
+def _ready(server: Server, process: subprocess.Popen[bytes], folder: Path) -> Server:
+    deadline = time.monotonic() + 60
     while True:
         if process.poll() is not None:
-            raise NoServerError(f"mariadbd ended at once: {(folder / 'log').read_text()[-500:]}")
+            raise NoServerError(f"The server ended at once: {(folder / 'log').read_text()[-500:]}")
         try:
             server.connect().close()
             return server
         except pymysql.Error as error:
             if time.monotonic() > deadline:
-                raise NoServerError(f"mariadbd did not answer within 30 s: {error}") from error
+                process.kill()
+                process.wait()
+                raise NoServerError(f"The server did not answer within 60 s: {error}") from error
             time.sleep(0.05)
 
 

@@ -5,18 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import shutil
-import signal
 import subprocess
-import tempfile
-import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pymysql
-
-from servers.debian import NoServerError, free_port, unprivileged
-from servers.mariadb import GUARDED, PASSWORD, TRUSTED, TRUSTED_PASSWORD, MariaServer
+from servers.debian import NoServerError, unprivileged
+from servers.mariadb import GUARDED, PASSWORD, TRUSTED, TRUSTED_PASSWORD, MariaServer, kept
 from servers.unstable import loaded, unstable
 
 _UNNEEDED = re.compile(r"perl.*|libperl.*|gcc-.*-base|libgdbm.*|libdb5.*|.*-common|openssl-provider-legacy")
@@ -80,34 +74,12 @@ def running(settings: str = LOGGED) -> Iterator[MySqlServer]:
 def reviving(settings: str) -> Iterator[tuple[MySqlServer, Callable[[], None]]]:
     """Start a server as ``running`` does; yield it, and what kills it and starts it again where it was."""
     root = unstable("mysql-server-core", _UNNEEDED)
-    folder = Path(tempfile.mkdtemp(prefix="penstock-mysql-"))
-    try:
-        _make(root, folder, settings)
-        port = free_port()
-        process = _begin(root, folder, port)
-
-        def revive() -> None:
-            nonlocal process
-            process.kill()
-            process.wait()
-            process = _begin(root, folder, port)
-            _ready(MySqlServer(port=port, pid=process.pid), process, folder)
-
-        try:
-            yield _ready(MySqlServer(port=port, pid=process.pid), process, folder), revive
-        finally:
-            process.send_signal(signal.SIGTERM)
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    with kept(MySqlServer, lambda folder: _make(root, folder, settings)) as server:
+        yield server
 
 
-def _make(root: Path, folder: Path, lines: str) -> None:
-    """Make the data of a server, and its users."""
+def _make(root: Path, folder: Path, lines: str) -> tuple[list[str], dict[str, object]]:
+    """Make the data of a server, and its users; return what it is begun with, and as whom."""
     user = unprivileged("mysql")
     settings, first = folder / "my.cnf", folder / "first.sql"
     settings.write_text(_SETTINGS + lines)
@@ -134,17 +106,7 @@ def _make(root: Path, folder: Path, lines: str) -> None:
     )
     if made.returncode:
         raise NoServerError(f"mysqld --initialize failed: {made.stderr.strip()[-500:]}")
-
-
-def _begin(root: Path, folder: Path, port: int) -> subprocess.Popen[bytes]:
-    command, as_user = _command(root, folder)
-    with (folder / "log").open("ab") as log:
-        return subprocess.Popen(
-            [*command, f"--port={port}"],
-            stdout=log,
-            stderr=log,
-            **as_user,  # type: ignore[call-overload]
-        )
+    return command, as_user
 
 
 def _command(root: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
@@ -163,17 +125,3 @@ def _command(root: Path, folder: Path) -> tuple[list[str], dict[str, object]]:
         f"--pid-file={folder / 'pid'}",
     ]
     return command, as_user
-
-
-def _ready(server: MySqlServer, process: subprocess.Popen[bytes], folder: Path) -> MySqlServer:
-    deadline = time.monotonic() + 60
-    while True:
-        if process.poll() is not None:
-            raise NoServerError(f"mysqld ended at once: {(folder / 'log').read_text()[-500:]}")
-        try:
-            server.connect().close()
-            return server
-        except pymysql.Error as error:
-            if time.monotonic() > deadline:
-                raise NoServerError(f"mysqld did not answer within 60 s: {error}") from error
-            time.sleep(0.05)
