@@ -44,7 +44,8 @@ def text(document: bytes, decimals: Decimals) -> str:
     """
     if not document:
         return "null"
-    return _value(document[0], document[1:], decimals, _DEPTH)
+    # A view: each value of an object is told by all that lies behind its beginning.
+    return _value(document[0], memoryview(document)[1:], decimals, _DEPTH)
 
 
 def double(number: float) -> str:
@@ -62,7 +63,7 @@ def double(number: float) -> str:
     return f"{minus}{bare[:point].ljust(point, '0')}.{bare[point:] or '0'}"
 
 
-def _value(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
+def _value(kind: int, data: memoryview, decimals: Decimals, depth: int) -> str:
     if kind in (_SMALL_OBJECT, _LARGE_OBJECT, _SMALL_ARRAY, _LARGE_ARRAY) and depth:
         return _container(kind, data, decimals, depth - 1)
     if kind == _LITERAL:
@@ -73,7 +74,7 @@ def _value(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
         return double(struct.unpack_from("<d", data)[0])
     if kind == _STRING:
         size, at = _size(data, 0)
-        return _quoted(data[at : at + size].decode())
+        return _quoted(data[at : at + size])
     if kind == _OPAQUE:
         size, at = _size(data, 1)
         return _opaque(data[0], data[at : at + size], decimals)
@@ -84,7 +85,7 @@ def _value(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
     )
 
 
-def _container(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
+def _container(kind: int, data: memoryview, decimals: Decimals, depth: int) -> str:
     """Return an object or an array: its count, its size, the places of keys, the places of values."""
     large = kind in (_LARGE_OBJECT, _LARGE_ARRAY)
     form, width = ("<I", 4) if large else ("<H", 2)
@@ -95,7 +96,7 @@ def _container(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
         for place in range(at, at + count * (width + 2), width + 2):
             (offset,) = struct.unpack_from(form, data, place)
             (size,) = struct.unpack_from("<H", data, place + width)
-            keys.append(_quoted(data[offset : offset + size].decode()))
+            keys.append(_quoted(data[offset : offset + size]))
         at += count * (width + 2)
     values: list[str] = []
     for place in range(at, at + count * (width + 1), width + 1):
@@ -110,10 +111,10 @@ def _container(kind: int, data: bytes, decimals: Decimals, depth: int) -> str:
     return "{" + ", ".join(f"{key}: {value}" for key, value in zip(keys, values, strict=True)) + "}"
 
 
-def _opaque(kind: int, data: bytes, decimals: Decimals) -> str:
+def _opaque(kind: int, data: memoryview, decimals: Decimals) -> str:
     """Return a value of a type that JSON has not."""
     if kind == _DECIMAL:
-        return f"{decimals(data[2:], data[0], data[1]):f}"
+        return f"{decimals(bytes(data[2:]), data[0], data[1]):f}"
     if kind in (_DATE, _TIME, *_MOMENTS):
         return f'"{_moment(kind, int.from_bytes(data, "little", signed=True))}"'
     return f'"base64:type{kind}:{base64.b64encode(data).decode()}"'
@@ -130,7 +131,7 @@ def _moment(kind: int, packed: int) -> str:
     return day if kind == _DATE else f"{day} {clock >> 12:02}:{(clock >> 6) & 63:02}:{clock & 63:02}.{micros:06}"
 
 
-def _size(data: bytes, at: int) -> tuple[int, int]:
+def _size(data: memoryview, at: int) -> tuple[int, int]:
     """Return a length, which stands in seven bits of each byte, the lowest first, and the place behind it."""
     found = shift = 0
     while True:
@@ -140,5 +141,5 @@ def _size(data: bytes, at: int) -> tuple[int, int]:
             return found, at
 
 
-def _quoted(value: str) -> str:
-    return json.dumps(value, ensure_ascii=False)
+def _quoted(value: memoryview) -> str:
+    return json.dumps(str(value, "utf-8"), ensure_ascii=False)

@@ -42,7 +42,6 @@ class Family(ABC):
         wanted: Settings that a server must have, beside those of every family.
         collations: Asks for the character sets of collations.
         collated: The types of columns of whose collations the log tells.
-        expiry: The settings of when a server throws files away: in seconds, and in days.
     """
 
     name: ClassVar[str]
@@ -50,7 +49,6 @@ class Family(ABC):
     wanted: ClassVar[Mapping[str, str]]
     collations: ClassVar[str]
     collated: ClassVar[tuple[int, ...]] = CHARACTERS
-    expiry: ClassVar[tuple[str, str]] = ("binlog_expire_logs_seconds", "expire_logs_days")
 
     def __init__(self, version: str) -> None:
         self.version = version

@@ -15,6 +15,8 @@ from penstock.queries.text import literal
 from penstock.values import dataclass
 
 _SETTINGS = ("log_bin", "binlog_format", "binlog_row_image", "binlog_row_metadata")
+_SECONDS, _DAYS = "binlog_expire_logs_seconds", "expire_logs_days"
+"""The first is of MariaDB 10.6 and MySQL 8.0, and newer."""
 _WANTED = {"binlog_format": "ROW", "binlog_row_image": "FULL", "binlog_row_metadata": "FULL"}
 _TABLES = """
 SELECT table_schema, table_name, table_type, coalesce(engine, ''), coalesce(table_schema = DATABASE(), 0)
@@ -105,8 +107,7 @@ def look(ask: Ask, connection: str, grantee: str) -> Server:
             remedy="Take both out of the server's settings, and restart it",
         )
     ((number,),) = ask("SELECT @@server_id")
-    seconds, days = kind.expiry
-    keeps = float(settings.get(seconds) or float(settings.get(days) or 0) * 86_400)
+    keeps = float(settings.get(_SECONDS) or float(settings.get(_DAYS) or 0) * 86_400)
     there = {file_number(str(name)): (str(name), int(size)) for name, size, *_ in files}
     return Server(kind, int(number), there, file_number(str(file)), int(offset), int(keeps))
 
@@ -121,7 +122,7 @@ def denied(kind: Family, connection: str, grantee: str) -> ConfigurationError:
 
 
 def _settings(ask: Ask, kind: Family) -> dict[str, str]:
-    listed = ", ".join(literal(name) for name in (*_SETTINGS, *kind.wanted, *kind.expiry))
+    listed = ", ".join(literal(name) for name in (*_SETTINGS, *kind.wanted, _SECONDS, _DAYS))
     rows = ask(f"SHOW GLOBAL VARIABLES WHERE variable_name IN ({listed})")
     return {str(name).lower(): str(value).upper() for name, value in rows}
 
