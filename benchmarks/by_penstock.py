@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import penstock
+from penstock.cli.process import main as command
 
 PROJECT = """
 [project]
@@ -41,18 +42,15 @@ def _by_connections(folder: Path, url: str, readers: int) -> int:
 def main() -> None:
     """Do the work that the arguments name."""
     work, folder, *given = sys.argv[1:]
-    if work == "plan":
-        with penstock.Project(folder) as project:
-            project.plan()
-        return
-    if work == "run":
-        with penstock.Project(folder) as project:
-            receipt = project.run()
-        sys.exit(receipt.exit_code)
     if work in READERS:
         sys.exit(_by_connections(Path(folder), given[0], READERS[work]))
-    reading = {"merge": {"write": "merge", "key": "id"}, "nested": {"nested": "tables"}}.get(work, {})
-    penstock.ingest(given[0], to=str(Path(folder) / "t.duckdb"), table="t", **reading)
+    if work in ("plan", "run"):
+        words = [work, "--project", folder]
+    else:
+        reading = {"merge": ["--write", "merge", "--key", "id"], "nested": ["--nested", "tables"]}.get(work, [])
+        words = ["ingest", given[0], "--to", str(Path(folder) / "t.duckdb"), "--table", "t", *reading]
+    sys.argv = ["penstock", *words]
+    command()
 
 
 if __name__ == "__main__":

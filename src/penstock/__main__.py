@@ -1,6 +1,6 @@
 """``python -m penstock``."""
 
-from penstock.cli.main import main
+from penstock.cli.process import main
 
 if __name__ == "__main__":
     main()
