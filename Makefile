@@ -13,7 +13,7 @@ demo: setup ## Run the main job end to end on the flights of New York
 	@$(BIN)/python demo/run.py
 
 test: setup ## Install and start what the tests need, and run them
-	@$(BIN)/python -m pytest -q -n 3 tests
+	@$(BIN)/python -m pytest -q -n 3 --dist worksteal tests
 
 lint: setup ## Look for mistakes and for lines out of shape
 	@$(BIN)/ruff check src tests demo examples scripts $(wildcard benchmarks)

@@ -46,7 +46,7 @@ SMALL = Sizes(
     posted=500,
     changes=5_000,
     living=(8, 500),
-    aged=(220, 50),
+    aged=(125, 20),
 )
 
 

@@ -59,6 +59,7 @@ class Batches:
         self.tables = {table.name: table for table in tables}
         self._connection = duckdb.connect(config={"threads": 1, "memory_limit": "500MB"})
         self._site: tuple[Batch, Site] | None = None
+        self._fitting: dict[Batch, Sequence[Mistake]] = {}
         self._places = {"data": str(DATA), "flights": str(_flights(folder))}
         self._related = {name: self._written(name, sql) for name, sql in RELATED.items()}
         self._batches = {table.name: self._cut(table) for table in tables}
@@ -96,7 +97,7 @@ class Batches:
             everywhere: Whether a mistake is made in all tables that have a place for it, not in one of them.
         """
         drawn = [self.drawn(table, seed) for table in self.tables]
-        fitting = {batch: [mistake for mistake in MISTAKES if self.applies(mistake, batch)] for batch in drawn}
+        fitting = {batch: self._having(batch) for batch in drawn}
         if everywhere:
             return fitting
         chosen: dict[Batch, list[Mistake]] = {batch: [] for batch in drawn}
@@ -105,6 +106,12 @@ class Batches:
             if possible:
                 chosen[random.Random(f"{seed}/{mistake.name}").choice(possible)].append(mistake)
         return chosen
+
+    def _having(self, batch: Batch) -> Sequence[Mistake]:
+        """Return the mistakes that a batch has a place for, looked for once."""
+        if batch not in self._fitting:
+            self._fitting[batch] = [mistake for mistake in MISTAKES if self.applies(mistake, batch)]
+        return self._fitting[batch]
 
     def hurt(self, batch: Batch, mistake: Mistake, seed: int) -> Batch:
         """Return the batch with a mistake in it, in a file of its own; place and size follow from the seed.

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,6 +15,7 @@ from shop_runs import SETTINGS
 from penstock.errors import ConfigurationError, TransientError
 from penstock.project import Project
 from servers.postgres import GUARDED, PASSWORD, PostgresServer
+from typed import typed
 
 pytestmark = pytest.mark.postgres
 
@@ -67,14 +66,7 @@ def ask(postgres: PostgresServer, query: str) -> list[tuple[Any, ...]]:
 
 
 def command(shop: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "penstock", *arguments],
-        cwd=shop,
-        env={**os.environ, "PENSTOCK_USER": "ada", **variables},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    return typed(shop, *arguments, PENSTOCK_USER="ada", **variables)
 
 
 def test_every_command_works_with_production_in_postgresql(shop: Path, postgres: PostgresServer) -> None:

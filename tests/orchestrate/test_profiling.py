@@ -7,7 +7,6 @@ import json
 import random
 import sqlite3
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -16,6 +15,7 @@ from shop_runs import SETTINGS
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.receipts import State
 from penstock.project import Project
+from typed import typed
 
 PIPELINE = """
 from penstock import Pipeline, sources, sql
@@ -112,8 +112,7 @@ def test_the_files_of_profiles_belong_to_the_lake(folder: Path) -> None:
 
 def test_on_the_command_line(folder: Path) -> None:
     def penstock(*arguments: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "penstock", *arguments]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+        return typed(folder, *arguments)
 
     shown = penstock("profile", "orders")
     assert shown.returncode == 0, shown.stderr

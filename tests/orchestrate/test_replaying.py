@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import signal
 import sqlite3
@@ -20,6 +19,7 @@ from penstock.errors import ConfigurationError, ConflictError, DataError, NotFou
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
 from penstock.project import Project
+from typed import typed
 
 PIPELINE = """
 from penstock import Pipeline, checks, sources, sql
@@ -323,15 +323,7 @@ def test_a_kill_during_a_replay_loses_and_doubles_nothing(shop: Path, tmp_path: 
 
 def test_the_command_line(shop: Path) -> None:
     def penstock(*arguments: str) -> tuple[int, str]:
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock", "quarantine", *arguments, "--json"],
-            cwd=shop,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-            env={**os.environ, "PENSTOCK_USER": "ada"},
-        )
+        done = typed(shop, "quarantine", *arguments, "--json", PENSTOCK_USER="ada")
         return done.returncode, done.stdout or done.stderr
 
     assert json.loads(penstock("replay", "events", "--set", "value = 1", "--dry-run")[1])["rows"] == 4

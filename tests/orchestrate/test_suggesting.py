@@ -18,6 +18,7 @@ from shop_runs import SETTINGS
 from penstock.errors import NotFoundError
 from penstock.model.receipts import State
 from penstock.project import Project
+from typed import typed
 
 PIPELINE = """
 from penstock import Pipeline, checks, sources
@@ -175,8 +176,7 @@ def test_the_page_is_whole_and_runs_nothing(folder: Path, tmp_path: Path) -> Non
 
 def test_commands_suggest_as_code_as_json_and_into_a_file(folder: Path, tmp_path: Path) -> None:
     def said(*words: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "penstock", "check", *words]
-        return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+        return typed(folder, "check", *words)
 
     file = tmp_path / "found.py"
     assert "written to" in said("suggest", "orders", "--out", str(file)).stdout

@@ -216,7 +216,7 @@ def test_told_twice_it_ends_at_once_and_the_next_one_goes_on(yard: Yard) -> None
 
 
 def test_a_run_that_takes_too_long_is_ended_and_tried_again(yard: Yard) -> None:
-    yard.declare(ONE.replace('schedule="every 1s"', 'schedule="every 1s", timeout="2s"'), "p", QUICK)
+    yard.declare(ONE.replace('schedule="every 1s"', 'schedule="every 1s", timeout="5s"'), "p", QUICK)
     yard.hold("p")
     scheduler = yard.serve()
     yard.until(lambda: yard.begun("p") == 1, "a run began")

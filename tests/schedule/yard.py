@@ -19,6 +19,7 @@ import psutil
 from penstock.catalog.opening import open_catalog
 from penstock.model.firings import Firing, FiringState, ScheduleReport
 from penstock.project import Project
+from typed import typed
 
 PATIENCE = 90.0
 """Seconds after which a test gives up waiting; nothing here takes a tenth of it on a quiet machine."""
@@ -100,13 +101,7 @@ class Yard:
 
     def type(self, *arguments: str) -> Any:
         """Type a command and return its JSON."""
-        done = subprocess.run(
-            [sys.executable, "-m", "penstock", *arguments, "--json"],
-            capture_output=True,
-            text=True,
-            cwd=self.folder,
-            check=False,
-        )
+        done = typed(self.folder, *arguments, "--json")
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

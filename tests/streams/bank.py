@@ -10,7 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from streams.stream_project import end_leases, penstock, served
+from streams.stream_project import end_leases, served
+from typed import typed
 
 
 class Server(Protocol):
@@ -78,7 +79,7 @@ def agreed(folder: Path, server: Server, table: str, columns: str) -> list[tuple
 def levelled(folder: Path, server: Server) -> None:
     """Read to the end, and compare all tables."""
     end_leases(folder)
-    done = penstock(folder, "stream", "shop", "--until-end")
+    done = typed(folder, "stream", "shop", "--until-end")
     assert done.returncode == 0, done.stdout + done.stderr
     for table, columns in (("accounts", "id, balance, note"), ("entries", "id, account, amount")):
         agreed(folder, server, table, columns)

@@ -21,6 +21,7 @@ import duckdb
 
 from penstock import Project
 from penstock.model.receipts import RunReceipt
+from typed import typed
 
 _LONGEST = 120
 """Seconds within which a command of a test ends."""
@@ -191,7 +192,7 @@ def end_leases(folder: Path) -> None:
 
 def streamed(folder: Path, *arguments: str, code: int = 0) -> str:
     """Read the pipeline ``shop`` to where its streams end; returns what was said."""
-    done = penstock(folder, "stream", "shop", "--until-end", *arguments)
+    done = typed(folder, "stream", "shop", "--until-end", *arguments)
     assert done.returncode == code, done.stdout + done.stderr
     return done.stdout + done.stderr
 

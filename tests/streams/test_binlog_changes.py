@@ -11,7 +11,8 @@ from penstock import Project
 from servers.mariadb import MariaServer
 from streams.bank import agreed
 from streams.capturing import SERVERS, cleared, project
-from streams.stream_project import penstock, served, streamed
+from streams.stream_project import served, streamed
+from typed import typed
 
 _ORDERS = "sources.mysql_changes('db', table='orders', key='id', write='merge', stream={'every': '300ms'})"
 _MADE = (
@@ -60,7 +61,7 @@ def test_every_kind_of_change_reaches_the_table(database: MariaServer, tmp_path:
     database.execute("TRUNCATE TABLE orders")
     streamed(folder)
     (folder / "data/staging/warehouse.duckdb").unlink()
-    assert penstock(folder, "run", "shop").returncode == 0
+    assert typed(folder, "run", "shop").returncode == 0
     assert same(folder, database) == []
 
 

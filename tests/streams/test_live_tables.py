@@ -36,6 +36,7 @@ from stream_project import (
 from penstock import Project, connect
 from penstock.errors import ConfigurationError, ConflictError, NotFoundError
 from penstock.model.receipts import State
+from typed import typed
 
 LIVE = PIPELINE.replace('"every": "200ms"', '"every": "200ms", "live": True')
 
@@ -237,7 +238,7 @@ def test_runs_plans_and_releases_go_on_beside_it(folder: Path) -> None:
         for _ in range(3):
             before = numbers(folder).total()
             for command in (["run"], ["diff"], ["plan"], ["promote"]):
-                done = penstock(folder, *command)
+                done = typed(folder, *command)
                 assert done.returncode == 0, (command, done.stdout, done.stderr)
             until(lambda before=before: numbers(folder).total() > before)
         with connect(folder) as connection:

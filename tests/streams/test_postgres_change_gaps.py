@@ -10,7 +10,8 @@ from penstock import Project
 from penstock.errors import ConfigurationError
 from servers.postgres import GUARDED, PASSWORD, PostgresServer
 from streams.capturing import capturing, emptied, project, source
-from streams.stream_project import penstock, served, streamed
+from streams.stream_project import served, streamed
+from typed import typed
 
 pytestmark = pytest.mark.postgres
 
@@ -81,17 +82,17 @@ def test_slots_are_named_by_the_doctor_and_dropped_by_forget(database: PostgresS
     folder = project(tmp_path, database, _SOURCE.format(""))
     streamed(folder)
     database.execute("SELECT pg_create_logical_replication_slot('penstock_old_one', 'pgoutput')")
-    said = penstock(folder, "doctor").stdout
+    said = typed(folder, "doctor").stdout
     assert "'penstock_old_one'" in said
     assert _SLOT not in said
     database.execute("SELECT pg_drop_replication_slot('penstock_old_one')")
-    assert "all is well" in penstock(folder, "doctor").stdout
-    forgotten = penstock(folder, "stream", "shop", "--forget")
+    assert "all is well" in typed(folder, "doctor").stdout
+    forgotten = typed(folder, "stream", "shop", "--forget")
     assert forgotten.returncode == 0, forgotten.stderr
     assert f"The replication slot '{_SLOT}' was dropped" in forgotten.stdout
     assert database.execute("SELECT count(*) FROM pg_replication_slots") == [(0,)]
     assert database.execute("SELECT count(*) FROM pg_publication") == [(0,)]
-    assert "Nothing of Penstock" in penstock(folder, "stream", "shop", "--forget").stdout
+    assert "Nothing of Penstock" in typed(folder, "stream", "shop", "--forget").stdout
 
 
 def test_a_log_that_grows_opens_an_alert_until_it_is_let_go(database: PostgresServer, tmp_path: Path) -> None:
@@ -102,7 +103,7 @@ def test_a_log_that_grows_opens_an_alert_until_it_is_let_go(database: PostgresSe
         (alert,) = opened.alerts.check().open
         assert alert.id == f"lagging:db, {_SLOT}"
         assert "its disk may fill up" in alert.finding.said
-    assert penstock(folder, "stream", "shop", "--forget").returncode == 0
+    assert typed(folder, "stream", "shop", "--forget").returncode == 0
     with Project(folder) as opened:
         assert opened.alerts.check().open == ()
 

@@ -11,7 +11,8 @@ from penstock import Project
 from servers.postgres import PostgresServer
 from streams.bank import agreed
 from streams.capturing import emptied, project
-from streams.stream_project import penstock, served, streamed
+from streams.stream_project import served, streamed
+from typed import typed
 
 pytestmark = pytest.mark.postgres
 
@@ -73,7 +74,7 @@ def test_the_warehouse_made_anew_is_the_same(database: PostgresServer, tmp_path:
     streamed(folder)
     before = same(folder, database)
     (folder / "data/staging/warehouse.duckdb").unlink()
-    rebuilt = penstock(folder, "run", "shop")
+    rebuilt = typed(folder, "run", "shop")
     assert rebuilt.returncode == 0, rebuilt.stderr
     assert same(folder, database) == before
 

@@ -11,13 +11,14 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
-from stream_project import append, drained, events, in_lake, in_warehouse, made, penstock, served
+from stream_project import append, drained, events, in_lake, in_warehouse, made, served
 
 from penstock import scoring, sources
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.streams.decoding import decoder
 from penstock.model.receipts import State
 from penstock.project import Project
+from typed import typed
 
 PIPELINE = """
 import pyarrow as pa
@@ -67,7 +68,7 @@ def test_columns_are_added_by_one_call_and_the_load_names_the_model(tmp_path: Pa
         steps = opened.lineage("clicks").steps
     assert [step.scored.partition(" (")[0] for step in steps] == ["parity 1", "parity 2"]
     assert all("pc.bit_wise_and(n, 1)" in step.code for step in steps)
-    words = penstock(folder, "lineage", "clicks").stdout
+    words = typed(folder, "lineage", "clicks").stdout
     assert "raw_clicks was scored by:" in words
     assert "parity 2 (pipeline.odd, code " in words
 
@@ -81,7 +82,7 @@ def test_replayed_rows_keep_the_model_that_scored_them(tmp_path: Path) -> None:
     append(folder / "logs/clicks.jsonl", events(0, 8))
     drained(folder)
     project(folder, "2", checked(100))
-    done = penstock(folder, "quarantine", "replay", "clicks")
+    done = typed(folder, "quarantine", "replay", "clicks")
     assert done.returncode == 0, done.stdout + done.stderr
     append(folder / "logs/clicks.jsonl", events(8, 2))
     drained(folder)
@@ -110,7 +111,7 @@ def test_a_function_that_fails_stops_the_stream_and_nothing_is_lost(tmp_path: Pa
     failing = PIPELINE.replace("    calls.append", "    raise ValueError('the model is not there')\n    calls.append")
     folder = project(tmp_path, pipeline=failing)
     append(folder / "logs/clicks.jsonl", events(0, 3))
-    ended = penstock(folder, "stream", "--until-end")
+    ended = typed(folder, "stream", "--until-end")
     assert ended.returncode == 3
     said = ended.stdout + ended.stderr
     assert "The scoring function pipeline.odd raised ValueError at pipeline.py:9" in said

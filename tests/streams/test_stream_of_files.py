@@ -30,6 +30,7 @@ from stream_project import (
 from penstock.errors import ConfigurationError, ConflictError, LeaseHeldError
 from penstock.model.receipts import State
 from penstock.project import Project
+from typed import typed
 
 
 @pytest.fixture
@@ -212,12 +213,12 @@ def test_runs_of_the_pipeline_go_on_beside_the_stream(folder: Path) -> None:
             append(log(folder), events(written, 70))
             written += 70
             (folder / "videos.csv").write_text(f"video,title\nv{number},{number}\n")
-            ran = penstock(folder, "run", "--json")
+            ran = typed(folder, "run", "--json")
             assert ran.returncode == 0, ran.stdout + ran.stderr
             # What the transform counted is what its version says that it read.
             [(counted,)] = served(folder, "SELECT sum(clicks) FROM per_user")
             assert counted % 70 == 0 or counted <= written
-        refused = penstock(folder, "quarantine", "replay", "clicks")
+        refused = typed(folder, "quarantine", "replay", "clicks")
         assert refused.returncode == LeaseHeldError.exit_code, refused.stderr
         assert "clicks (stream)" in refused.stderr
         process.send_signal(signal.SIGTERM)
@@ -227,9 +228,9 @@ def test_runs_of_the_pipeline_go_on_beside_the_stream(folder: Path) -> None:
         process.wait()
     drained(folder)
     assert in_warehouse(folder) == Counter(range(written))
-    assert penstock(folder, "run").returncode == 0
+    assert typed(folder, "run").returncode == 0
     assert served(folder, "SELECT sum(clicks) FROM per_user") == [(written,)]
-    runs = json.loads(penstock(folder, "runs", "--json").stdout)
+    runs = json.loads(typed(folder, "runs", "--json").stdout)
     assert {run["state"] for run in runs} == {"done"}
 
 
@@ -262,6 +263,6 @@ def test_a_stream_that_leaves_the_warehouse_to_runs(folder: Path) -> None:
     assert in_lake(folder).total() == 61
     assert not (folder / "data/staging/warehouse.duckdb").exists()
     for _ in range(2):
-        assert penstock(folder, "run").returncode == 0
+        assert typed(folder, "run").returncode == 0
         assert in_warehouse(folder) == Counter(range(60))
         assert served(folder, "SELECT sum(clicks) FROM per_user") == [(60,)]
