@@ -1,15 +1,21 @@
 """Types taken apart, stored, spelled again, and given to Delta; differences between schemas."""
 
+from datetime import UTC, datetime
+
 import duckdb
 import pytest
-from deltalake import Schema
+from deltalake import DeltaTable, Schema
+from deltalake.transaction import AddAction, create_table_with_add_actions
 from hypothesis import given
 from hypothesis import strategies as st
 
-from penstock.errors import DataError
-from penstock.model.entries import Column
+from penstock.errors import ConflictError, DataError
+from penstock.model.entries import Column, DataFile
 from penstock.schema import Type, parse, spell, storage
+from penstock.stores.delta import DeltaLog
+from penstock.stores.delta_actions import APPLICATION, DeltaCommit
 from penstock.stores.delta_types import Difference, delta_field, difference, spelled
+from penstock.stores.objects import LocalObjects
 
 PLAIN = [
     "BOOLEAN",
@@ -108,3 +114,42 @@ def test_a_nested_type_whose_member_changes_is_a_change():
     found = difference(table, [delta_field(Column(name="b", type="STRUCT(x BIGINT, y DATE)[]"))])
     assert [name for name, _, _ in found.changed] == ["b"]
     assert not found.added
+
+
+@pytest.mark.parametrize("settings", [{}, {"delta.appendOnly": "true"}])
+@pytest.mark.parametrize(
+    "columns",
+    [
+        {"a": "BIGINT"},
+        {"a b,c": "VARCHAR", "é": "DECIMAL(12,2)"},
+        {"at": "TIMESTAMP", "inside": "STRUCT(a INTEGER[], m MAP(VARCHAR, DATE))"},
+        {"inside": "STRUCT(at TIMESTAMP)[]", "p": "VARCHAR"},
+        {"at": "TIMESTAMP WITH TIME ZONE", "p": "VARCHAR"},
+    ],
+)
+def test_a_table_is_made_as_deltalake_makes_it(tmp_path, columns, settings):
+    schema = Schema([delta_field(Column(name=name, type=type_)) for name, type_ in columns.items()])
+    parts = [name for name in columns if name == "p"]
+    at = datetime(2026, 11, 22, tzinfo=UTC)
+    file = DataFile(path="a=1/b c.parquet", rows=3, bytes=100, partition=dict.fromkeys(parts, "x"))
+    commit = DeltaCommit(number=4, at=at, added=[file], removed=(), schema=schema, partition_by=parts)
+    log = DeltaLog(LocalObjects(tmp_path), "ours")
+    log.create(commit, dict(settings))
+    added = AddAction("a=1/b c.parquet", 100, file.partition, 0, True, '{"numRecords":3}')
+    create_table_with_add_actions(str(tmp_path / "theirs"), schema, [added], "error", parts, configuration=settings)
+    ours, theirs = DeltaTable(tmp_path / "ours"), DeltaTable(tmp_path / "theirs")
+    assert ours.schema() == theirs.schema()
+    assert ours.metadata().partition_columns == theirs.metadata().partition_columns
+    kept = {name: value for name, value in ours.metadata().configuration.items() if "Stats" not in name}
+    assert kept == theirs.metadata().configuration == settings
+    one, other = ours.protocol(), theirs.protocol()
+    assert (one.min_reader_version, one.min_writer_version) == (other.min_reader_version, other.min_writer_version)
+    assert one.reader_features == other.reader_features
+    assert set(other.writer_features or ()) <= set(one.writer_features or ())
+    assert ours.file_uris()[0].removeprefix(str(tmp_path / "ours")) == theirs.file_uris()[0].removeprefix(
+        str(tmp_path / "theirs")
+    )
+    assert ours.transaction_version(APPLICATION) == log.number == 4
+    assert log.schema == schema
+    with pytest.raises(ConflictError):
+        DeltaLog(LocalObjects(tmp_path), "ours").create(commit, dict(settings))

@@ -1,8 +1,8 @@
 """The Delta log of one table: one handle, read on from where it stood, and commits that only pass on what was read.
 
-A commit that only brings files in, or takes some out, is written as what it is: one object. (Measured with deltalake
-1.6.6: the same through it takes 15 to 65 ms, growing with the files of the table; the object alone 2 ms.) What changes
-a schema goes through deltalake, which reads the log as well, and writes its checkpoints.
+A commit that makes the table, only brings files in, or takes some out, is written as what it is: one object. (Measured
+with deltalake 1.6.6: the same through it takes 15 to 65 ms, growing with the files of the table; the object alone 2
+ms.) What changes a schema goes through deltalake, which reads the log as well, and writes its checkpoints.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ from penstock.stores.delta_actions import (
     PLAIN,
     DeltaCommit,
     bounded,
+    creation,
+    distinct,
     metadata,
     present,
     statistics,
@@ -69,7 +71,8 @@ class DeltaLog:
         self._objects = objects
         self._table = table
         self._place, self._options = objects.delta(table)
-        self._handle: DeltaTable | None = None
+        self._opened: DeltaTable | None = None
+        self._unread = False
         self._number = 0
         self._read_at = 0.0
         # What this process committed is known without reading it: the handle may lie behind the version.
@@ -78,6 +81,13 @@ class DeltaLog:
         self._log = LogFiles(objects, self._folder)
         # Which object of the version's name it was: a table that is deleted and made anew has others.
         self._mark: ObjectInfo | None = None
+
+    @property
+    def _handle(self) -> DeltaTable | None:
+        """The table as far as it was read; one that was made here is read once somebody asks for it."""
+        if self._unread:
+            self._read_on()
+        return self._opened
 
     def refresh(self) -> None:
         """Read on in the log; quiet if there is no table yet."""
@@ -93,18 +103,20 @@ class DeltaLog:
             self._known = known if self._version == version else None
 
     def _read_on(self) -> None:
-        self._known = None
+        self._known, self._unread = None, False
+        if self._opened is None:
+            self._number, self._version = 0, -1
         with self._refusals():
-            if self._handle is not None:
-                self._handle.update_incremental()
+            if self._opened is not None:
+                self._opened.update_incremental()
             elif self._objects.holds(self._folder):
                 try:
-                    self._handle = DeltaTable(self._place, storage_options=self._options)
+                    self._opened = DeltaTable(self._place, storage_options=self._options)
                 except TableNotFoundError:
                     return
-            if self._handle is not None:
-                self._number = self._handle.transaction_version(APPLICATION) or 0
-                self._version = self._handle.version()
+            if self._opened is not None:
+                self._number = self._opened.transaction_version(APPLICATION) or 0
+                self._version = self._opened.version()
                 self._remember()
 
     def newest(self) -> int:
@@ -113,7 +125,7 @@ class DeltaLog:
         On a disk it stands in the last commit, which is found without reading the table's state: of a thousand tables
         in which nothing happened, that takes seconds.
         """
-        found = None if self._handle is not None or self.remote else self._last()
+        found = None if self._opened is not None or self.remote else self._last()
         if found is None:
             self.refresh()
             found = self._number
@@ -137,7 +149,7 @@ class DeltaLog:
         there = self._objects.info(self._file(version)) if self._options is None else None
         if self._options is None and (there is None or there != self._mark):
             # The table was deleted, or deleted and made anew.
-            self._handle, self._number, self._version, self._mark = None, 0, -1, None
+            self._opened, self._number, self._version, self._mark = None, 0, -1, None
             self._log = LogFiles(self._objects, self._folder)
             return True
         # After a long pause the next file may have come and been cleaned away again.
@@ -217,6 +229,10 @@ class DeltaLog:
         bounds = bounded(commit)
         if bounds:
             configuration = {**configuration, BOUNDED: ",".join(bounds)}
+        if distinct(commit.schema):
+            self._create(text(commit, "CREATE TABLE", bounds, creation(commit, configuration)), 0)
+            self._version, self._number, self._unread = 0, commit.number, True
+            return
         with self._refusals(creating=True):
             create_table_with_add_actions(
                 self._place,
@@ -237,7 +253,7 @@ class DeltaLog:
         if commit.overwrite or not self._plain(self._handle):
             self._through_deltalake(commit)
             return
-        self._create(text(commit, "WRITE", self._bounds))
+        self._create(text(commit, "WRITE", self._bounds), self._version + 1)
         self._take_in(commit)
         if self._version % _ALWAYS == 0:
             # The commit stands; a checkpoint that fails is written by who comes next.
@@ -255,12 +271,12 @@ class DeltaLog:
         self._catch_up(self._handle)
         schema = commit.schema.to_json()
         table = [metadata(self._handle.metadata(), schema), *upgrade(self._handle.protocol(), schema)]
-        self._create(text(commit, "RETYPE", self._bounds, table))
+        self._create(text(commit, "RETYPE", self._bounds, table), self._version + 1)
         self._read_on()
 
-    def _create(self, made: bytes) -> None:
+    def _create(self, made: bytes, version: int) -> None:
         try:
-            self._objects.create(self._file(self._version + 1), made)
+            self._objects.create(self._file(version), made)
         except AlreadyExistsError as error:
             raise ConflictError(
                 f"Somebody else committed to the Delta table {self._table} first", remedy="Read it afresh and try again"

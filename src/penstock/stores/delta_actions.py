@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from urllib.parse import quote
+from uuid import uuid4
 
 from deltalake import Schema
 
@@ -21,6 +22,8 @@ APPLICATION = "penstock"
 """The Delta application id under which a table's entries are numbered."""
 PLAIN = frozenset({"appendOnly", "invariants", "timestampNtz"})
 """The features of a table that ask nothing of whoever adds files to it, or takes files out, than what is done here."""
+_FORMER = frozenset({"appendOnly", "invariants"})
+"""What a table whose writers are of version 2 may do without that its features are named."""
 BOUNDED = "delta.dataSkippingStatsColumns"
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _IN_PATHS = "/=:+,@~!$&'()*;"
@@ -123,12 +126,38 @@ def upgrade(protocol: Any, schema: str) -> list[dict[str, Any]]:
     if '"timestamp_ntz"' not in schema or feature in (protocol.reader_features or ()):
         return []
     # What a table of an old version may do has to be named once features are.
-    former = protocol.writer_features or (("appendOnly", "invariants") if protocol.min_writer_version >= 2 else ())
+    former = protocol.writer_features or (_FORMER if protocol.min_writer_version >= 2 else ())
     features = {
         "readerFeatures": sorted({*(protocol.reader_features or ()), feature}),
         "writerFeatures": sorted({*former, feature}),
     }
     return [{"protocol": {"minReaderVersion": 3, "minWriterVersion": 7} | features}]
+
+
+def creation(commit: DeltaCommit, configuration: Mapping[str, str | None]) -> list[dict[str, Any]]:
+    """Return the actions by which the first commit makes its table, as deltalake would write them."""
+    schema = commit.schema.to_json()
+    protocol: dict[str, Any] = {"minReaderVersion": 1, "minWriterVersion": 2}
+    if '"timestamp_ntz"' in schema:
+        features = {"readerFeatures": ["timestampNtz"], "writerFeatures": sorted(_FORMER | {"timestampNtz"})}
+        protocol = {"minReaderVersion": 3, "minWriterVersion": 7} | features
+    made = {
+        "id": str(uuid4()),
+        "name": None,
+        "description": None,
+        "format": {"provider": "parquet", "options": {}},
+        "schemaString": schema,
+        "partitionColumns": list(commit.partition_by),
+        "createdTime": int(commit.at.timestamp() * 1000),
+        "configuration": dict(configuration),
+    }
+    return [{"protocol": protocol}, {"metaData": made}]
+
+
+def distinct(schema: Schema) -> bool:
+    """Say whether a schema has columns, and names that differ by more than case, without which no table is made."""
+    names = {field.name.lower() for field in schema.fields}
+    return len(names) == len(schema.fields) > 0
 
 
 def metadata(made: Any, schema: str) -> dict[str, Any]:
