@@ -199,14 +199,14 @@ def fit(
     """
     present = transaction.columns(table)
     if present is None:
-        listed = ", ".join(f"{identifier(name)} {_created(type_)}" for name, type_ in wanted)
+        listed = ", ".join(f"{identifier(name)} {created(type_)}" for name, type_ in wanted)
         transaction.execute(f"CREATE TABLE {identifier(table)} ({listed})")
-        return {name.lower(): _created(type_) for name, type_ in wanted}
+        return {name.lower(): created(type_) for name, type_ in wanted}
     types = {column.name.lower(): column.type for column in present}
     for name, type_ in wanted:
         had = types.get(name.lower())
         if had is None:
-            types[name.lower()] = _created(type_)
+            types[name.lower()] = created(type_)
             transaction.execute(f"ALTER TABLE {identifier(table)} ADD COLUMN {identifier(name)} {types[name.lower()]}")
             continue
         joined = wider(had, type_, transaction.connection)
@@ -226,7 +226,8 @@ def fit(
     return types
 
 
-def _created(type_: str) -> str:
+def created(type_: str) -> str:
+    """Return the type with which a column is made: text where none is known."""
     return type_.replace(UNKNOWN, "VARCHAR")
 
 

@@ -124,11 +124,20 @@ class VersionLedger:
     def __init__(self, transaction: WarehouseTransaction, table: str) -> None:
         self._transaction = transaction
         self._table = table
-        transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
-        transaction.execute(f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)")
+        if _PARTS not in transaction.remembered:
+            # Nobody else can write meanwhile: asked once for all tables of the transaction.
+            transaction.execute(f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}")
+            transaction.execute(
+                f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)"
+            )
+            newest = transaction.execute(f"SELECT table_name, max(number) FROM {_PARTS} GROUP BY table_name")
+            transaction.remembered[_PARTS] = dict(newest)
+        self._newest: dict[str, int] = transaction.remembered[_PARTS]
 
     def part(self, part: str) -> int:
         """Return the version from which a part of the table (an interval; all of it: "") is; 0 for none."""
+        if self._table not in self._newest:
+            return 0
         found = self._transaction.execute(
             f"SELECT coalesce(max(number), 0) FROM {_PARTS} WHERE table_name = ? AND part IN (?, '')",
             [self._table, part],
@@ -137,18 +146,17 @@ class VersionLedger:
 
     def newest_part(self) -> int:
         """Return the greatest version applied; 0 for none."""
-        found = self._transaction.execute(
-            f"SELECT coalesce(max(number), 0) FROM {_PARTS} WHERE table_name = ?", [self._table]
-        )
-        return int(found[0][0])
+        return self._newest.get(self._table, 0)
 
     def set_part(self, part: str, number: int) -> None:
         """Record the version from which a part is; all of the table at once forgets the older parts."""
-        self._transaction.execute(
-            f"DELETE FROM {_PARTS} WHERE table_name = ? AND number <= ? AND (part = ? OR ? = '')",
-            [self._table, number, part, part],
-        )
+        if self._table in self._newest:
+            self._transaction.execute(
+                f"DELETE FROM {_PARTS} WHERE table_name = ? AND number <= ? AND (part = ? OR ? = '')",
+                [self._table, number, part, part],
+            )
         self._transaction.execute(f"INSERT INTO {_PARTS} VALUES (?, ?, ?)", [self._table, part, number])
+        self._newest[self._table] = max(number, self.newest_part())
 
 
 def text(shape: Mapping[str, Any] | str) -> str:

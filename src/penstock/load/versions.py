@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from penstock.errors import BugError, DataError
-from penstock.load.columns import ServedColumn, fit, served
+from penstock.errors import DataError
+from penstock.load.columns import ServedColumn, created, fit, served
 from penstock.load.failures import sentences
 from penstock.load.ledger import VersionLedger
 from penstock.load.session import clean, count, lookup
@@ -43,10 +43,16 @@ def apply_version(spec: VersionLoading, ports: LoadPorts) -> LoadReceipt:
         if present is not None and ledger.part(part) >= spec.entry.number:
             return _receipt(spec, (), 0, 0)
         kept = part != _WHOLE and present is not None and any(column.name == INTERVAL for column in present)
-        rows = _rows(spec, ports, _files(spec, ports, ledger, kept=kept))
-        deleted = _make_room(spec, ports, part if kept else None)
-        inserted = _insert(spec, ports, rows)
-        clean(ports.transaction)
+        files = _files(spec, ports, ledger, kept=kept)
+        rows = _rows(spec, ports, files)
+        if kept:
+            deleted = _make_room(spec, ports, part)
+            inserted = _insert(spec, ports, rows)
+        else:
+            deleted = count(ports.transaction, spec.table) if present is not None else 0
+            inserted = _replace(spec, ports, rows)
+        if files:
+            clean(ports.transaction)
         ledger.set_part(part, spec.entry.number)
         ports.transaction.record(spec.table, spec.entry.number, {"interval": part or None})
         ports.advance(inserted, sum(file.bytes for file in spec.entry.files))
@@ -66,12 +72,8 @@ def _files(spec: VersionLoading, ports: LoadPorts, ledger: VersionLedger, *, kep
     return own if not others and spec.relation is None else None if not others else (*others, *own)
 
 
-def _make_room(spec: VersionLoading, ports: LoadPorts, part: str | None) -> int:
+def _make_room(spec: VersionLoading, ports: LoadPorts, part: str) -> int:
     table = identifier(spec.table)
-    if part is None:
-        deleted = count(ports.transaction, spec.table)
-        ports.transaction.execute(f"DROP TABLE IF EXISTS {table}")
-        return deleted
     return int(ports.transaction.execute(f"DELETE FROM {table} WHERE {INTERVAL} = ?", [part])[0][0])
 
 
@@ -80,7 +82,7 @@ def _rows(
 ) -> tuple[str | None, tuple[ServedColumn, ...]]:
     """Return the relation to read, called ``r`` and with ``_interval`` where the table has it, and its columns."""
     if files is None and spec.relation is not None:
-        return _related(spec, ports)
+        return _related(spec)
     columns = served(spec.entry.schema, (INTERVAL,))
     if spec.entry.interval is not None or any(INTERVAL in file.partition for file in files or ()):
         columns += (ServedColumn(INTERVAL, "VARCHAR", f"r.{INTERVAL}", INTERVAL),)
@@ -112,32 +114,44 @@ def _present(
     )
 
 
-def _related(spec: VersionLoading, ports: LoadPorts) -> tuple[str, tuple[ServedColumn, ...]]:
+def _related(spec: VersionLoading) -> tuple[str, tuple[ServedColumn, ...]]:
     """Return the rows of a relation of the session, in the order and under the names of the version's schema."""
-    relation = identifier(spec.relation or "")
-    found = {str(row[0]).lower(): str(row[0]) for row in ports.transaction.execute(f"DESCRIBE {relation}")}
-    columns = []
-    for column in served(spec.entry.schema, (INTERVAL,)):
-        name = found.get(column.source_name.lower())
-        if name is None:
-            raise BugError(f"The relation of {spec.table} lacks the column {column.source_name!r} of its version")
-        columns.append(ServedColumn(column.name, column.type, f"r.{identifier(name)}", column.source_name))
+    columns = [
+        ServedColumn(column.name, column.type, f"r.{identifier(column.source_name)}", column.source_name)
+        for column in served(spec.entry.schema, (INTERVAL,))
+    ]
     if spec.entry.interval is not None:
         columns.append(ServedColumn(INTERVAL, "VARCHAR", literal(spec.entry.interval.path), INTERVAL))
-    return f"{relation} r", tuple(columns)
+    return f"{identifier(spec.relation or '')} r", tuple(columns)
+
+
+def _replace(spec: VersionLoading, ports: LoadPorts, rows: tuple[str | None, tuple[ServedColumn, ...]]) -> int:
+    """Make the table anew with these rows, in one statement; returns how many they are."""
+    relation, columns = rows
+    types = {column.name.lower(): created(column.type) for column in columns}
+    table = f"CREATE OR REPLACE TABLE {identifier(spec.table)}"
+    if relation is None:
+        listed = ", ".join(f"{identifier(column.name)} {types[column.name.lower()]}" for column in columns)
+        ports.transaction.execute(f"{table} ({listed})")
+        return 0
+    query = f"{table} AS SELECT {_listed(columns, types)} FROM {relation}"
+    return int(ports.transaction.execute(query)[0][0])
 
 
 def _insert(spec: VersionLoading, ports: LoadPorts, rows: tuple[str | None, tuple[ServedColumn, ...]]) -> int:
+    """Add these rows to the table, which is widened to them."""
     relation, columns = rows
     wanted = [(column.name, column.type) for column in columns]
     types = fit(ports.transaction, spec.table, wanted, f"version {spec.entry.number}")
     if relation is None:
         return 0
-    listed = ", ".join(
+    query = f"INSERT INTO {identifier(spec.table)} BY NAME SELECT {_listed(columns, types)} FROM {relation}"
+    return int(ports.transaction.execute(query)[0][0])
+
+
+def _listed(columns: Sequence[ServedColumn], types: Mapping[str, str]) -> str:
+    return ", ".join(
         f"CAST({column.expression} AS {types[column.name.lower()]}) AS {identifier(column.name)}" for column in columns
-    )
-    return int(
-        ports.transaction.execute(f"INSERT INTO {identifier(spec.table)} BY NAME SELECT {listed} FROM {relation}")[0][0]
     )
 
 

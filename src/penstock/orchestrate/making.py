@@ -149,17 +149,15 @@ def _check(making: Making, computed: Computed, transaction: WarehouseTransaction
         f"(SELECT *, {literal(table)} AS {relations.FILE}, row_number() OVER () - 1 AS {relations.ROW} "
         f"FROM {identifier(computed.relation)})"
     )
-    made = [source.table for source in context.spec.sources] + [item.table for item in context.spec.transforms]
-    present = set(transaction.tables())
     number = workspace.lake.table(table).next_number()
-    referable = {name: _input_table(name, context) for name in made if _input_table(name, context) in present}
+    checks = context.spec.checks.get(table, ())
     return check(
         Checking(
             table=table,
-            checks=context.spec.checks.get(table, ()),
+            checks=checks,
             relation=located,
             columns=computed.columns,
-            tables={name: identifier(served) for name, served in referable.items()},
+            tables=_referable(transaction, context) if checks else {},
             now=now(),
             quarantine_path=f"_quarantine/{table}/{number}.parquet",
             files=(DataFile(path=table, rows=computed.rows, bytes=0),),
@@ -171,6 +169,14 @@ def _check(making: Making, computed: Computed, transaction: WarehouseTransaction
             connection=transaction.connection, objects=workspace.lake.objects, advance=context.advance(making.step)
         ),
     )
+
+
+def _referable(transaction: WarehouseTransaction, context: RunContext) -> dict[str, str]:
+    """Return the tables of the pipeline that checks may name, as far as the warehouse has them."""
+    made = [source.table for source in context.spec.sources] + [item.table for item in context.spec.transforms]
+    served = {name: _input_table(name, context) for name in made}
+    present = set(transaction.tables())
+    return {name: identifier(table) for name, table in served.items() if table in present}
 
 
 def _history(making: Making, context: RunContext) -> tuple[PastLoad, ...]:

@@ -347,9 +347,15 @@ class Warehouse(Protocol):
 
 
 class WarehouseTransaction(Protocol):
-    """An open transaction. Tables of the warehouse are plain names in ``sql``."""
+    """An open transaction. Tables of the warehouse are plain names in ``sql``.
+
+    Attributes:
+        connection: The session that it is open in.
+        remembered: What those who work in it have read and need not read again, by what it is; it ends with it.
+    """
 
     connection: duckdb.DuckDBPyConnection
+    remembered: dict[str, Any]
 
     def execute(self, sql: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Run one statement with bound values and return its rows."""

@@ -126,9 +126,11 @@ class DuckDBWarehouse:
                     connection.execute(f"USE {alias}")
                     connection.execute("BEGIN")
                     # Closing the connection rolls back whatever was not committed.
+                    transaction = DuckDBTransaction(connection, alias)
                     with _letting_go():
-                        yield DuckDBTransaction(connection, alias)
+                        yield transaction
                     if writes:
+                        transaction.settle()
                         connection.execute("COMMIT")
                 if writes:
                     _checkpoint(keeper, alias)
@@ -163,11 +165,16 @@ class DuckDBTransaction:
 
     Attributes:
         connection: The engine's connection; drain and close what is streamed from it before the transaction ends.
+        remembered: See the port.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection, alias: str) -> None:
         self.connection = connection
+        self.remembered: dict[str, Any] = {}
         self._alias = alias
+        # Nobody else can write as long as this is open: what is recorded is read once, and written once for all tables.
+        self._numbers: dict[str, int] | None = None
+        self._facts: dict[str, str] = {}
 
     @property
     def database(self) -> str:
@@ -197,10 +204,7 @@ class DuckDBTransaction:
 
     def applied(self, table: str) -> int:
         """Return the number of the newest entry recorded as applied to the table; 0 for none."""
-        if not self._records():
-            return 0
-        found = self.execute(f"SELECT number FROM {_APPLIED} WHERE table_name = ?", [table])
-        return int(found[0][0]) if found else 0
+        return self._recorded().get(table, 0)
 
     def record(self, table: str, number: int, facts: Mapping[str, Any]) -> None:
         """Record, within the transaction, the newest applied entry; an older number than the recorded changes nothing.
@@ -210,18 +214,34 @@ class DuckDBTransaction:
             number: Of the entry.
             facts: JSON values kept beside it, for people.
         """
-        if not self._records():
-            self.execute(f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}")
-            self.execute(
-                f"CREATE TABLE {_APPLIED} (table_name VARCHAR NOT NULL, number BIGINT NOT NULL, facts VARCHAR NOT NULL)"
-            )
-        if number < self.applied(table):
-            return
-        self.execute(f"DELETE FROM {_APPLIED} WHERE table_name = ?", [table])
-        self.execute(f"INSERT INTO {_APPLIED} VALUES (?, ?, ?)", [table, number, json.dumps(facts, sort_keys=True)])
+        recorded = self._recorded()
+        if number >= recorded.get(table, number):
+            recorded[table] = number
+            self._facts[table] = json.dumps(facts, sort_keys=True)
 
-    def _records(self) -> bool:
-        return self._found(OWN_SCHEMA, "applied") is not None
+    def settle(self) -> None:
+        """Write what was recorded; the transaction is about to be committed."""
+        if not self._facts:
+            return
+        tables = list(self._facts)
+        numbers = [self._recorded()[table] for table in tables]
+        self.execute(f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}")
+        self.execute(
+            f"CREATE TABLE IF NOT EXISTS {_APPLIED} "
+            "(table_name VARCHAR NOT NULL, number BIGINT NOT NULL, facts VARCHAR NOT NULL)"
+        )
+        self.execute(f"DELETE FROM {_APPLIED} WHERE table_name IN (SELECT unnest(?::VARCHAR[]))", [tables])
+        self.execute(
+            f"INSERT INTO {_APPLIED} SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[])",
+            [tables, numbers, list(self._facts.values())],
+        )
+
+    def _recorded(self) -> dict[str, int]:
+        """Return the newest number recorded of each table."""
+        if self._numbers is None:
+            made = self._found(OWN_SCHEMA, "applied") is not None
+            self._numbers = dict(self.execute(f"SELECT table_name, number FROM {_APPLIED}")) if made else {}
+        return self._numbers
 
     def _found(self, schema: str, table: str) -> duckdb.DuckDBPyRelation | None:
         # The binder answers ten times as fast as the catalog's views, and its refusal does not end the transaction.

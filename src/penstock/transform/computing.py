@@ -97,7 +97,6 @@ def compute(spec: Transforming, ports: TransformPorts) -> Computed:
         raise BugError(f"{what} was asked for an interval but is not made by interval")
     inputs = {name: _columns(name, table, spec, ports) for name, table in spec.names.items()}
     with sentences(what):
-        connection.execute("SET TimeZone = 'UTC'")
         keys = keeping.gather(spec.keyed, connection) if spec.keyed is not None else None
         if transform.sql is not None:
             found = _from_query(spec, inputs, connection, relation)
@@ -151,7 +150,8 @@ def _from_query(
             remedy=f'Declare it with the output column to go by: sql("{origin}", interval="COLUMN")',
         )
     values = {"interval_start": interval.start, "interval_end": interval.end} if interval is not None else {}
-    query = edges.bind(edges.substitute(text, relations, origin=origin), values, origin=origin)
+    # Bound first: a query without parameters is then the text that was read before, and is not read again.
+    query = edges.substitute(edges.bind(text, values, origin=origin), relations, origin=origin)
     query = edges.statement(query)
     planned = connection.sql(query)
     found = shape(planned, what=_called(spec.transform), starred=edges.starred(text, origin=origin))
@@ -168,6 +168,8 @@ def _from_function(
         for name, columns in inputs.items()
     }
     with call(spec.transform, selects, spec.interval, connection) as returned:
+        # Whoever is given relations can change the session that they are of.
+        connection.execute("SET TimeZone = 'UTC'")
         connection.register(_SOURCE, returned)
         try:
             found = shape(connection.sql(f"SELECT * FROM {_SOURCE}"), what=_called(spec.transform), starred=True)
