@@ -21,6 +21,7 @@ from penstock.validate.elsewhere import answerable
 from penstock.validate.findings import Reporter
 from penstock.validate.judging import Circumstances, Judge
 from penstock.validate.kinds.outliers import settled
+from penstock.validate.kinds.references import by_bits
 from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import Measured, measure
 from penstock.validate.rows import Scope, opened
@@ -142,6 +143,8 @@ def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckRe
     checks = _named([bind(item, scope, sets_aside=sets_aside) for item in spec.checks], spec.table)
     if asked is not None:
         answerable(rows, checks, asked)
+    else:
+        checks = [by_bits(check, scope) for check in checks]
     checks = [settled(check, rows) if check.spec.kind == "no_outliers" else check for check in checks]
     hidden, sketched = tuple(spec.hidden), spec.sketch_path is not None
     if asked is None:

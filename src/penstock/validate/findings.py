@@ -69,6 +69,9 @@ class Reporter:
             chosen = ", ".join(str(row) for row in sorted({place["row"] for place in places}))
             files = ", ".join(literal(file) for file in sorted({place["file"] for place in places}))
             failing += f" AND {ROW} IN ({chosen}) AND {FILE} IN ({files})"
+            if len({place["file"] for place in places}) == 1:
+                # All of them are found before the end of the file.
+                failing += f" LIMIT {len(places)}"
         order = POSITION if self.rows.located else "0"
         asked = [
             f"arg_min([{', '.join(self._texts(check))}], {order}, {self.limit}) FILTER (WHERE {check.guarded})"

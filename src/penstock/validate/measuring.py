@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import field, replace
 from typing import Any
 
 import duckdb
 
+from penstock.model.entries import DataFile
 from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FILE, ROW
 from penstock.stores.port import Answerer
@@ -92,16 +93,15 @@ def measure(
         profiled: Whether to take the profile.
         sketched: Whether to take its sketches as well.
     """
-    asked = [one for index, check in enumerate(checks) for one in _of_check(index, check)]
+    scanned = _scanned(rows, checks)
+    asked = [one for index, check in enumerate(checks) for one in _of_check(index, check, scanned)]
     shape = figures(rows.columns, personal, rows.unbounded, sketched=sketched) if profiled else ()
     wanted = [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
     texts = rows.long_json_as_text()
     for source, several in ((rows, asked + wanted),) if texts is rows else ((texts, wanted), (rows, asked)):
-        for cost in (COUNT, EXTREME, SCAN):
-            part = [one for one in several if one.cost == cost]
-            if part or cost == COUNT:
-                total = _measure(source, part, found, errors)
+        for part in _passes(several, few=rows.few):
+            total = _measure(source, part, found, errors)
     shown = profile(rows.columns, _figured(found)) if profiled else {}
     sketches = sketch(rows, personal, total, shown) if profiled and sketched else None
     return Measured(
@@ -131,8 +131,38 @@ def profiled(rows: Rows, personal: Sequence[str], asked: Answerer | None = None)
     return measure(rows, (), personal, sketched=True).sketches or TableProfile()
 
 
-def _of_check(index: int, check: Bound) -> Iterator[_Asked]:
-    if check.spec.kind == "not_null" and check.where is None and len(check.columns) == 1:
+def _passes(asked: Sequence[_Asked], *, few: bool) -> Iterator[Sequence[_Asked]]:
+    """Yield what is asked for together: what files tell apart from what rows do, unless there are few rows."""
+    if few:
+        yield asked
+        return
+    for cost in (COUNT, EXTREME, SCAN):
+        part = [one for one in asked if one.cost == cost]
+        if part or cost == COUNT:
+            yield part
+
+
+def _scanned(rows: Rows, checks: Sequence[Bound]) -> frozenset[str]:
+    """Return the columns of which rows are looked at anyway, but for those that have no nulls by what files tell.
+
+    Files tell the nulls of a column only where it has none; else they are counted, and the column is read for it.
+    """
+    read = [one.reads for index, check in enumerate(checks) for one in _of_check(index, check) if one.cost == SCAN]
+    columns = {column.name for column in rows.columns}
+    if None not in read:
+        columns = {name for names in read for name in names or ()}
+    full = {name for name in columns if rows.files and all(_full(file, name) for file in rows.files)}
+    return frozenset(columns - full)
+
+
+def _full(file: DataFile, column: str) -> bool:
+    found = file.statistics.get(column)
+    return found is not None and found[2] == 0
+
+
+def _of_check(index: int, check: Bound, scanned: Collection[str] = ()) -> Iterator[_Asked]:
+    alone = check.spec.kind == "not_null" and check.where is None and len(check.columns) == 1
+    if alone and check.columns[0] not in scanned:
         yield _Asked((index, "failed"), f"count(*) - count({check.keys})", COUNT, check.reads)
     elif check.fails is not None:
         yield _Asked((index, "failed"), "count_if({fails})", SCAN, check.reads, check.guarded)

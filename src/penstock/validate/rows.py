@@ -27,6 +27,8 @@ POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""
 PLACES = "_penstock_places"
 """The files of the load as a relation: ``uri``, ``path``, ``start``."""
+_FEW, _LIGHT = 10_000, 2**20
+"""Rows, and bytes of their files, up to which reading them takes less time than planning a query."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +140,12 @@ class Rows:
             return f"CASE WHEN isnan({name}) THEN CAST('nan' AS {column.type}) ELSE {name} END"
         return restore(name, column.type) if actual != column.type else name
 
+    @property
+    def few(self) -> bool:
+        """Whether the rows are known to be so few that one look at all of them costs less than another query."""
+        counted = 0 < sum(file.rows for file in self.files) <= _FEW
+        return counted and sum(file.bytes for file in self.files) <= _LIGHT
+
     @cached_property
     def unbounded(self) -> frozenset[str]:
         """The columns with values for which a file tells neither the least nor the greatest."""
@@ -248,8 +256,9 @@ class Scope:
 
 def described(connection: duckdb.DuckDBPyConnection, relation: str) -> dict[str, str]:
     """Return column name to DuckDB type of a relation, in order."""
-    found = connection.execute(f"DESCRIBE SELECT * FROM {relation}").fetchall()
-    return {str(name): str(type_) for name, type_, *_ in found}
+    # Bound and not run, which takes half the time of DESCRIBE.
+    found = connection.sql(f"SELECT * FROM {relation}")
+    return {name: str(type_) for name, type_ in zip(found.columns, found.types, strict=True)}
 
 
 def opened(
