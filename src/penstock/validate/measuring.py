@@ -13,7 +13,7 @@ from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FILE, ROW
 from penstock.stores.port import Answerer
 from penstock.validate.bound import Bound
-from penstock.validate.profile import COUNT, EXTREME, SCAN, completed, figures, profile
+from penstock.validate.profile import COUNT, EXTREME, SCAN, Figure, completed, figures, profile
 from penstock.validate.rows import Rows
 from penstock.validate.sketching import sketch
 from penstock.validate.spreading import spread_profile
@@ -93,10 +93,10 @@ def measure(
         profiled: Whether to take the profile.
         sketched: Whether to take its sketches as well.
     """
-    scanned = _scanned(rows, checks)
+    shape = tuple(figures(rows.columns, personal, rows.unbounded, sketched=sketched)) if profiled else ()
+    scanned = _scanned(rows, checks, shape)
     asked = [one for index, check in enumerate(checks) for one in _of_check(index, check, scanned)]
-    shape = figures(rows.columns, personal, rows.unbounded, sketched=sketched) if profiled else ()
-    wanted = [_Asked((figure.column, figure.name), figure.sql, figure.cost, (figure.column,)) for figure in shape]
+    wanted = [_of_profile(figure, scanned) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
     texts = rows.long_json_as_text()
     for source, several in ((rows, asked + wanted),) if texts is rows else ((texts, wanted), (rows, asked)):
@@ -142,17 +142,23 @@ def _passes(asked: Sequence[_Asked], *, few: bool) -> Iterator[Sequence[_Asked]]
             yield part
 
 
-def _scanned(rows: Rows, checks: Sequence[Bound]) -> frozenset[str]:
+def _scanned(rows: Rows, checks: Sequence[Bound], shape: Sequence[Figure]) -> frozenset[str]:
     """Return the columns of which rows are looked at anyway, but for those that have no nulls by what files tell.
 
     Files tell the nulls of a column only where it has none; else they are counted, and the column is read for it.
     """
     read = [one.reads for index, check in enumerate(checks) for one in _of_check(index, check) if one.cost == SCAN]
+    read += [(figure.column,) for figure in shape if figure.cost == SCAN]
     columns = {column.name for column in rows.columns}
     if None not in read:
         columns = {name for names in read for name in names or ()}
     full = {name for name in columns if rows.files and all(_full(file, name) for file in rows.files)}
     return frozenset(columns - full)
+
+
+def _of_profile(figure: Figure, scanned: Collection[str]) -> _Asked:
+    cost = SCAN if figure.cost == COUNT and figure.column in scanned else figure.cost
+    return _Asked((figure.column, figure.name), figure.sql, cost, (figure.column,))
 
 
 def _full(file: DataFile, column: str) -> bool:
