@@ -33,6 +33,9 @@ Explain = Callable[[Exception], PenstockError]
 
 _STREAMED = 4 * 2048
 """Rows that are asked of DuckDB at a time, in multiples of its own unit; few, because they may be wide."""
+_DESCRIBED: dict[bytes, list[tuple[str, str]]] = {}
+"""Schemas, as Arrow writes them, to what DuckDB calls them; the same for all tables of the process."""
+_MOST_DESCRIBED = 1000
 _KINDS = {"IO Error": duckdb.IOException, "Out of Memory Error": duckdb.OutOfMemoryException}
 
 
@@ -235,9 +238,7 @@ class Intake:
         found = self._plans.get(schema)
         if found is None:
             told = self._source_types or {}
-            empty = _placed(pa.Table.from_batches([arrow.empty(schema)]))
-            with self._registered(empty):
-                described = self._described("SELECT * FROM penstock_chunk")
+            described = self._types(schema)
             came = [
                 incoming(name, type_, identifier(place), told.get(name))
                 for name, (place, type_) in zip(schema.names, described, strict=True)
@@ -246,6 +247,18 @@ class Intake:
             with _from(self._passed.place(origins, 0)):
                 found = self._columns.plan(came)
             self._plans = {schema: found}
+        return found
+
+    def _types(self, schema: pa.Schema) -> list[tuple[str, str]]:
+        """Return what DuckDB calls the types of a schema; the micro-batches of a stream have the same one each time."""
+        key = schema.serialize().to_pybytes()
+        found = _DESCRIBED.get(key)
+        if found is None:
+            with self._registered(_placed(pa.Table.from_batches([arrow.empty(schema)]))):
+                found = self._described("SELECT * FROM penstock_chunk")
+            if len(_DESCRIBED) >= _MOST_DESCRIBED:
+                _DESCRIBED.clear()
+            _DESCRIBED[key] = found
         return found
 
     def _stored(self, table: pa.Table, plan: Plan) -> pa.Table:

@@ -23,6 +23,9 @@ UNKNOWN = '"NULL"'
 _SIGNED = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "HUGEINT")
 _UNSIGNED = ("UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "UHUGEINT")
 _CHAINS = (_SIGNED, _UNSIGNED, ("FLOAT", "DOUBLE"), ("TIMESTAMP_S", "TIMESTAMP_MS", "TIMESTAMP"))
+_CANONICAL: dict[str, str] = {}
+"""Types, as somebody wrote them, to how DuckDB writes them."""
+_MOST_TYPES = 1000
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
 
 
@@ -111,12 +114,22 @@ def wider(first: str, second: str, connection: Any) -> str | None:
         second: Another.
         connection: A DuckDB connection, which reads the nested types.
     """
-    first, second = str(connection.sqltype(first)), str(connection.sqltype(second))
+    first, second = _canonical(first, connection), _canonical(second, connection)
     if second in (first, UNKNOWN):
         return first
     if first == UNKNOWN:
         return second
     return _wider_integer(first, second) or _wider_decimal(first, second) or _wider_nested(first, second, connection)
+
+
+def _canonical(type_: str, connection: Any) -> str:
+    """Return how DuckDB writes a type; a table's types are the same at each load."""
+    found = _CANONICAL.get(type_)
+    if found is None:
+        found = str(connection.sqltype(type_))
+        if len(_CANONICAL) < _MOST_TYPES:
+            _CANONICAL[type_] = found
+    return found
 
 
 def present(schema: Sequence[Column], stored: Sequence[Column]) -> tuple[Column, ...]:

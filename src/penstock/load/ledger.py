@@ -39,13 +39,16 @@ class LoadLedger:
     def __init__(self, transaction: WarehouseTransaction, table: str) -> None:
         self._transaction = transaction
         self._table = table
-        for statement in (
-            f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
-            f"CREATE TABLE IF NOT EXISTS {_LOADS} "
-            "(table_name VARCHAR, number BIGINT, created_at TIMESTAMPTZ, superseded BOOLEAN)",
-            f"CREATE TABLE IF NOT EXISTS {_SHAPES} (table_name VARCHAR, shape VARCHAR)",
-        ):
-            transaction.execute(statement)
+        self._told: tuple[list[int], dict[int, Known]] | None = None
+        # The last one is there only if all are: looking is cheaper than three statements for each micro-batch.
+        if not transaction.keeps(_SHAPES):
+            for statement in (
+                f"CREATE SCHEMA IF NOT EXISTS {SCHEMA}",
+                f"CREATE TABLE IF NOT EXISTS {_LOADS} "
+                "(table_name VARCHAR, number BIGINT, created_at TIMESTAMPTZ, superseded BOOLEAN)",
+                f"CREATE TABLE IF NOT EXISTS {_SHAPES} (table_name VARCHAR, shape VARCHAR)",
+            ):
+                transaction.execute(statement)
 
     def shape(self) -> str | None:
         """Return how the table is written (mode, key, cursor, preparation), as recorded; None for a new table."""
@@ -60,18 +63,25 @@ class LoadLedger:
             [SCHEMA, f" {self._table}"],
         ):
             self._transaction.execute(f"DROP TABLE {SCHEMA}.{identifier(kind)}")
+        self._told = None
         for owned in (_LOADS, _SHAPES):
             self._transaction.execute(f"DELETE FROM {owned} WHERE table_name = ?", [self._table])
         self._transaction.execute(f"INSERT INTO {_SHAPES} VALUES (?, ?)", [self._table, text(shape)])
 
     def known(self, numbers: Iterable[int]) -> dict[int, Known]:
-        """Return what is known of these loads."""
-        found = self._transaction.execute(
-            f"SELECT number, created_at, superseded FROM {_LOADS} "
-            "WHERE table_name = ? AND number IN (SELECT unnest(?::BIGINT[]))",
-            [self._table, sorted(numbers)],
-        )
-        return {number: Known(created_at, superseded) for number, created_at, superseded in found}
+        """Return what is known of these loads; asked again about the same ones, it asks nobody."""
+        listed = sorted(numbers)
+        if not listed:
+            return {}
+        if self._told is None or self._told[0] != listed:
+            # The bounds pass over the row groups of all the loads before.
+            found = self._transaction.execute(
+                f"SELECT number, created_at, superseded FROM {_LOADS} WHERE table_name = ? AND number BETWEEN ? AND ?"
+                f"{' AND number IN (SELECT unnest(?::BIGINT[]))' if len(listed) > 1 else ''}",
+                [self._table, listed[0], listed[-1], *([listed] if len(listed) > 1 else [])],
+            )
+            self._told = listed, {number: Known(created_at, superseded) for number, created_at, superseded in found}
+        return self._told[1]
 
     def live(self) -> set[int]:
         """Return the numbers of all loads that are applied and not superseded."""
@@ -93,6 +103,7 @@ class LoadLedger:
 
     def add(self, loads: Sequence[tuple[int, datetime]]) -> None:
         """Record loads as applied."""
+        self._told = None
         self._transaction.execute(
             f"INSERT INTO {_LOADS} SELECT ?, unnest(?::BIGINT[]), unnest(?::TIMESTAMPTZ[]), false",
             [self._table, [number for number, _ in loads], [at for _, at in loads]],
@@ -101,6 +112,7 @@ class LoadLedger:
     def supersede(self, numbers: Iterable[int]) -> None:
         """Record loads as superseded, applied before or not: they never count again."""
         listed = sorted(numbers)
+        self._told = None
         self._remove(listed)
         self._transaction.execute(
             f"INSERT INTO {_LOADS} SELECT ?, unnest(?::BIGINT[]), NULL, true", [self._table, listed]
@@ -171,7 +183,7 @@ def held(transaction: WarehouseTransaction, tables: Sequence[str]) -> dict[str, 
     """
     found: dict[str, set[int]] = {table: set() for table in tables}
     for recorded, condition in ((_LOADS, "NOT superseded"), (_PARTS, "true")):
-        if _made(transaction, recorded):
+        if transaction.keeps(recorded):
             for table, number in transaction.execute(
                 f"SELECT table_name, number FROM {recorded} "
                 f"WHERE table_name IN (SELECT unnest(?::VARCHAR[])) AND {condition}",
@@ -185,7 +197,7 @@ def held(transaction: WarehouseTransaction, tables: Sequence[str]) -> dict[str, 
 def landed(transaction: WarehouseTransaction, tables: Sequence[str]) -> dict[str, dict[int, datetime]]:
     """Return the loads that each table holds and their moments; works when the warehouse is open for reading too."""
     found: dict[str, dict[int, datetime]] = {table: {} for table in tables}
-    if _made(transaction, _LOADS):
+    if transaction.keeps(_LOADS):
         for table, number, created_at in transaction.execute(
             f"SELECT table_name, number, created_at FROM {_LOADS} "
             "WHERE table_name IN (SELECT unnest(?::VARCHAR[])) AND NOT superseded",
@@ -193,11 +205,3 @@ def landed(transaction: WarehouseTransaction, tables: Sequence[str]) -> dict[str
         ):
             found[table][number] = created_at
     return {table: found[table] if transaction.columns(table) is not None else {} for table in tables}
-
-
-def _made(transaction: WarehouseTransaction, recorded: str) -> bool:
-    rows = transaction.execute(
-        "SELECT 1 FROM duckdb_tables() WHERE database_name = current_database() AND schema_name = ? AND table_name = ?",
-        recorded.split("."),
-    )
-    return bool(rows)

@@ -59,7 +59,8 @@ def apply_loads(spec: Loading, ports: LoadPorts) -> LoadReceipt:
             effect = effect.and_then(Effect(notes=notes))
             reconciled = reconcile(change)
             Nesting(spec, ports).bring(change)
-            clean(ports.transaction)
+            if not _leaves_nothing(spec, new):
+                clean(ports.transaction)
             newest = max(_of(new), default=0) or ledger.newest()
             ports.transaction.record(spec.table, newest, {"write": source.write.value})
             ports.advance(effect.inserted, _bytes(new))
@@ -157,6 +158,13 @@ def _settle(
     if new:
         ledger.add([(load.entry.number, load.entry.created_at) for load in new])
     return new, dead
+
+
+def _leaves_nothing(spec: Loading, new: Sequence[AcceptedLoad]) -> bool:
+    """Say whether a loading leaves nothing in the session: one load, whose rows are added as they are."""
+    source = spec.source
+    as_it_is = spec.prepare is None and source.nested is Nested.COLUMNS
+    return source.write is WriteMode.APPEND and as_it_is and len(new) == 1
 
 
 def _of(loads: Sequence[AcceptedLoad]) -> tuple[int, ...]:

@@ -32,8 +32,6 @@ _SETTINGS = {
     "autoload_known_extensions": "false",
     "python_enable_replacements": "false",
     "preserve_insertion_order": "true",
-    "TimeZone": "UTC",
-    "enable_progress_bar": "false",
     # A checkpoint holds all row groups in memory that it unites: few at a time, the others at the next one.
     "max_vacuum_tasks": "1",
     # A commit that writes the tables at once writes no log of the same rows before.
@@ -59,6 +57,7 @@ class LocalEngine:
         self._alone = 0
         self._database: duckdb.DuckDBPyConnection | None = None
         self._trusting = False
+        self._shows_progress = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
     @contextmanager
@@ -70,9 +69,8 @@ class LocalEngine:
         """
         connection = self._open(plain).cursor()
         try:
-            for name, value in _SETTINGS.items():
-                if name in ("TimeZone", "enable_progress_bar"):
-                    connection.execute(f"SET {name} = '{value}'")
+            if self._shows_progress:
+                connection.execute("SET enable_progress_bar = false")
             yield connection
         finally:
             connection.close()
@@ -149,13 +147,14 @@ class LocalEngine:
                         "memory_limit": f"{self._limit()}MiB",
                         "threads": str(self._workers()),
                         "temp_directory": folder,
-                        **{
-                            name: value
-                            for name, value in _SETTINGS.items()
-                            if name not in ("TimeZone", "enable_progress_bar")
-                        },
+                        **_SETTINGS,
                     },
                 )
+                # The extension that knows zones is loaded by then; each session has it from here.
+                self._database.execute("SET GLOBAL TimeZone = 'UTC'")
+                # A setting of sessions; it is on where somebody types.
+                asked = self._database.execute("SELECT current_setting('enable_progress_bar')")
+                self._shows_progress = bool(asked.fetchall()[0][0])
                 # What knows a function of Python is to be closed before Python ends.
                 weakref.finalize(self, self._database.close)
             if not plain and not self._trusting:

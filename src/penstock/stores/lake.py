@@ -69,6 +69,7 @@ class DeltaLakeTable:
         self._lock = RLock()
         self._replaced = Replaced(self.entry)
         self._compacted: tuple[int, int | None] | None = None
+        self._newest: dict[int, Entry] = {}
 
     def head(self) -> int:
         """Return the number of the newest committed entry; 0 for none. Reads the log afresh."""
@@ -142,6 +143,7 @@ class DeltaLakeTable:
             )
             retypes = made.kind is EntryKind.COMPACTION and bool(made.schema)
             self._pass(made, lambda: self._log.retype(commit) if retypes else self._log.append(commit))
+            self._remember(made)
             return made
 
     def columns(self) -> tuple[Column, ...]:
@@ -149,7 +151,7 @@ class DeltaLakeTable:
         number: int | None = self.head()
         while number:
             try:
-                entry = self.entry(number)
+                entry = self._known(number)
             except NotFoundError:
                 break
             if entry.schema and entry.kind not in _REPEATING:
@@ -218,12 +220,22 @@ class DeltaLakeTable:
         with self._lock:
             return self._log.tidy()
 
+    def _known(self, number: int) -> Entry:
+        """Return a committed entry; those that this process committed last are not read again."""
+        found = self._newest.get(number)
+        return found if found is not None else self.entry(number)
+
+    def _remember(self, entry: Entry) -> None:
+        self._newest[entry.number] = entry
+        for number in sorted(self._newest)[:-_NEWEST]:
+            del self._newest[number]
+
     def _compaction(self, head: int) -> int | None:
         """Return the number of the newest compaction up to the head; None if there is none."""
         if not head:
             return None
         if self._compacted is None or self._compacted[0] != head:
-            entry = self.entry(head)
+            entry = self._known(head)
             self._compacted = (head, entry.number if entry.kind is EntryKind.COMPACTION else entry.compaction)
         return self._compacted[1]
 
@@ -236,7 +248,7 @@ class DeltaLakeTable:
                 value=entry.number,
                 valid=f"{head + 1} or more",
             )
-        if head and self.entry(head).fence > entry.fence:
+        if head and self._known(head).fence > entry.fence:
             raise StaleWriterError(
                 f"Another run has taken over the table {self.name} and committed entry {head}",
                 remedy="This run stops; start a new one to go on from there",
@@ -248,7 +260,7 @@ class DeltaLakeTable:
         """Refuse a load of a stream where another has come since its reading began, replays aside."""
         number: int | None = head
         while number and number > after:
-            there = self.entry(number)
+            there = self._known(number)
             if there.kind is EntryKind.LOAD and there.taken is None:
                 raise StaleWriterError(
                     f"Another process has landed load {number} of {self.name} since load {after}, from which this one "
@@ -319,6 +331,8 @@ class DeltaLakeTable:
             )
 
 
+_NEWEST = 4
+"""Entries that are remembered: a micro-batch commits two, a load and its verdict."""
 _KEPT = 1000
 _AHEAD = 60
 """Manifests of a walk that are asked for together, where that takes less time."""

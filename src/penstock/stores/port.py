@@ -369,6 +369,10 @@ class WarehouseTransaction(Protocol):
         """Return the names of the tables, sorted; without Penstock's own."""
         ...
 
+    def keeps(self, record: str) -> bool:
+        """Say whether there is a table of Penstock's own, as ``_penstock.loads``."""
+        ...
+
     def applied(self, table: str) -> int:
         """Return the number of the newest entry recorded as applied to the table; 0 for none."""
         ...

@@ -202,6 +202,10 @@ class DuckDBTransaction:
             )
         )
 
+    def keeps(self, record: str) -> bool:
+        """Say whether there is a table of Penstock's own, as ``_penstock.loads``."""
+        return self._found(*record.split(".")) is not None
+
     def applied(self, table: str) -> int:
         """Return the number of the newest entry recorded as applied to the table; 0 for none."""
         return self._recorded().get(table, 0)
@@ -225,11 +229,11 @@ class DuckDBTransaction:
             return
         tables = list(self._facts)
         numbers = [self._recorded()[table] for table in tables]
-        self.execute(f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}")
-        self.execute(
-            f"CREATE TABLE IF NOT EXISTS {_APPLIED} "
-            "(table_name VARCHAR NOT NULL, number BIGINT NOT NULL, facts VARCHAR NOT NULL)"
-        )
+        if not self.keeps(_APPLIED):
+            self.execute(f"CREATE SCHEMA IF NOT EXISTS {OWN_SCHEMA}")
+            self.execute(
+                f"CREATE TABLE {_APPLIED} (table_name VARCHAR NOT NULL, number BIGINT NOT NULL, facts VARCHAR NOT NULL)"
+            )
         self.execute(f"DELETE FROM {_APPLIED} WHERE table_name IN (SELECT unnest(?::VARCHAR[]))", [tables])
         self.execute(
             f"INSERT INTO {_APPLIED} SELECT unnest(?::VARCHAR[]), unnest(?::BIGINT[]), unnest(?::VARCHAR[])",
@@ -239,8 +243,8 @@ class DuckDBTransaction:
     def _recorded(self) -> dict[str, int]:
         """Return the newest number recorded of each table."""
         if self._numbers is None:
-            made = self._found(OWN_SCHEMA, "applied") is not None
-            self._numbers = dict(self.execute(f"SELECT table_name, number FROM {_APPLIED}")) if made else {}
+            there = self.execute(f"SELECT table_name, number FROM {_APPLIED}") if self.keeps(_APPLIED) else []
+            self._numbers = dict(there)
         return self._numbers
 
     def _found(self, schema: str, table: str) -> duckdb.DuckDBPyRelation | None:
