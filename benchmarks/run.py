@@ -24,6 +24,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--small", action="store_true", help="tiny data: shows that it runs, measures nothing")
     parser.add_argument("--save", action="store_true", help="keep the results for docs/benchmarks.md")
     parser.add_argument("--aged", type=int, metavar="N", help="micro-batches of aging (default: 20,000)")
+    parser.add_argument(
+        "--aged-in", metavar="FOLDER", help="where aging keeps its table, to go on with it another time"
+    )
     asked = parser.parse_args(arguments)
     unknown = sorted(set(asked.names) - set(CASES))
     if unknown or asked.rounds < 1:
@@ -34,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     sizes = SMALL if asked.small else Sizes()
     if asked.aged:
         sizes = replace(sizes, aged=(asked.aged, max(1, min(sizes.aged[1], asked.aged // 3))))
+    sizes = replace(sizes, aged_in=asked.aged_in)
     print(f"{os.cpu_count()} cores, {asked.rounds} rounds, load {os.getloadavg()[0]:.1f} at the start", flush=True)
     for name in asked.names or CASES:
         load, tables = os.getloadavg()[0], []

@@ -12,7 +12,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many rows each case takes."""
+    """How many rows each case takes; ``aged_in`` is the folder in which aging keeps its table, None one of its own."""
 
     postgres: int = 6_000_000
     csv: int = 19_000_000
@@ -29,6 +29,7 @@ class Sizes:
     changes: int = 1_000_000
     living: tuple[int, int] = (60, 20_000)
     aged: tuple[int, int] = (20_000, 2_000)
+    aged_in: str | None = None
 
 
 SMALL = Sizes(

@@ -201,10 +201,10 @@ def aged(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     told: dict[str, Any] = {}
 
     def answer(out: Path) -> int:
-        told.update(json.loads((out / "aging.json").read_text()))
+        told.update(json.loads((Path(sizes.aged_in or out) / "aging.json").read_text()))
         return count
 
-    command = [sys.executable, "-m", "benchmarks.aging", "{out}", str(count), str(span)]
+    command = [sys.executable, "-m", "benchmarks.aging", sizes.aged_in or "{out}", str(count), str(span)]
     once(Contestant("Penstock", command, answer))
     yield Table(
         f"Micro-batches of {aging.EACH} events into one table, the first and the last of {told['count']:,}",
@@ -212,6 +212,7 @@ def aged(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
         [
             _part(f"Penstock, {name} {told[key]['batches']:,}", told[key], told["first"])
             for name, key in (("the first", "first"), ("the last", "last"), ("of a new table, after them:", "new"))
+            if key in told
         ],
         aging.note(told),
     )
