@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import tempfile
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -238,14 +237,18 @@ def snapshot_histories(loads: list[Load]) -> list:
 ROWS = "a, b, x, y, _load, _order.position, _created_at, _updated_at"
 VERSIONS = "a, b, x, y, _load, _order.position, _valid_from, _valid_to, _created_at, _updated_at"
 BY_COLUMN = Deletes(column="gone")
-EXAMPLES = int(os.environ.get("PENSTOCK_HISTORY_EXAMPLES", "15"))
-MANY = settings(max_examples=EXAMPLES, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@pytest.fixture(params=[7, pytest.param(100, marks=pytest.mark.slow)])
+def many(request: pytest.FixtureRequest) -> settings:
+    """How many stories are told."""
+    return settings(max_examples=request.param, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.parametrize("cursor", [None, "DOUBLE", "TIMESTAMP"])
-def test_merging_with_deletes_by_column(engine: LocalEngine, cursor: str | None) -> None:
+def test_merging_with_deletes_by_column(engine: LocalEngine, many: settings, cursor: str | None) -> None:
     @given(story=stories(cursor))
-    @MANY
+    @many
     def holds(story: Story) -> None:
         spec = source(WriteMode.MERGE, ("a", "b"), "at" if cursor else None, BY_COLUMN)
         assert happen(story, spec, engine, cursor, ROWS) == merged(story.live())
@@ -253,9 +256,9 @@ def test_merging_with_deletes_by_column(engine: LocalEngine, cursor: str | None)
     holds()
 
 
-def test_merging_snapshots(engine: LocalEngine) -> None:
+def test_merging_snapshots(engine: LocalEngine, many: settings) -> None:
     @given(story=stories(None))
-    @MANY
+    @many
     def holds(story: Story) -> None:
         spec = source(WriteMode.MERGE, ("a", "b"), None, Deletes())
         assert happen(story, spec, engine, None, ROWS) == merged_snapshots(story.live())
@@ -264,9 +267,9 @@ def test_merging_snapshots(engine: LocalEngine) -> None:
 
 
 @pytest.mark.parametrize("cursor", [None, "DOUBLE", "TIMESTAMP"])
-def test_histories_with_deletes_by_column(engine: LocalEngine, cursor: str | None) -> None:
+def test_histories_with_deletes_by_column(engine: LocalEngine, many: settings, cursor: str | None) -> None:
     @given(story=stories(cursor))
-    @MANY
+    @many
     def holds(story: Story) -> None:
         spec = source(WriteMode.SCD2, ("a", "b"), "at" if cursor else None, BY_COLUMN)
         assert happen(story, spec, engine, cursor, VERSIONS) == histories(story.live(), cursor)
@@ -274,9 +277,9 @@ def test_histories_with_deletes_by_column(engine: LocalEngine, cursor: str | Non
     holds()
 
 
-def test_histories_of_snapshots(engine: LocalEngine) -> None:
+def test_histories_of_snapshots(engine: LocalEngine, many: settings) -> None:
     @given(story=stories(None))
-    @MANY
+    @many
     def holds(story: Story) -> None:
         spec = source(WriteMode.SCD2, ("a", "b"), None, Deletes())
         assert happen(story, spec, engine, None, VERSIONS) == snapshot_histories(story.live())

@@ -174,7 +174,10 @@ def begun(folder: Path, places: list[Place], source: SourceSpec, chance: random.
     return shop
 
 
-@pytest.mark.parametrize("seed", range(2))
+SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6))]
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 @pytest.mark.parametrize("write", ["append", "merge"])
 def test_late_batches_reopen_just_the_intervals_that_they_touch(
     tmp_path: Path, places: list[Place], write: str, seed: int
@@ -202,7 +205,7 @@ def test_late_batches_reopen_just_the_intervals_that_they_touch(
     assert {table: shop.served(table) for table in before} == before
 
 
-@pytest.mark.parametrize("seed", range(2))
+@pytest.mark.parametrize("seed", SEEDS)
 def test_intervals_that_are_read_again_reach_as_far_as_the_look_back(
     tmp_path: Path, places: list[Place], seed: int
 ) -> None:
