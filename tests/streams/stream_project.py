@@ -72,9 +72,16 @@ def append(path: Path, rows: Iterable[dict[str, Any] | str]) -> None:
 
 
 def served(folder: Path, query: str) -> list[tuple[Any, ...]]:
-    """Return what a reader of the staging warehouse gets."""
-    with duckdb.connect(str(folder / "data/staging/warehouse.duckdb"), read_only=True) as connection:
-        return connection.execute(query).fetchall()
+    """Return what a reader of the staging warehouse gets, who waits while a stream writes the file."""
+    end = time.monotonic() + _LONGEST
+    while True:
+        try:
+            with duckdb.connect(str(folder / "data/staging/warehouse.duckdb"), read_only=True) as connection:
+                return connection.execute(query).fetchall()
+        except duckdb.IOException as error:
+            if "lock" not in str(error) or time.monotonic() > end:
+                raise
+            time.sleep(0.02)
 
 
 def in_warehouse(folder: Path, column: str = "n") -> Counter[Any]:

@@ -151,9 +151,9 @@ def test_sigterm_lands_what_was_read_and_ends_in_order(folder: Path) -> None:
     process = begun(folder, "stream")
     try:
         until(lambda: "running" in penstock(folder, "runs", "--json").stdout)
-        time.sleep(1)
+        time.sleep(2)
         append(log(folder), events(100, 100))
-        time.sleep(1)
+        time.sleep(2)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, said(folder)
     finally:
@@ -198,6 +198,27 @@ def test_a_consumer_that_slept_while_another_took_over_adds_nothing(folder: Path
     finally:
         zombie.kill()
         zombie.wait()
+    drained(folder)
+    assert in_lake(folder) == Counter(range(200))
+    assert in_warehouse(folder) == Counter(range(200))
+
+
+def test_a_consumer_whose_catalog_was_moved_away_ends_once_another_reads_the_table(folder: Path) -> None:
+    """Its lease is its own for ever, so that no reading afresh would help."""
+    append(log(folder), events(0, 100))
+    old = begun(folder, "stream")
+    try:
+        until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1)
+        put_to_sleep(folder, old)
+        (folder / ".penstock").rename(folder / "away")
+        append(log(folder), events(100, 50))
+        assert drained(folder).state is State.DONE
+        append(log(folder), events(150, 50))
+        old.send_signal(signal.SIGCONT)
+        assert old.wait(60) == ConflictError.exit_code, said(folder)
+    finally:
+        old.kill()
+        old.wait()
     drained(folder)
     assert in_lake(folder) == Counter(range(200))
     assert in_warehouse(folder) == Counter(range(200))

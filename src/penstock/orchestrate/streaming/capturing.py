@@ -89,7 +89,8 @@ class Captor:
                 with closing(self._patience.reached(self._open)) as capture:
                     self._capture(capture)
                 return
-            except StaleWriterError:
+            except StaleWriterError as error:
+                self._patience.afresh(error, [hand.known.position() for hand in self._hands.values()])
                 # Either the lease is another's, or somebody without it landed just before: then all is read afresh.
                 self._context.hold()
                 for hand in self._hands.values():

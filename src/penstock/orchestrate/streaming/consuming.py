@@ -105,7 +105,8 @@ class Consumer:
                     self._consume(reader, share)
                 if self._stop.is_set() or self._share() == share:
                     return
-            except StaleWriterError:
+            except StaleWriterError as error:
+                self._patience.afresh(error, self._hand.known.position())
                 # Either the lease is another's, or somebody without it landed just before: then all is read afresh.
                 if self._context.member is None:
                     self._context.hold()

@@ -11,7 +11,7 @@ from typing import TypeVar
 
 from penstock import names
 from penstock.catalog.port import LoadRecord
-from penstock.errors import ConflictError, DataError, TransientError
+from penstock.errors import ConflictError, DataError, StaleWriterError, TransientError
 from penstock.extract.port import Extraction
 from penstock.load.ledger import held
 from penstock.model.entries import Verdict
@@ -222,6 +222,24 @@ class Patience:
         self._context = context
         self._stop = stop
         self._ends = ends
+        self._stood: object = None
+        self._refused = 0
+
+    def afresh(self, error: StaleWriterError, stands: object) -> None:
+        """Let a writer that was refused read afresh, unless that has not helped: no other has moved the table since.
+
+        Args:
+            error: The refusal.
+            stands: The position up to which the table is known to have been read.
+
+        Raises:
+            StaleWriterError: It was refused again and again at this position, as under the lease of a catalog that is
+                not the table's any more.
+        """
+        self._refused = self._refused + 1 if stands == self._stood else 1
+        self._stood = stands
+        if self._refused > ATTEMPTS:
+            raise error
 
     def reached(self, ask: Callable[[], _Answer]) -> _Answer:
         """Ask a far end that may be away at first, and wait for it; told to stop, nobody waits any more."""

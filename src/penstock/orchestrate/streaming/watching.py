@@ -38,8 +38,8 @@ class Watcher:
         self._context = context
         self._asked = asked
         self._stop = stop
-        patience = Patience(source.table, context, stop, ends=asked.until_end)
-        self._hand = TableHand(source, prepared, context, patience, retry=asked.retry)
+        self._patience = Patience(source.table, context, stop, ends=asked.until_end)
+        self._hand = TableHand(source, prepared, context, self._patience, retry=asked.retry)
 
     def run(self) -> None:
         """Look until told to stop; to the end: until a look finds nothing new.
@@ -60,7 +60,8 @@ class Watcher:
                     self._hand.load()
                 self._watch()
                 return
-            except StaleWriterError:
+            except StaleWriterError as error:
+                self._patience.afresh(error, self._hand.known.position())
                 # Somebody without the lease landed just before: then all is read afresh.
                 self._context.hold()
                 self._hand.refresh()
