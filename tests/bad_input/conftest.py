@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from shop import ORDERS, TOML, Shop
+from spoiled import ORDERS, TOML, Shop
 
 from penstock.orchestrate import retrying
 

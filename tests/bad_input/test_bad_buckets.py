@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from shop import ORDERS, TOML, Shop
+from spoiled import ORDERS, TOML, Shop
 
 from servers import buckets
 from servers.buckets import MadeBucket

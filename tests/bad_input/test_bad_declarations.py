@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 
 import pytest
-from shop import TOML, Shop
+from spoiled import TOML, Shop
 
 BAD_TOML = {
     "section": (TOML + "[enviroments.staging]\nlake='x'\n", ("enviroments", "Did you mean 'environments'?")),

@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from shop import ORDERS, Said, Shop
+from spoiled import ORDERS, Said, Shop
 
 SLOW = """
 import pathlib, time

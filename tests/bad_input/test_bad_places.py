@@ -12,7 +12,7 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from shop import ORDERS, Said, Shop
+from spoiled import ORDERS, Said, Shop
 
 from penstock.stores.warehouse import DuckDBWarehouse
 

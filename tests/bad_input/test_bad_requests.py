@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from shop import ORDERS, TOML, Shop
+from spoiled import ORDERS, TOML, Shop
 
 DATASET = 'datasets=[training_set("big", from_="revenue", label="revenue > 1", split=split_by("country", train=1.0))]'
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from shop import ORDERS, REVENUE, Shop
+from spoiled import ORDERS, REVENUE, Shop
 
 GOOD = f'sql("revenue", text="{REVENUE}")'
 QUERIES: dict[str, tuple[str, int, tuple[str, ...]]] = {

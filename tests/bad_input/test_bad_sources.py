@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from shop import ORDERS, TOML, Shop
+from spoiled import ORDERS, TOML, Shop
 
 from servers.postgres import GUARDED, PostgresServer
 from servers.scripted_http import Answer, Call, scripted

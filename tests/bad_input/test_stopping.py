@@ -7,7 +7,7 @@ import subprocess
 import time
 
 import pytest
-from shop import Shop
+from spoiled import Shop
 
 from penstock.cli import stopping
 
