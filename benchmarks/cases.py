@@ -222,20 +222,22 @@ def planning(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
 
 def checks(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:
     """Thirty checks over rows of which some are bad; the counts must be equal."""
-    file = str(data.write_checked(folder / "checked", sizes.checked))
 
     def answer(out: Path) -> Any:
         return json.loads((out / "counts.json").read_text())
 
-    contestants = [
-        Contestant("by hand: one query, count(DISTINCT)", _module("checking", "fused", file), answer),
-        Contestant("Penstock, checks alone", _module("checking", "penstock", file), answer),
-        Contestant("Penstock, with whole profile", _module("checking", "profiled", file), answer),
-    ]
-    if sizes.checked <= _MOST_FOR_PANDERA:
-        contestants.append(Contestant("Pandera, 24 of them", _module("checking", "pandera", file), answer, peer=True))
-    lines = compete(contestants, rounds)
-    yield Table("30 checks over a Parquet file of 16 columns", sizes.checked, lines)
+    for stirred, keys in ((False, "keys in order"), (True, "keys in no order")):
+        file = str(data.write_checked(folder / f"checked{stirred:d}", sizes.checked, stirred=stirred))
+        contestants = [
+            Contestant("by hand: one query, count(DISTINCT)", _module("checking", "fused", file), answer),
+            Contestant("Penstock, checks alone", _module("checking", "penstock", file), answer),
+            Contestant("Penstock, with whole profile", _module("checking", "profiled", file), answer),
+        ]
+        if sizes.checked <= _MOST_FOR_PANDERA:
+            peer = _module("checking", "pandera", file)
+            contestants.append(Contestant("Pandera, 24 of them", peer, answer, peer=True))
+        lines = compete(contestants, rounds)
+        yield Table(f"30 checks over a Parquet file of 16 columns, {keys}", sizes.checked, lines)
 
 
 def drift(sizes: Sizes, rounds: int, folder: Path) -> Iterator[Table]:

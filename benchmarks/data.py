@@ -81,14 +81,20 @@ def write_changes(path: Path, rows: int, changed: int) -> None:
     duckdb.sql(f"{old} UNION ALL {new}").write_parquet(str(path))
 
 
-def write_checked(folder: Path, rows: int) -> Path:
-    """Make a Parquet file of 16 columns with one bad row of a thousand, and the two files that it refers to."""
+def write_checked(folder: Path, rows: int, *, stirred: bool = False) -> Path:
+    """Make a Parquet file of 16 columns with one bad row of a thousand, and the two files that it refers to.
+
+    Args:
+        folder: Is made.
+        rows: Of the file.
+        stirred: Its two keys come in no order; else they rise.
+    """
     folder.mkdir(parents=True)
     for name, many in (("customer", 200_000), ("product", 5_000)):
         duckdb.sql(f"SELECT i::BIGINT AS {name}_id FROM range({many}) t(i)").write_parquet(f"{folder}/{name}s.parquet")
     columns = {
-        "id": "CASE WHEN i % 40009 = 7 THEN i - 1 ELSE i END::BIGINT",
-        "txn_id": "'T' || lpad((CASE WHEN i % 50021 = 9 THEN i - 1 ELSE i END * 7)::VARCHAR, 10, '0')",
+        "id": "CASE WHEN k % 40009 = 7 THEN k - 1 ELSE k END::BIGINT",
+        "txn_id": "'T' || lpad((CASE WHEN k % 50021 = 9 THEN k - 1 ELSE k END * 7)::VARCHAR, 10, '0')",
         "customer_id": "CASE WHEN i % 30011 = 3 THEN 999999 ELSE hash(i) % 200000 END::BIGINT",
         "product_id": "CASE WHEN i % 30013 = 4 THEN NULL ELSE hash(i + 1) % 5000 END::INTEGER",
         "status": "CASE WHEN i % 20011 = 1 THEN 'Paid' "
@@ -108,7 +114,10 @@ def write_checked(folder: Path, rows: int) -> Path:
     }
     listed = ", ".join(f"{sql} AS {name}" for name, sql in columns.items())
     file = folder / "checked.parquet"
-    duckdb.sql(f"COPY (SELECT {listed} FROM range({rows}) t(i)) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
+    # A prime that divides no number of rows: each key comes once.
+    key = f"i * 999983 % {rows}" if stirred else "i"
+    numbered = f"SELECT i, {key} AS k FROM range({rows}) t(i)"
+    duckdb.sql(f"COPY (SELECT {listed} FROM ({numbered})) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
     return file
 
 
