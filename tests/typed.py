@@ -6,16 +6,44 @@ import contextlib
 import faulthandler
 import gc
 import io
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from penstock.cli.main import main
 
 _LONGEST = 300
 """Seconds after which a command that hangs ends this process, which then says what it was doing."""
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command line said."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def data(self) -> Any:
+        return json.loads(self.out)
+
+
+def heard(capsys: pytest.CaptureFixture[str], *arguments: str) -> Said:
+    """Type a command; nothing but its exit code, output and errors are seen."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    said = capsys.readouterr()
+    code = ended.value.code
+    return Said(code if isinstance(code, int) else 0, said.out, said.err)
 
 
 def typed(folder: Path, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import subprocess
 import sys
@@ -14,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from penstock.cli.main import main
 from penstock.project import Project
+from typed import Said, heard
 
 LONGEST = 1200
 """Characters that a refusal may take, paths of the test's folder included."""
@@ -27,19 +26,6 @@ pipelines = ["pipeline:shop"]
 """
 ORDERS = "order_id,country,day,amount\n1,PE,2026-01-01,10.5\n2,NZ,2026-01-02,20\n3,PE,2026-01-03,5\n"
 REVENUE = "SELECT country, sum(amount) AS revenue FROM orders GROUP BY country"
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command line said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
 
 
 @dataclass
@@ -72,12 +58,7 @@ class Shop:
 
     def type(self, *arguments: str) -> Said:
         """Type a command in this process."""
-        self.capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = self.capsys.readouterr()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, said.out, said.err)
+        return heard(self.capsys, *arguments)
 
     def spawn(self, *arguments: str, **given: Any) -> subprocess.Popen[str]:
         """Type a command in a process of its own."""

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from penstock.cli.main import main
-
-
-@dataclass(frozen=True)
-class Said:
-    """What a command line said."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def data(self) -> Any:
-        return json.loads(self.out)
-
+from typed import Said, heard
 
 Type = Callable[..., Said]
 
@@ -34,15 +18,7 @@ Type = Callable[..., Said]
 def typed(capsys: pytest.CaptureFixture[str]) -> Type:
     """Type a command; nothing but its exit code, output and errors are seen."""
 
-    def typed(*arguments: str) -> Said:
-        capsys.readouterr()
-        with pytest.raises(SystemExit) as ended:
-            main(arguments)
-        said = capsys.readouterr()
-        code = ended.value.code
-        return Said(code if isinstance(code, int) else 0, said.out, said.err)
-
-    return typed
+    return partial(heard, capsys)
 
 
 @pytest.fixture

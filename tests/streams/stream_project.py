@@ -13,13 +13,14 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import duckdb
 
 from penstock import Project
+from penstock.errors import ConflictError
 from penstock.model.receipts import RunReceipt
 from typed import typed
 
@@ -161,6 +162,26 @@ def put_to_sleep(folder: Path, process: subprocess.Popen[str]) -> None:
         process.send_signal(signal.SIGCONT)
         time.sleep(0.05)
     raise AssertionError("it never let go")
+
+
+@contextlib.contextmanager
+def overtaken(folder: Path, there: Callable[[], bool]) -> Iterator[None]:
+    """Let a stream sleep while the body takes its place: awake, it ends as one that is refused.
+
+    Args:
+        folder: The project.
+        there: Says whether the stream has come so far that it may fall asleep.
+    """
+    process = begun(folder, "stream")
+    try:
+        until(there)
+        put_to_sleep(folder, process)
+        yield
+        process.send_signal(signal.SIGCONT)
+        assert process.wait(60) == ConflictError.exit_code, said(folder)
+    finally:
+        process.kill()
+        process.wait()
 
 
 def _free(folder: Path) -> bool:

@@ -20,8 +20,8 @@ from stream_project import (
     in_lake,
     in_warehouse,
     made,
+    overtaken,
     penstock,
-    put_to_sleep,
     said,
     served,
     until,
@@ -185,19 +185,11 @@ def test_killed_at_any_time_each_line_lands_once(folder: Path) -> None:
 
 def test_a_consumer_that_slept_while_another_took_over_adds_nothing(folder: Path) -> None:
     append(log(folder), events(0, 100))
-    zombie = begun(folder, "stream")
-    try:
-        until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1)
-        put_to_sleep(folder, zombie)
+    with overtaken(folder, lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1):
         append(log(folder), events(100, 50))
         end_leases(folder)
         assert drained(folder).state is State.DONE
         append(log(folder), events(150, 50))
-        zombie.send_signal(signal.SIGCONT)
-        assert zombie.wait(60) == ConflictError.exit_code, said(folder)
-    finally:
-        zombie.kill()
-        zombie.wait()
     drained(folder)
     assert in_lake(folder) == Counter(range(200))
     assert in_warehouse(folder) == Counter(range(200))
@@ -206,19 +198,11 @@ def test_a_consumer_that_slept_while_another_took_over_adds_nothing(folder: Path
 def test_a_consumer_whose_catalog_was_moved_away_ends_once_another_reads_the_table(folder: Path) -> None:
     """Its lease is its own for ever, so that no reading afresh would help."""
     append(log(folder), events(0, 100))
-    old = begun(folder, "stream")
-    try:
-        until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1)
-        put_to_sleep(folder, old)
+    with overtaken(folder, lambda: (folder / "data/staging/warehouse.duckdb").exists() and in_lake(folder)[99] == 1):
         (folder / ".penstock").rename(folder / "away")
         append(log(folder), events(100, 50))
         assert drained(folder).state is State.DONE
         append(log(folder), events(150, 50))
-        old.send_signal(signal.SIGCONT)
-        assert old.wait(60) == ConflictError.exit_code, said(folder)
-    finally:
-        old.kill()
-        old.wait()
     drained(folder)
     assert in_lake(folder) == Counter(range(200))
     assert in_warehouse(folder) == Counter(range(200))
