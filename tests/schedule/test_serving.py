@@ -11,7 +11,7 @@ from datetime import datetime
 from itertools import pairwise
 
 import pytest
-from yard import Yard, living_children, overlapping, utc
+from yard import Yard, alive, living_children, overlapping, utc
 
 from penstock.cli import stopping
 from penstock.model.firings import FiringState
@@ -209,7 +209,7 @@ def test_told_twice_it_ends_at_once_and_the_next_one_goes_on(yard: Yard) -> None
     yard.until(lambda: any(event == "stopping" for event, _ in yard.events()), "it was told")
     scheduler.send_signal(signal.SIGTERM)
     assert scheduler.wait(30) == 143
-    assert not any(child.is_running() and child.status() != "zombie" for child in children)
+    yard.until(lambda: not any(alive(child) for child in children), "what it had begun is dead")
     yard.let_go("p")
     yard.serve("--once").wait(150)
     assert yard.firings("p")[0].state is FiringState.DONE

@@ -195,6 +195,14 @@ def living_children(pid: int) -> list[psutil.Process]:
         return []
 
 
+def alive(process: psutil.Process) -> bool:
+    """Whether a process still runs; one that nobody has waited for yet does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def overlapping(trace: list[tuple[str, str, int]]) -> list[str]:
     """Return the pipelines of which two runs were at work at once: one began before another ended that did end."""
     ended = {(name, pid) for word, name, pid in trace if word == "end"}
