@@ -51,6 +51,8 @@ def _leave(code: object) -> None:
     """
     waited = [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
     if waited or not isinstance(code, int):
+        # What is frozen would outlive the libraries that made it, and some of them complain.
+        gc.unfreeze()
         return
     # The public way to these calls is the slow end.
     atexit._run_exitfuncs()  # noqa: SLF001
