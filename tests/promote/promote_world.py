@@ -149,8 +149,9 @@ def faces(root: Path) -> dict[str, Any]:
         "warehouse": _warehouse(production / "warehouse.duckdb"),
         "parquet": parquet_face(production / "lake"),
         "delta": {
-            path.parent.name: sorted(_rows(DeltaTable(str(path.parent)).file_uris()))
-            for path in sorted((production / "lake").glob("*/_delta_log"))
+            place.name: sorted(_rows(DeltaTable(str(place)).file_uris()))
+            # A log without an entry, as a kill before the first one leaves it, is no table to any reader.
+            for place in sorted({path.parents[1] for path in (production / "lake").glob("*/_delta_log/*.json")})
         },
         "kept": sorted(path.name for path in (production / "warehouse.releases").glob("*")),
     }
