@@ -1,9 +1,13 @@
 """Writing data files: bounds that every Delta reader can parse and that never hide a row; nothing is overwritten."""
 
+import gc
 import os
+from pathlib import Path
 
 import duckdb
+import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 from test_lake import AT
@@ -12,6 +16,7 @@ from penstock.errors import AlreadyExistsError, DataError, TransientError
 from penstock.land.bounds import footer_statistics
 from penstock.model.entries import Column, DataFile, Entry, EntryKind
 from penstock.stores.lake import DeltaLake
+from penstock.stores.measures import footers
 from penstock.stores.parquet import bound, write
 
 EXTREMES = {
@@ -151,3 +156,21 @@ def test_bound_values_and_statistics(connection, tmp_path):
     )
     assert (written.rows, written.bytes) == (11, os.path.getsize(tmp_path / "f.parquet"))
     assert written.statistics == {"i": (0, 9, 1), 'a "b': ("v0", "v9", 1)}
+
+
+def test_columns_are_told_from_fields_of_the_same_path_and_the_footer_is_let_go(tmp_path: Path) -> None:
+    """What Arrow's own schema of a footer holds stays until a search for cycles, which streams rarely make."""
+    place = str(tmp_path / "t.parquet")
+    nested = [{"b": 1, "c": [{"d": "x", "e": 2.5}]}, None]
+    pairs = pa.array([[("k", 1)], []], pa.map_(pa.string(), pa.int32()))
+    pq.write_table(pa.table({"a": nested, "m": pairs, "a.b": [None, 7], "l": [[1, 2], []], "x": [3, 4]}), place)
+    gc.collect()
+    gc.disable()
+    try:
+        columns = [Column(name="a.b", type="BIGINT"), Column(name="x", type="BIGINT")]
+        assert footer_statistics(place, columns) == {"a.b": (7, 7, 1), "x": (3, 4, 0)}
+        found = footers([place], ["a.b", "x"])
+        assert (found.rows, found.columns) == (2, {"a.b": {"values": "1"}, "x": {"values": "2"}})
+        assert gc.collect() == 0
+    finally:
+        gc.enable()

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Any
-
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from penstock.model.entries import Column
 from penstock.schema import parse
-from penstock.stores.parquet import statistic
+from penstock.stores.parquet import footer_of, statistic
+
+if TYPE_CHECKING:
+    import pyarrow.parquet as pq
 
 _EPOCH = datetime(1970, 1, 1)  # noqa: DTZ001 - as the moments stand in the file
 _MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
@@ -18,10 +19,7 @@ _MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
 def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:
     """Return a Parquet file's bounds and null counts, united over its row groups."""
-    footer = pq.read_metadata(place)
-    leaves = [footer.schema.column(i) for i in range(footer.num_columns)]
-    # The field b of an object a has the path of a column that is called a.b.
-    indices = {leaf.path: i for i, leaf in enumerate(leaves) if leaf.name == leaf.path}
+    footer, indices = footer_of(place)
     taken: dict[str, tuple[Any, Any, int]] = {}
     for column in columns:
         index = indices.get(column.name)

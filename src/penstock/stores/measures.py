@@ -6,10 +6,10 @@ import re
 from collections.abc import Collection, Mapping, Sequence
 
 import duckdb
-import pyarrow.parquet as pq
 
 from penstock.model.figures import Aggregate, Figures, figures, query
 from penstock.model.specs import Reconcile
+from penstock.stores.parquet import footer_of
 from penstock.values import dataclass
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
@@ -86,19 +86,15 @@ def footers(uris: Sequence[str], columns: Collection[str]) -> Figures:
     rows, silent = 0, set()
     values = dict.fromkeys(columns, 0)
     for uri in uris:
-        footer = pq.read_metadata(uri)
+        footer, places = footer_of(uri)
         rows += footer.num_rows
         for group in (footer.row_group(place) for place in range(footer.num_row_groups)):
-            for place in range(group.num_columns):
-                chunk = group.column(place)
-                # The field b of an object a has the path of a column that is called a.b.
-                if chunk.path_in_schema not in values or footer.schema.column(place).name != chunk.path_in_schema:
-                    continue
-                statistics = chunk.statistics
+            for name in values.keys() & places.keys():
+                statistics = group.column(places[name]).statistics
                 if statistics is None or not statistics.has_null_count:
-                    silent.add(chunk.path_in_schema)
+                    silent.add(name)
                 else:
-                    values[chunk.path_in_schema] += group.num_rows - statistics.null_count
+                    values[name] += group.num_rows - statistics.null_count
     return Figures(rows=rows, columns={n: {"values": str(v)} for n, v in values.items() if n not in silent})
 
 

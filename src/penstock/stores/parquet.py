@@ -23,6 +23,7 @@ from penstock.stores.objects import sync_file
 from penstock.values import dataclass
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     import pyarrow.parquet as pq
 
 ROW_GROUP = 116_736
@@ -136,6 +137,28 @@ def _groups(path: str) -> list[pq.RowGroupMetaData]:
     except (OSError, pa.ArrowException):
         return []
     return [footer.row_group(place) for place in range(footer.num_row_groups)]
+
+
+def footer_of(path: str) -> tuple[pq.FileMetaData, dict[str, int]]:
+    """Return the footer of a file, and of each column that is not nested its place among the leaves.
+
+    Paths do not tell them: the field ``b`` of an object ``a`` has that of a column ``a.b``. What tells them in Arrow's
+    footer, ``schema``, holds the footer itself, until somebody searches for cycles.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    places, place = {}, 0
+    with pq.ParquetFile(path) as opened:
+        for field in opened.schema_arrow:
+            if not pa.types.is_nested(field.type):
+                places[field.name] = place
+            place += _leaves(field.type)
+        return opened.metadata, places
+
+
+def _leaves(type_: pa.DataType) -> int:
+    return sum(_leaves(type_.field(place).type) for place in range(type_.num_fields)) or 1
 
 
 def seal(path: str) -> None:
