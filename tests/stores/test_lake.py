@@ -281,6 +281,17 @@ def test_a_checkpoint_comes_and_head_stays_cheap(lake, table):
     assert len(list(fresh.entries())) == 106
 
 
+def test_checkpoints_of_a_long_log_come_apart_so_that_they_cost_no_more_a_commit(lake, table, monkeypatch):
+    monkeypatch.setattr("penstock.stores.delta._SHARE", 2)
+    land(table)
+    for _ in range(430):
+        table.commit(entry(table, table.next_number(), rows=0))
+    names = os.listdir(os.path.join(lake.objects.root, "raw_t", "_delta_log"))
+    assert sorted(int(name[:20]) for name in names if ".checkpoint." in name) == [100, 200, 400]
+    assert DeltaTable(os.path.join(lake.objects.root, "raw_t")).version() == 430
+    assert DeltaLake(lake.objects.root).table("raw_t").head() == 431
+
+
 def test_a_second_handle_sees_commits_of_the_first(lake, table):
     other = DeltaLake(lake.objects.root).table("raw_t")
     assert other.head() == 0

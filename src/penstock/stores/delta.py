@@ -52,6 +52,12 @@ _CHECKPOINT = 10
 """Commits after which a checkpoint is worth its bytes, if somebody tidies."""
 _ALWAYS = 100
 """Commits after which a checkpoint is written, as other writers of Delta do."""
+_SHARE, _MOST = 50, 1_000
+"""The share of the log that may come after the newest checkpoint, and the most commits; each is read to open the table.
+
+(Measured with 49,000 commits in an hour: 0.5 s for a checkpoint, which is 10 ms of each micro-batch if every hundredth
+commit writes one; 1,000 commits are read in 0.2 s.)
+"""
 _STORE = re.compile(r"Generic (S3|GCS|MicrosoftAzure) error|ObjectStore")
 _TRUSTED = 60.0
 """Seconds for which the absence of the next log file says that nothing was committed."""
@@ -333,10 +339,10 @@ class DeltaLog:
 
     def _tidy_briefly(self, handle: DeltaTable) -> None:
         """Write a checkpoint where it is time, at a cost that does not grow with the log of a table of a stream."""
+        if self._version - self._log.checkpoint() < self._between():
+            return
         self._catch_up(handle)
         version = handle.version()
-        if version - self._log.checkpoint() < _ALWAYS:
-            return
         with self._refusals():
             handle.create_checkpoint()
             self._log.written(version)
@@ -345,6 +351,10 @@ class DeltaLog:
                 handle.cleanup_metadata()
             else:
                 self._log.clean(SHORT_SECONDS)
+
+    def _between(self) -> int:
+        """Return how many commits lie between two checkpoints: a long log costs a checkpoint more, and its readers."""
+        return _ALWAYS if self.remote else max(_ALWAYS, min(_MOST, self._log.length(self._version) // _SHARE))
 
     def tidy(self) -> int:
         """Write a checkpoint, then remove the log files older than the log's retention that no reader needs."""

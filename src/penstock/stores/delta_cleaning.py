@@ -34,6 +34,11 @@ class LogFiles:
         self._list()
         return max(self._checkpoints, default=-1)
 
+    def length(self, version: int) -> int:
+        """Return how many commits there are up to a version."""
+        self._list()
+        return version + 1 - (self._oldest or 0)
+
     def written(self, version: int) -> None:
         """Take in that a checkpoint was written."""
         if version not in self._checkpoints:
