@@ -45,6 +45,8 @@ else:
         settings = cls.__dataclass_params__
         settings.init = settings.repr = settings.eq = True
         settings.frozen = frozen
+        if hasattr(settings, "slots"):  # since Python 3.12
+            settings.slots = slots
         found = fields(cls)
         names = tuple(field.name for field in found)
         made = _slotted(cls, names, frozen) if slots else cls

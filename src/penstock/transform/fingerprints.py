@@ -163,6 +163,9 @@ def _names(code: CodeType) -> Iterator[str]:
 
 def _source(thing: Any) -> str:
     """Return the source without comments, docstrings and formatting; empty where there is none."""
+    if isinstance(thing, FunctionType) and thing.__code__.co_filename == "<string>":
+        # Python 3.13 and newer give the text after ``python -c`` as the source of whatever was made by ``eval``.
+        return ""
     try:
         return _bare(ast.parse(textwrap.dedent(inspect.getsource(thing))))
     except (OSError, TypeError, SyntaxError):
