@@ -11,7 +11,8 @@ from pathlib import Path
 from benchmarks.mistakes.apart import judged_apart
 from benchmarks.mistakes.judging import judge_of
 from benchmarks.mistakes.page import shown
-from benchmarks.mistakes.tables import TABLES, Table
+from benchmarks.mistakes.table import Table
+from benchmarks.mistakes.tables import TABLES
 
 RESULTS = Path(__file__).parent / "results"
 LEAST = "benchmarks.mistakes.judging:schema_and_emptiness"

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.mistakes.batches import Batches
 from benchmarks.mistakes.judging import Result, judged, merged
-from benchmarks.mistakes.tables import Table
+from benchmarks.mistakes.table import Table
 
 
 def judged_apart(

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from benchmarks.mistakes.catalogue import MISTAKES
 from benchmarks.mistakes.mistake import Mistake
 from benchmarks.mistakes.site import Site, literal
-from benchmarks.mistakes.tables import DATA, DAYS, RELATED, TABLES, Table
+from benchmarks.mistakes.table import DATA, DAYS, Table
+from benchmarks.mistakes.tables import RELATED, TABLES
 
 CLEAN = 30
 """How many batches are judged as they are; the ones before are history and no more."""

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.mistakes.batches import Batch, Batches, History
 from benchmarks.mistakes.catalogue import MISTAKES
-from benchmarks.mistakes.tables import Fault
+from benchmarks.mistakes.table import Fault
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 import duckdb
 
-from benchmarks.mistakes.tables import Table
+from benchmarks.mistakes.table import Table
 
 Drawn: TypeAlias = str | tuple[str, ...]
 """A quoted column, or several that belong together."""

