@@ -2,33 +2,83 @@
 
 from __future__ import annotations
 
+import math
 import random
+from collections.abc import Sequence
+from functools import cache
 
 import duckdb
 import pyarrow as pa
+import pytest
 
 from penstock.model.entries import Column
 from penstock.monitor.usual import unusual
 from penstock.profiles.profile import TableProfile
+from penstock.profiles.ranges import reach
 from penstock.validate.measuring import profiled
 from penstock.validate.rows import opened
 
 ROWS = 200
+HOURS = 24
+SOME_HIGH = (0, 0, 0.1, 0, 0.05, 0, 0.2, 0, 0.1, 0.45, 0, 0.05, 0.3, 0, 0.1, 0.2)
+QUANTILES = {"quantile 0.25", "quantile 0.5", "quantile 0.75"}
+
+
+@cache
+def session() -> duckdb.DuckDBPyConnection:
+    return duckdb.connect(config={"threads": 1})
+
+
+def load(values: Sequence[float]) -> TableProfile:
+    """Return the profile of a load of one column."""
+    connection = session()
+    connection.register("looked", pa.table({"value": values}))
+    return profiled(opened(connection, "t", "looked", (Column(name="value", type="DOUBLE"),), (), ()), ())
+
+
+def figures(before: Sequence[TableProfile], newest: TableProfile) -> set[str]:
+    return {found.figure for found in unusual(before, newest)}
 
 
 def blades(seed: int, turned: float, *, by: float = 45.0) -> TableProfile:
     """Return the profile of a load in which a share of the values lies far from the others."""
     dice = random.Random(seed)
-    values = [(by if place < turned * ROWS else 0.0) + dice.gauss(0, 0.5) for place in range(ROWS)]
-    with duckdb.connect() as connection:
-        connection.register("looked", pa.table({"blade": values}))
-        return profiled(opened(connection, "t", "looked", (Column(name="blade", type="DOUBLE"),), (), ()), ())
+    return load([(by if place < turned * ROWS else 0.0) + dice.gauss(0, 0.5) for place in range(ROWS)])
+
+
+def clouds(seed: int, high: float, *, times: float = 1.0) -> TableProfile:
+    """Return the profile of a day with low clouds and a share of high ones, above zero and with a long tail."""
+    dice = random.Random(seed)
+    heights = [(14_000, 0.3) if hour < high * HOURS else (700, 0.5) for hour in range(HOURS)]
+    return load([times * height * math.exp(dice.gauss(0, spread)) for height, spread in heights])
 
 
 def test_a_quantile_that_leaps_over_a_gap_is_not_unusual_where_its_neighbour_did() -> None:
     before = [blades(load, 0.07 * (load % 11)) for load in range(40)]
     # Up to 70 % have been turned; now a few more are, and a quarter lies on the other side of the gap.
-    calm = unusual(before, blades(77, 0.78))
-    assert "quantile 0.25" not in {found.figure for found in calm}
-    beyond = unusual(before, blades(78, 0.78, by=120.0))
-    assert "quantile 0.25" in {found.figure for found in beyond}
+    assert "quantile 0.25" not in figures(before, blades(77, 0.78))
+    assert "quantile 0.25" in figures(before, blades(78, 0.78, by=120.0))
+
+
+def test_a_quantile_follows_a_share_of_values_that_comes_in_dribs_and_may_come_whole() -> None:
+    before = [clouds(day, SOME_HIGH[day % len(SOME_HIGH)]) for day in range(48)]
+    # No day had more than 45 % of high clouds, but the share of them comes from nothing in ever longer steps.
+    assert not figures(before, clouds(77, 1.0)) & QUANTILES
+    # Nothing was ever as high as these, whatever the share.
+    assert figures(before, clouds(78, 1.0, times=3.3)) & QUANTILES
+    assert figures(before, clouds(79, 0.0, times=20.0)) & QUANTILES
+
+
+def test_a_share_that_ends_at_a_wall_does_not_lie_far_beyond_it() -> None:
+    before = [clouds(day, 0.4 + 0.05 * (day % 3)) for day in range(48)]
+    # Half of the values were always low ones, as the nights are dark: none of them is not reached by any tail.
+    assert "quantile 0.25" in figures(before, clouds(80, 1.0))
+
+
+def test_a_tail_reaches_further_than_a_wall_of_the_same_place() -> None:
+    dribs = reach([0.0] * 30 + [-0.1, -0.2, -0.3, -0.4, -0.5, -0.6, -0.7, -0.8, -0.9, -1.0], chance=0.001)
+    wall = reach([0.0] * 20 + [-1.0] * 20, chance=0.001, step=0.1)
+    # The mean excess is 0.55, and a quarter of the figures lies in the tail.
+    assert dribs.low == pytest.approx(-0.55 * math.log(0.25 / 0.001))
+    assert dribs.high == 0.0
+    assert (wall.low, wall.high) == (-1.1, 0.1)

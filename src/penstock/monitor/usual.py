@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from penstock.profiles.profile import ColumnProfile, TableProfile
-from penstock.profiles.ranges import Amounts, Range, Shares, usual_range
+from penstock.profiles.ranges import Amounts, Shares, reach, usual_range
 from penstock.schema import MOMENTS
 from penstock.values import dataclass
 
@@ -17,10 +17,11 @@ _STEP = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 _ROOM = 0.25
 """The least margin of a mean, deviation or quantile, in deviations of the values."""
-_RANKS = 0.1
-"""By so large a share of the values a quantile may be that of its neighbours: where there is a gap between values, it
-leaps from one side to the other."""
-_BESIDE = (" below", " above")
+_QUANTILE = "quantile "
+_TURN = 0.1
+"""The least angle by which a share of values may lie further off; of few rows it is twice the error of a sample."""
+_SELDOM = 0.001
+"""A share of values that is reached less often, by the tail of those before, is not within reach."""
 _AMOUNTS = ("rows", "deviation")
 _ERRORS = 3.0
 """So many of its own standard errors a mean may lie further off: one huge value moves it, and is told by itself."""
@@ -67,7 +68,7 @@ def unusual(before: Sequence[TableProfile], newest: TableProfile) -> list[Unusua
         now = _figures(column, listed)
         if column.type in MOMENTS:
             figures, now = _moved(figures, now)
-        found += _judged(name, figures, now)
+        found += (one for one in _judged(name, figures, now) if not _within_reach(one, past, column))
     return found
 
 
@@ -77,7 +78,7 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
     step = max(_STEP, 1 / math.sqrt(rows)) if rows else _STEP
     room = _ROOM * sum(deviations) / len(deviations) if deviations else 0.0
     for figure, value in now.items():
-        if figure == "count" or figure.endswith(_BESIDE):
+        if figure == "count":
             continue
         share = figure.startswith(_SHARES)
         past = [one.get(figure) for one in before]
@@ -85,16 +86,29 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
         scale = Shares(rows) if share and rows else Amounts() if figure in _AMOUNTS else None
         least_room = step if share else max(room, _ERRORS * _error(now)) if figure == "mean" else room
         usual = usual_range(past, least=least, greatest=greatest, step=least_room, varied=not share, scale=scale)
-        if usual is None or not math.isfinite(value) or value in usual or value in _beside(figure, before):
+        if usual is None or not math.isfinite(value) or value in usual:
             continue
         said = f"{figure} {value:.6g}, expected {usual.low:.6g} to {usual.high:.6g} after {len(before)} loads"
         yield Unusual(column, figure, value, usual.low, usual.high, said)
 
 
-def _beside(figure: str, before: Sequence[dict[str, float]]) -> Range:
-    """Return where the quantiles a little below and above one have been."""
-    below, above = ([one[key] for one in before if (key := figure + side) in one] for side in _BESIDE)
-    return Range(min(below, default=math.inf), max(above, default=-math.inf))
+def _within_reach(found: Unusual, past: Sequence[ColumnProfile], column: ColumnProfile) -> bool:
+    """Say whether a quantile only followed the share of the values below it, and that share is within its reach.
+
+    Over a gap between values, or along a long tail, a quantile leaps far though few rows changed sides, and how far
+    depends on the scale of the values. How many of them lie below a value does not.
+    """
+    if not found.figure.startswith(_QUANTILE):
+        return False
+    before = [one.histogram.share_below(found.value) for one in past if one.histogram and one.histogram.total]
+    angles = [_angle(share) for share in before]
+    room = max(_TURN, 1 / math.sqrt(max(1, column.values)))
+    return _angle(float(found.figure.removeprefix(_QUANTILE))) in reach(angles, chance=_SELDOM, step=room)
+
+
+def _angle(share: float) -> float:
+    """Return the arc sine of the root of a share: by chance it varies alike wherever the share lies."""
+    return math.asin(math.sqrt(min(max(share, 0.0), 1.0)))
 
 
 def _error(now: dict[str, float]) -> float:
@@ -122,10 +136,7 @@ def _figures(column: ColumnProfile, listed: Sequence[str]) -> dict[str, float]:
         if column.type in MOMENTS:
             found |= {"least": moments.least, "greatest": moments.greatest}
     if column.histogram is not None and column.histogram.total and column.type != "VARCHAR":
-        for share in _QUANTILES:
-            name, quantile = f"quantile {share:g}", column.histogram.quantile
-            found |= {name: quantile(share)}
-            found |= {name + side: quantile(share + by) for side, by in zip(_BESIDE, (-_RANKS, _RANKS), strict=True)}
+        found |= {f"{_QUANTILE}{share:g}": column.histogram.quantile(share) for share in _QUANTILES}
     return found
 
 

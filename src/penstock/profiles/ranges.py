@@ -170,6 +170,29 @@ def heavy_tailed(figures: Sequence[float | None]) -> bool:
     return sum(excess) > 0 and excess[-1] >= _HEAVY * sum(excess) / tail
 
 
+def reach(figures: Sequence[float], *, chance: float, step: float = 0.0) -> Range:
+    """Return from where to where a figure comes but with a small chance, at either side.
+
+    The outer quarter at each side is continued as an exponential tail, whose scale is the mean of the distances from
+    where the quarter begins (peaks over a threshold). So what comes in dribs beyond the others reaches further than
+    what ends at a wall, however wide both are.
+
+    Args:
+        figures: One of each load.
+        chance: How seldom it is that a figure lies beyond either end.
+        step: The least margin to each side.
+    """
+    ordered = sorted(figures)
+    tail = len(ordered) // 4
+    low, high = ordered[0] - step, ordered[-1] + step
+    if tail:
+        times = max(0.0, math.log(tail / len(ordered) / chance))
+        start, end = ordered[tail], ordered[-tail - 1]
+        low = min(low, start - times * sum(start - figure for figure in ordered[:tail]) / tail)
+        high = max(high, end + times * sum(figure - end for figure in ordered[-tail:]) / tail)
+    return Range(low, high)
+
+
 def usual_most(shares: Sequence[float | None], *, step: float, limit: float) -> float | None:
     """Return how large a share may become that is nearly nothing in every load, or None where it is not.
 
