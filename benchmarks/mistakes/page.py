@@ -48,17 +48,33 @@ values cut by a limit, values of a category that never fail to come, letters of 
 in the tables for tuning, of weather and destinations in July to September too, led to others: numbers that name a row
 stand beside none, numbers that still come new are no list, a moment that tells no rows apart makes no series, and a
 quantile may leap over a gap between values. Pizza, stops and sky were chosen and committed before these; who cut them
-out of their sources saw names, types, numbers of rows and gaps, and two rows of each. Then all tables were judged once,
-with three seeds drawn by chance that nobody had used.
+out of their sources saw names, types, numbers of rows and gaps, and two rows of each.
+Then all tables were judged once, with three seeds drawn by chance that nobody had used: 90, 93 and 95 of 100 were
+caught, in these three tables 18 of 20, 19 of 20 and 21 of 22. Of 570 clean batches one raised a false alarm: sky, on 25
+May, a quarter of the ceilings of clouds. No cloud was low that day, and the quantile leapt from the low ones to the
+high ones.
 
-Of the mistakes 90 of 100, 93 of 100 and 95 of 100 are caught with the three seeds: in the three tables that no rule
-had seen 18 of 20, 19 of 20 and 21 of 22. Of the 480 clean batches for tuning none raised a false alarm, of the 90
-others one did: sky, on 25 May, a quarter of the ceilings of clouds. So sky is for tuning now, and emails, strikes,
-oxides and motorway, with numbers of long tails, were chosen and committed before they are judged: who cut them out saw
-names, types, numbers of rows and gaps, two rows of each and what their package writes about them. Values that cannot be
-are named as faults of the source, and an alarm about their column is neither false nor left out: a turbine says 32.2
-degrees for hours and then -273.2.
+So sky is for tuning since, and a quantile counts only where the share of the values below it is as seldom, by the tail
+of the shares before. (On sky, traffic and laboratory, with seeds 31 and 32, this alarm is gone and no other came; drift
+alone missed two of 463 mistakes more, both told by checks. No catch of the round before had rested on a quantile
+alone.) Emails, strikes, oxides and motorway, with long tails, were chosen and committed before any of them was judged:
+who cut them out saw names, types, numbers of rows and gaps, two rows of each and what their packages write about them.
+Pizza and stops stay held out: they were judged before, and no rule was made of it. Then 13 of the 23 tables were judged
+once, with three new seeds, each mistake in one of all 23, and no rule was changed after it. Air, house, bikes, traffic,
+hotel, power, wind, pets, births and laboratory were not judged again for want of time; the round before, below, is what
+is known of them, and sky is counted among the tables for tuning there.
+
+Of the mistakes 58 of 64, 58 of 63 and 59 of 63 are caught with the three seeds: in the four tables that no rule has
+seen 14 of 16, 10 of 11 and 11 of 12, in pizza and stops 5 of 6, 10 of 10 and 5 of 5, in those for tuning 39 of 42, 38
+of 42 and 43 of 46. Of 390 clean batches one raised a false alarm: strikes, on 19 May, the spread of the number of a
+report, which drift judges though it only names a row. No quantile raised one, and what is aimed at, no false alarm
+at all, holds in three of the four tables that no rule has seen. Values that cannot be are named as faults of the
+source, and an alarm about their column is neither false nor left out: a turbine says 32.2 degrees for hours and then
+-273.2.
 """
+
+_HEADINGS = {"suggested": "checks_and_drift", "suggested-before": "checks_and_drift, the round before"}
+"""Of kept results of one judge."""
 
 
 def main() -> None:
@@ -68,19 +84,21 @@ def main() -> None:
 
 def page() -> str:
     """Return the page."""
-    kept = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(RESULTS.glob("*.json"))]
-    results = [shown(result) for result in kept]
+    results = [
+        shown(json.loads(path.read_text(encoding="utf-8")), _HEADINGS.get(path.stem, ""))
+        for path in sorted(RESULTS.glob("*.json"))
+    ]
     return "\n".join([_INTRODUCTION, "## Results\n", *results, *_tables(), *_list()]) + "\n"
 
 
-def shown(result: Mapping[str, Any]) -> str:
+def shown(result: Mapping[str, Any], heading: str = "") -> str:
     """Return a result as Markdown: caught by family, missed by name, false alarms by table."""
     cases = result["cases"]
     seeds = ", ".join(str(seed) for seed in sorted({case["seed"] for case in cases}))
     used = [table for table in TABLES if table.name in result["clean"]]
     tuned = Counter(table.held_out for table in used)
     lines = [
-        f"### {result['judge'].rpartition(':')[2]}\n",
+        f"### {heading or result['judge'].rpartition(':')[2]}\n",
         f"`{result['judge']}`, seed {seeds}; {tuned[False]} tables for tuning, {tuned[True]} held out. "
         f"{_rounds(cases)}; "
         f"{result['false_alarm_batches']} of {result['clean_batches']} clean batches raised an alarm.\n",
