@@ -72,6 +72,13 @@ class PostgresServer:
             cursor = connection.execute(sql.encode(), values)
             return cursor.fetchall() if cursor.description else []
 
+    def sessions(self) -> int:
+        """Return how many others are connected; what a test has let go of may end at any moment."""
+        others = "backend_type = 'client backend' AND pid <> pg_backend_pid()"
+        ((count,),) = self.execute(f"SELECT count(*) FROM pg_stat_activity WHERE {others}")
+        assert isinstance(count, int)
+        return count
+
 
 @contextlib.contextmanager
 def running() -> Iterator[PostgresServer]:

@@ -88,8 +88,9 @@ def footers(uris: Sequence[str], columns: Collection[str]) -> Figures:
     for uri in uris:
         footer, places = footer_of(uri)
         rows += footer.num_rows
+        counted = values.keys() & places.keys()
         for group in (footer.row_group(place) for place in range(footer.num_row_groups)):
-            for name in values.keys() & places.keys():
+            for name in counted:
                 statistics = group.column(places[name]).statistics
                 if statistics is None or not statistics.has_null_count:
                     silent.add(name)
