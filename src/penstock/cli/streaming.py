@@ -40,7 +40,6 @@ def stream(session: Session, pipeline: str | None, table: tuple[str, ...], **ask
             session.output.show(project.forget(pipeline))
         return 0
     with session.project(progress=True) as project:
-        gc.freeze()
         gc.set_threshold(_ALLOCATIONS)
         receipt = project.stream(pipeline, table, told=was_told, **asked)
     return end_of_run(receipt, session.output)
