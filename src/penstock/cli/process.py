@@ -13,6 +13,7 @@ from penstock.cli.main import main as answer
 
 # A command that brings rows makes some 45,000 objects that stay by its imports alone.
 STAYING = 60_000
+_USUAL = gc.get_threshold()
 
 
 def main() -> None:
@@ -30,17 +31,16 @@ def _let_imports_stay() -> None:
 
     In between Python would look through the growing heap of modules some 130 times, and find nothing.
     """
-    usual = gc.get_threshold()
+    gc.set_threshold(STAYING, *_USUAL[1:])
+    gc.callbacks.append(_after_the_first)
 
-    def first(phase: str, _: object) -> None:
-        if phase == "stop":
-            gc.callbacks.remove(first)
-            gc.freeze()
-            if gc.get_threshold()[0] == STAYING:
-                gc.set_threshold(*usual)
 
-    gc.set_threshold(STAYING, *usual[1:])
-    gc.callbacks.append(first)
+def _after_the_first(phase: str, _: object) -> None:
+    if phase == "stop":
+        gc.callbacks.remove(_after_the_first)
+        gc.freeze()
+        if gc.get_threshold()[0] == STAYING:
+            gc.set_threshold(*_USUAL)
 
 
 def _leave(code: object) -> None:
@@ -52,6 +52,8 @@ def _leave(code: object) -> None:
     waited = [each for each in threading.enumerate() if not each.daemon and each is not threading.main_thread()]
     if waited or not isinstance(code, int):
         # What is frozen would outlive the libraries that made it, and some of them complain.
+        if _after_the_first in gc.callbacks:
+            gc.callbacks.remove(_after_the_first)
         gc.unfreeze()
         return
     # The public way to these calls is the slow end.

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta, field
 
 from penstock.config.secrecy import refuse_webhook
+from penstock.config.sections import Section, read_section
 from penstock.errors import ConfigurationError
 from penstock.model.alerts import AlertKind, AlertsSpec, ChannelSpec, Urgency
 from penstock.model.durations import parse_duration
@@ -17,10 +19,9 @@ from penstock.names import unknown
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_-]{0,62}")
 
 
-class Channel(BaseModel):
+class Channel(Section):
     """A section ``[alerts.channels.NAME]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     url: str = ""
     webhook: str = ""
     token: str = ""
@@ -71,20 +72,22 @@ class Channel(BaseModel):
         )
 
 
-class Alerts(BaseModel):
+class Alerts(Section):
     """The section ``[alerts]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     repeat: str = ""
-    quarantine: float = Field(default=0.1, ge=0, le=1)
-    wait: float = Field(default=5.0, gt=0, le=60)
+    quarantine: Annotated[float, Meta(ge=0, le=1)] = 0.1
+    wait: Annotated[float, Meta(gt=0, le=60)] = 5.0
     learn: bool = True
-    channels: dict[str, Channel] = Field(default_factory=dict)
+    channels: dict[str, Any] = field(default_factory=dict)
 
     def spec(self, root: Path, file: Path) -> AlertsSpec:
         """Return what it says; raises ConfigurationError as ``Channel.spec`` does."""
+        channels = {
+            name: read_section(Channel, each, file, f"alerts.channels.{name}") for name, each in self.channels.items()
+        }
         return AlertsSpec(
-            channels=tuple(channel.spec(name, root, file) for name, channel in self.channels.items()),
+            channels=tuple(channel.spec(name, root, file) for name, channel in channels.items()),
             repeat=_repeat(self.repeat, file),
             quarantine=self.quarantine,
             wait=self.wait,

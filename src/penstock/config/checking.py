@@ -6,18 +6,16 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
-
+from penstock.config.sections import Section
 from penstock.errors import ConfigurationError
 from penstock.model.specs import CheckEngineSpec
 
 _LOCAL = re.compile(r"local(\[(\*|[1-9]\d*)\])?")
 
 
-class Checks(BaseModel):
+class Checks(Section):
     """The section ``[checks]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     engine: Literal["duckdb", "spark"] = "duckdb"
     url: str = ""
     tables: tuple[str, ...] = ()

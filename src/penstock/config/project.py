@@ -7,13 +7,14 @@ environment, then from ``.env`` and ``secrets.toml`` beside the file. Relative p
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import field
 from pathlib import Path, PurePath, PurePosixPath
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+import msgspec
+from msgspec import Meta
 
 from penstock.config.alerts import Alerts
 from penstock.config.checking import Checks
@@ -21,6 +22,7 @@ from penstock.config.connections import GivenConnection, connection_from_table, 
 from penstock.config.production import Locks, postgres_from
 from penstock.config.releases import Announce, Automatic
 from penstock.config.secrecy import refuse_webhook, refuse_written
+from penstock.config.sections import Section, read_section
 from penstock.config.serving import Serve
 from penstock.config.variables import Variables, override, read_toml
 from penstock.errors import ConfigurationError
@@ -39,7 +41,6 @@ from penstock.model.specs import (
     ConnectionSpec,
     EnvironmentSpec,
 )
-from penstock.names import nearest, unknown
 from penstock.privacy.keys import Keys, read_keys
 from penstock.values import dataclass
 
@@ -97,12 +98,8 @@ class ProjectConfig:
     checking: CheckEngineSpec | None = None
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", strict=False, hide_input_in_errors=True)
-
-
-class _Project(_Section):
-    name: str = Field(min_length=1)
+class _Project(Section):
+    name: Annotated[str, Meta(min_length=1)]
     catalog: str = "sqlite:///.penstock/catalog.db"
     pipelines: tuple[str, ...] = ()
     memory: int | str = DEFAULT_CAP
@@ -110,18 +107,18 @@ class _Project(_Section):
     approvers: tuple[str, ...] = ()
 
 
-class _Staging(_Section):
+class _Staging(Section):
     lake: str = "data/staging/lake"
     warehouse: str = "data/staging/warehouse.duckdb"
 
 
-class _Production(_Section):
+class _Production(Section):
     lake: str = "data/production/lake"
     warehouse: str = "data/production/warehouse.duckdb"
-    keep_releases: int = Field(default=5, ge=1)
-    postgres_schema: str = Field(default="public", min_length=1)
-    lock_timeout: float = Field(default=0.5, ge=0.05, le=30)
-    lock_wait: float = Field(default=120, ge=0, le=86_400)
+    keep_releases: Annotated[int, Meta(ge=1)] = 5
+    postgres_schema: Annotated[str, Meta(min_length=1)] = "public"
+    lock_timeout: Annotated[float, Meta(ge=0.05, le=30)] = 0.5
+    lock_wait: Annotated[float, Meta(ge=0, le=86_400)] = 120
 
     def served(self, connections: Mapping[str, ConnectionSpec], where: str) -> PostgresSpec | None:
         """Return the database that serves production; None where a DuckDB file does."""
@@ -129,59 +126,54 @@ class _Production(_Section):
         return postgres_from(self.warehouse, connections, limits, where)
 
 
-class _Environments(_Section):
-    staging: _Staging = Field(default_factory=_Staging)
-    production: _Production = Field(default_factory=_Production)
+class _Environments(Section):
+    staging: _Staging = msgspec.field(default_factory=_Staging)
+    production: _Production = msgspec.field(default_factory=_Production)
 
 
-class _Compaction(_Section):
-    files: int = Field(default=1000, ge=2, le=10_000)
+class _Compaction(Section):
+    files: Annotated[int, Meta(ge=2, le=10_000)] = 1000
     window: Literal["hour", "day"] = "day"
     target: int | str = "256MiB"
 
 
-class _Copies(_Section):
+class _Copies(Section):
     folder: str = ".penstock/copies"
     limit: int | str = COPIES
 
 
-class _Lineage(_Section):
-    events: str = Field(min_length=1)
+class _Lineage(Section):
+    events: Annotated[str, Meta(min_length=1)]
     namespace: str = ""
     token: str = ""
-    wait: float = Field(default=2.0, gt=0, le=60)
+    wait: Annotated[float, Meta(gt=0, le=60)] = 2.0
 
 
-class _Privacy(_Section):
-    key: str = Field(min_length=1)
-    version: int = Field(default=1, ge=1, le=999_999_999)
-    former: dict[str, str] = Field(default_factory=dict)
+class _Privacy(Section):
+    key: Annotated[str, Meta(min_length=1)]
+    version: Annotated[int, Meta(ge=1, le=999_999_999)] = 1
+    former: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class _Connection(BaseModel):
-    model_config = ConfigDict(extra="allow", hide_input_in_errors=True)
-    url: str = Field(min_length=1)
+class _Connection(Section, forbid_unknown_fields=False):
+    url: Annotated[str, Meta(min_length=1)]
     kind: str | None = None
-    secrets: dict[str, str] = Field(default_factory=dict)
-
-    def given(self) -> GivenConnection:
-        """Return what it says; keys beside those above depend on its kind."""
-        return GivenConnection(self.url, self.kind, self.secrets, self.model_extra or {})
+    secrets: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class _File(_Section):
+class _File(Section):
     project: _Project
-    compaction: _Compaction = Field(default_factory=_Compaction)
-    copies: _Copies = Field(default_factory=_Copies)
-    environments: _Environments = Field(default_factory=_Environments)
-    connections: dict[str, _Connection] = Field(default_factory=dict)
+    compaction: _Compaction = msgspec.field(default_factory=_Compaction)
+    copies: _Copies = msgspec.field(default_factory=_Copies)
+    environments: _Environments = msgspec.field(default_factory=_Environments)
+    connections: dict[str, Any] = msgspec.field(default_factory=dict)
     privacy: _Privacy | None = None
     lineage: _Lineage | None = None
-    automatic: Automatic = Field(default_factory=Automatic)
-    announce: Announce = Field(default_factory=Announce)
-    alerts: Alerts = Field(default_factory=Alerts)
-    serve: Serve = Field(default_factory=Serve)
-    checks: Checks = Field(default_factory=Checks)
+    automatic: Automatic = msgspec.field(default_factory=Automatic)
+    announce: Announce = msgspec.field(default_factory=Announce)
+    alerts: Alerts = msgspec.field(default_factory=Alerts)
+    serve: Serve = msgspec.field(default_factory=Serve)
+    checks: Checks = msgspec.field(default_factory=Checks)
 
 
 def find_project(folder: str | Path | None = None) -> Path:
@@ -223,13 +215,10 @@ def load_project(path: str | Path, environment: Mapping[str, str] | None = None)
     refuse_written(content, file)
     override(content, variables)
     filled = Variables(file, variables).fill(content)
-    try:
-        given = _File.model_validate(filled)
-    except ValidationError as error:
-        raise _sentence(error, filled, file) from None
+    given = read_section(_File, filled, file)
     root = file.parent
     connections = {
-        name: connection_from_table(name, each.given(), root, f"connections.{name} in {file}")
+        name: connection_from_table(name, _connection(name, each, file), root, f"connections.{name} in {file}")
         for name, each in given.connections.items()
     }
     return ProjectConfig(
@@ -283,33 +272,11 @@ def _keys(given: _Privacy | None, file: Path) -> Keys | None:
     return read_keys(given.key, version=given.version, former=given.former, where=f"privacy in {file}")
 
 
-def _sentence(error: ValidationError, given: Any, file: Path) -> ConfigurationError:
-    """Turn the first of pydantic's findings into a sentence with file, key path and nearest match."""
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = [str(part) for part in first["loc"]]
-    path = ".".join(place)
-    if first["type"] == "extra_forbidden":
-        known = _known_keys(place[:-1])
-        kind = "section" if len(place) == 1 or place[:-1] == ["environments"] else "key"
-        return unknown(kind, place[-1], known, where=f"{path} in {file}")
-    if first["type"] == "missing":
-        for part in place[:-1]:
-            given = given[part]
-        guess = nearest(place[-1], given)
-        return ConfigurationError(
-            f"{path} is missing in {file}", remedy=f"Did you misspell it as {guess!r}?" if guess else None
-        )
-    return ConfigurationError(f"{path} in {file} is not usable: {first['msg'].lower()}")
-
-
-def _known_keys(place: Sequence[str]) -> list[str]:
-    model: type[BaseModel] = _File
-    for part in place:
-        annotation = model.model_fields[part].annotation
-        if not isinstance(annotation, type) or not issubclass(annotation, BaseModel):
-            return []
-        model = annotation
-    return list(model.model_fields)
+def _connection(name: str, table: Any, file: Path) -> GivenConnection:
+    """Return what a table of ``[connections]`` says; keys beside those of all connections depend on its kind."""
+    given = read_section(_Connection, table, file, f"connections.{name}")
+    rest = {key: value for key, value in table.items() if key not in _Connection.__struct_fields__}
+    return GivenConnection(given.url, given.kind, given.secrets, rest)
 
 
 def _root(root: Path, place: str, where: str) -> str:

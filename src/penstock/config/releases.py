@@ -3,38 +3,38 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta, structs
 
 from penstock.config.secrecy import refuse_webhook
+from penstock.config.sections import Section
 from penstock.model.specs import AnnouncementSpec, AutomaticSpec
 
 
-class Automatic(BaseModel):
+class Automatic(Section):
     """The section ``[automatic]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    added: float | None = Field(default=None, ge=0)
-    removed: float | None = Field(default=None, ge=0, le=1)
-    changed: float | None = Field(default=None, ge=0, le=1)
-    figures: float | None = Field(default=None, ge=0)
+    added: Annotated[float, Meta(ge=0)] | None = None
+    removed: Annotated[float, Meta(ge=0, le=1)] | None = None
+    changed: Annotated[float, Meta(ge=0, le=1)] | None = None
+    figures: Annotated[float, Meta(ge=0)] | None = None
     columns: bool = True
     warnings: bool = True
     drift: bool = True
 
     def spec(self) -> AutomaticSpec:
         """Return what it says."""
-        return AutomaticSpec(**self.model_dump())
+        return AutomaticSpec(**structs.asdict(self))
 
 
-class Announce(BaseModel):
+class Announce(Section):
     """The section ``[announce]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
     folder: str = ""
     webhook: str = ""
     token: str = ""
-    timeout: float = Field(default=5.0, gt=0, le=60)
+    timeout: Annotated[float, Meta(gt=0, le=60)] = 5.0
 
     def spec(self, root: Path, file: Path) -> AnnouncementSpec:
         """Return what it says.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from msgspec import Meta
 
+from penstock.config.sections import Section
 from penstock.errors import ConfigurationError
 from penstock.model.budget import LEAST_CAP
 from penstock.model.durations import parse_duration, show_duration
@@ -16,13 +18,12 @@ from penstock.model.sizes import parse_size
 _LEAST_GRACE = "30s"
 
 
-class Serve(BaseModel):
+class Serve(Section):
     """The section ``[serve]``."""
 
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-    parallel: int = Field(default=1, ge=1, le=64)
+    parallel: Annotated[int, Meta(ge=1, le=64)] = 1
     memory: int | str | None = None
-    retries: int = Field(default=3, ge=0, le=1000)
+    retries: Annotated[int, Meta(ge=0, le=1000)] = 3
     backoff: str = "1m"
     timeout: str | None = None
     stopping: str = "1m"
