@@ -12,6 +12,7 @@ import pytest
 from deltalake import DeltaTable
 from test_lake import AT
 
+import penstock
 from penstock.errors import AlreadyExistsError, DataError, TransientError
 from penstock.land.bounds import footer_statistics
 from penstock.model.entries import Column, DataFile, Entry, EntryKind
@@ -174,3 +175,17 @@ def test_columns_are_told_from_fields_of_the_same_path_and_the_footer_is_let_go(
         assert gc.collect() == 0
     finally:
         gc.enable()
+
+
+@pytest.mark.parametrize(("rows", "groups"), [(20_000, 1), (100_000, 2), (116_736, 2), (130_000, 2), (250_000, 3)])
+def test_a_file_of_known_size_that_would_be_one_group_is_two(connection, tmp_path, rows, groups):
+    place = str(tmp_path / "a.parquet")
+    write(connection, f"SELECT range AS x FROM range({rows})", place, {"x": "BIGINT"}, rows=rows)
+    assert (pq.read_metadata(place).num_row_groups, pq.read_metadata(place).num_rows) == (groups, rows)
+
+
+def test_a_parquet_file_lands_in_groups_that_two_threads_can_read(tmp_path):
+    duckdb.sql("SELECT range AS x FROM range(100_000)").write_parquet(str(tmp_path / "t.parquet"))
+    penstock.ingest(str(tmp_path / "t.parquet"), to=str(tmp_path / "w.duckdb"))
+    (file,) = (tmp_path / "w.lake").glob("raw_t/**/*.parquet")
+    assert pq.read_metadata(file).num_row_groups == 2

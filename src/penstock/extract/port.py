@@ -87,6 +87,7 @@ class Scan:
         otherwise: Called where ``sql`` stopped, with the same session and the error, or where it ended, with None;
             gives the scan to run in its place where something was taken for granted that does not hold, else None.
         attach: Alias and path of a DuckDB file that ``sql`` reads; it is attached read-only as long as the scan lasts.
+        rows: How many rows there will be, where that is known beforehand.
         remark: How the rows are written, and how sure that is.
         explain: Turns an error that DuckDB raised while it ran ``sql`` into a sentence that names file and line.
     """
@@ -104,6 +105,7 @@ class Scan:
         default=None, compare=False
     )
     attach: tuple[str, str] | None = None
+    rows: int | None = None
     remark: str = ""
     explain: Callable[[Exception], PenstockError] | None = field(default=None, compare=False)
 

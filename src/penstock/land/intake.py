@@ -373,7 +373,7 @@ class Intake:
         types = {column.name: column.stored or column.type for column in plan.columns}
         query = plan.query(f"({scan.sql})", number=self._number)
         with sentences(self._folder.table.name, plan.columns):
-            written = write(self._connection, query, place, types, scan.values, scan.explain)
+            written = write(self._connection, query, place, types, scan.values, scan.explain, scan.rows)
         uri, detail = scan.origins[0] if scan.origins else (self._folder.table.name, {})
         if written.rows:
             self._parts.append(Part(path, place, written, plan.columns, ((uri, detail, written.rows),)))

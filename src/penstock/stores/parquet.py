@@ -37,6 +37,8 @@ _LEVEL = 2
 GROUP_BYTES = 64 * 2**20
 """What a row group of many columns may hold: DuckDB gathers two and more of them before it writes one."""
 _VALUE_BYTES = 16
+_SHARED = 32_768
+"""Rows from which on two threads read faster than one, which is all that a group can have."""
 _VECTOR = 2048
 _FULL = re.compile(r"no space left|file too large|disk quota", re.IGNORECASE)
 _SMALL, _HEAVY, _HEAVY_ROW = 16 * 2**10, 16 * 2**20, 64 * 2**10
@@ -67,6 +69,7 @@ def write(
     types: Mapping[str, str],
     values: Sequence[Any] = (),
     explain: Callable[[Exception], PenstockError] | None = None,
+    rows: int | None = None,
 ) -> Written:
     """Write the rows of a query, in their order, as one durable Parquet file.
 
@@ -77,6 +80,7 @@ def write(
         types: Stored DuckDB type of each column whose statistics are wanted.
         values: Values bound in the query.
         explain: See ``refusals``.
+        rows: How many rows there will be, where that is known.
 
     Raises:
         AlreadyExistsError: There is such a file.
@@ -86,7 +90,7 @@ def write(
     copy = (
         f"COPY ({query}) TO {literal(target)} "
         f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, "
-        f"ROW_GROUP_SIZE {rows_of_group(len(types))}, RETURN_STATS)"
+        f"ROW_GROUP_SIZE {rows_of_group(len(types), rows)}, RETURN_STATS)"
     )
     if os.path.lexists(target):
         raise AlreadyExistsError("A data file of this name exists already, and is never overwritten", value=target)
@@ -102,9 +106,16 @@ def write(
     return Written(int(row[1]), int(row[2]), _statistics(row[4] or {}, types))
 
 
-def rows_of_group(columns: int) -> int:
-    """Return the rows of a row group: DuckDB's own unit, or fewer where many columns would make it too large."""
+def rows_of_group(columns: int, rows: int | None = None) -> int:
+    """Return the rows of a row group: DuckDB's own unit, or fewer where many columns would make it too large.
+
+    Args:
+        columns: Of the file.
+        rows: Of the file, where known: those that fit into one group are two, as a group is read by one thread alone.
+    """
     fitting = GROUP_BYTES // (_VALUE_BYTES * max(1, columns)) // _VECTOR * _VECTOR
+    if rows is not None and _SHARED <= rows <= ROW_GROUP:
+        fitting = min(fitting, math.ceil(rows / 2 / _VECTOR) * _VECTOR)
     return max(_VECTOR, min(ROW_GROUP, fitting))
 
 

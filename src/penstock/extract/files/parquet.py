@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -56,6 +56,17 @@ def needs_arrow(file: File) -> bool:
             return any(_wide(field.type) for field in opened.schema_arrow) or _long(opened.metadata)
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
         return False
+
+
+def rows_of(files: Sequence[File]) -> int | None:
+    """Return the rows of the one file that is read; None where there are several, or it is no Parquet file."""
+    if len(files) != 1 or files[0].format != "parquet":
+        return None
+    try:
+        with pq.ParquetFile(files[0].path) as opened:
+            return int(opened.metadata.num_rows)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        return None
 
 
 def _long(footer: pq.FileMetaData) -> bool:

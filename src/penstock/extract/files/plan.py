@@ -16,7 +16,7 @@ from penstock.extract.files.errors import explain
 from penstock.extract.files.formats.known import FORMATS, GENERAL
 from penstock.extract.files.formats.port import FormatFiles
 from penstock.extract.files.listing import FILE_COLUMN, Content, File
-from penstock.extract.files.parquet import ArrowFiles, needs_arrow
+from penstock.extract.files.parquet import ArrowFiles, needs_arrow, rows_of
 from penstock.extract.port import Request, Scan
 from penstock.names import unknown
 from penstock.stores.port import Engine
@@ -88,8 +88,11 @@ def plan(
                 continue
             origins = tuple(origin(file, content) for file, content in members)
             paths = tuple(file.path for file, _ in members)
-            scan = Scan(sql, origins=origins, paths=paths, file_column=FILE_COLUMN, explain=explained)
-            scans.append(([file for file, _ in members], scan))
+            read = [file for file, _ in members]
+            scan = Scan(
+                sql, origins=origins, paths=paths, file_column=FILE_COLUMN, rows=rows_of(read), explain=explained
+            )
+            scans.append((read, scan))
     return scans
 
 
