@@ -82,3 +82,30 @@ def test_a_tail_reaches_further_than_a_wall_of_the_same_place() -> None:
     assert dribs.low == pytest.approx(-0.55 * math.log(0.25 / 0.001))
     assert dribs.high == 0.0
     assert (wall.low, wall.high) == (-1.1, 0.1)
+
+
+def test_numbers_that_name_a_row_are_not_judged_by_how_large_they_are() -> None:
+    def numbered(start: int, step: int, few: int = 10**9) -> TableProfile:
+        connection = session()
+        numbers = pa.array([(start + step * place) % few for place in range(20)], pa.int64())
+        connection.register("looked", pa.table({"value": numbers}))
+        return profiled(opened(connection, "t", "looked", (Column(name="value", type="BIGINT"),), (), ()), ())
+
+    before = [numbered(1_000 * load + load % 7, 3 + load % 2) for load in range(40)]
+    assert not figures(before, numbered(40_000, 47))
+    assert "different" in figures(before, numbered(40_000, 0))
+    # Of a count, whose values come again, the mean is one of its figures.
+    counted = [numbered(load % 7, 3 + load % 2, 100) for load in range(40)]
+    assert "mean" in figures(counted, numbered(3, 47, 1_000))
+
+
+def test_the_mean_of_what_never_is_below_zero_grows_by_factors() -> None:
+    def shared(day: int, times: float = 1.0, less: float = 0.0) -> TableProfile:
+        dice = random.Random(day)
+        scale = times * 10 ** ((day * 7 % 11) / 10)
+        return load([scale * dice.uniform(1, 2) - less for _ in range(ROWS)])
+
+    before = [shared(day) for day in range(40)]
+    assert "mean" not in figures(before, shared(41, times=60.0))
+    assert "mean" in figures(before, shared(41, times=3_000.0))
+    assert "mean" in figures([shared(day, less=1_000.0) for day in range(40)], shared(41, times=60.0, less=1_000.0))

@@ -102,3 +102,13 @@ def test_too_few_figures_tell_nothing() -> None:
 )
 def test_what_is_nearly_nothing_may_triple(shares: list[float | None], expected: float | None) -> None:
     assert usual_most(shares, step=0.02, limit=0.25) == (expected if expected is None else pytest.approx(expected))
+
+
+def test_a_range_that_is_to_stand_goes_on_with_what_moves() -> None:
+    falling = [20 - load / 4 + load % 3 for load in range(40)]
+    now, later = usual_range(falling), usual_range(falling, ahead=40)
+    assert now is not None
+    assert later is not None
+    # The middle fell by about 5 in 20 loads.
+    assert later.low == pytest.approx(now.low - 10, abs=1)
+    assert later.high == pytest.approx(now.high)

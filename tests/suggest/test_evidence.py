@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -309,3 +310,74 @@ def test_letters_that_only_a_wrong_encoding_makes_are_told(connection: duckdb.Du
         f"SELECT count(*) FROM recent WHERE NOT ({letters.replace('name', 'broken')})"
     ).fetchall()
     assert wrong == [(LOADS * ROWS,)]
+
+
+def bounds(code: str) -> dict[str, float]:
+    """Return the bounds that a suggested ``between`` has."""
+    return {name: float(value) for name, value in re.findall(r"(low|high)=([-0-9.e]+)", code)}
+
+
+def test_what_comes_down_towards_zero_may_reach_it_and_what_ends_there_may_not(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        return {
+            "warmth": 4 + (LOADS - load) // 4 + dice.randint(0, 14) + load % 3,
+            "nights": dice.randint(1, 14),
+        }
+
+    names = suggested(gathered(connection, row))
+    assert bounds(names["between(warmth)"])["low"] < 0
+    assert bounds(names["between(nights)"])["low"] == 0
+    assert '"nights" <> 0' in names
+    assert '"warmth" <> 0' not in names
+
+
+def test_greatest_values_that_differ_by_factors_leave_room_for_a_factor(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        scale = 10 * 10 ** ((load * 7 % 11) / 10)
+        return {"dust": round(scale * dice.uniform(0.2, 1), 1), "warmth": round(dice.uniform(5, 25), 1)}
+
+    names = suggested(gathered(connection, row))
+    assert bounds(names["between(dust)"])["high"] > 500
+    assert bounds(names["between(warmth)"])["high"] < 40
+
+
+def test_a_list_is_closed_only_if_each_value_came_in_many_loads(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        rare = load % 6 == 0 and place == 5
+        return {
+            "sky": "squall" if rare else ["clear", "cloudy"][place % 2],
+            "side": ["left", "right"][place % 2],
+            "grade": 5 if rare else 1 + place % 3,
+            "lane": 1 + place % 3,
+        }
+
+    names = suggested(gathered(connection, row))
+    assert "at_most" not in names["in_set(side)"] + names["length(side)"] + names["shape of side"]
+    for name in ("in_set(sky)", "length(sky)", "shape of sky"):
+        assert "at_most" in names[name], name
+    assert "in_set(lane)" in names
+    assert "in_set(grade)" not in names
+
+
+def test_a_few_rows_of_one_of_several_moments_may_be_of_another_day(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        at = day(load).start.replace(tzinfo=None) + timedelta(hours=place)
+        return {"at": at, "ended": at + timedelta(minutes=dice.randint(1, 50))}
+
+    recent = gathered(connection, row)
+    inside = '"ended" >= :interval_start AND "ended" < :interval_end'
+    assert "at_most" in suggested(recent)[inside]
+    alone = replace(recent, columns={name: type_ for name, type_ in recent.columns.items() if name != "at"})
+    assert "at_most" not in suggested(alone)[inside]
+
+
+def test_shares_of_columns_with_few_values_are_those_of_a_few_rows(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        seldom = place < 6 and load % 5 != 0
+        return {"gust": dice.randint(20, 40) if seldom else None, "wind": dice.randint(0, 40)}
+
+    names = suggested(gathered(connection, row))
+    assert "ends of wind" in names
+    assert "ends of gust" not in names

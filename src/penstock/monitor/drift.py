@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import field
+from functools import reduce
 from itertools import pairwise
 
 from penstock.monitor import distances
@@ -246,10 +247,17 @@ def _counts(before: ColumnProfile, now: ColumnProfile) -> tuple[list[float], lis
 
 def _comparable(column: ColumnProfile) -> bool:
     """Say whether the values of a column are to be compared: not moments, nor numbers that name a row."""
-    if column.type in MOMENTS:
+    return column.type not in MOMENTS and not names_rows([column])
+
+
+def names_rows(loads: Sequence[ColumnProfile]) -> bool:
+    """Say whether a column of some loads is of whole numbers that name a row: hardly any of them came twice."""
+    values = sum(column.values for column in loads)
+    if values <= _FEW or any(column.type not in _WHOLE for column in loads):
         return False
-    whole = column.type in _WHOLE and column.distinct is not None and column.values > _FEW
-    return not (whole and column.distinct is not None and column.distinct.estimate() > _NAMES_SHARE * column.values)
+    sketches = [column.distinct for column in loads if column.values]
+    different = reduce(lambda one, other: one and other and one.merge(other), sketches)
+    return different is not None and different.estimate() > _NAMES_SHARE * values
 
 
 def _rare_together(reference: list[float], current: list[float]) -> tuple[list[float], list[float], list[float]]:

@@ -5,19 +5,19 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from penstock.monitor.drift import names_rows
 from penstock.profiles.profile import ColumnProfile, TableProfile
 from penstock.profiles.ranges import Amounts, Shares, reach, usual_range
 from penstock.schema import MOMENTS
 from penstock.values import dataclass
 
-_QUANTILES = (0.25, 0.5, 0.75)
+_QUANTILES = {f"quantile {share:g}": share for share in (0.25, 0.5, 0.75)}
 _MOST_CATEGORIES = 40
 _SHARES = ("nulls", "NaN", "different", "commonest", "share")
 _STEP = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 _ROOM = 0.25
 """The least margin of a mean, deviation or quantile, in deviations of the values."""
-_QUANTILE = "quantile "
 _TURN = 0.1
 """The least angle by which a share of values may lie further off; of few rows it is twice the error of a sample."""
 _SELDOM = 0.001
@@ -68,11 +68,18 @@ def unusual(before: Sequence[TableProfile], newest: TableProfile) -> list[Unusua
         now = _figures(column, listed)
         if column.type in MOMENTS:
             figures, now = _moved(figures, now)
-        found += (one for one in _judged(name, figures, now) if not _within_reach(one, past, column))
+        elif names_rows([*past, column]):
+            figures, now = [_uncounted(one) for one in figures], _uncounted(now)
+        # The mean of what never is below zero grows by factors, as its values do.
+        amounts = ("mean",) if all(not one.moments or one.moments.least >= 0 for one in past) else ()
+        judged = _judged(name, figures, now, amounts)
+        found += (one for one in judged if not _within_reach(one, past, column))
     return found
 
 
-def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, float]) -> Iterator[Unusual]:
+def _judged(
+    column: str, before: Sequence[dict[str, float]], now: dict[str, float], amounts: Sequence[str] = ()
+) -> Iterator[Unusual]:
     deviations = [one["deviation"] for one in before if "deviation" in one]
     rows = sorted(one.get("count", 0.0) for one in before)[len(before) // 2] if before else 0.0
     step = max(_STEP, 1 / math.sqrt(rows)) if rows else _STEP
@@ -83,7 +90,7 @@ def _judged(column: str, before: Sequence[dict[str, float]], now: dict[str, floa
         share = figure.startswith(_SHARES)
         past = [one.get(figure) for one in before]
         least, greatest = (0.0, 1.0) if share else (0.0 if figure in _AMOUNTS else -math.inf, math.inf)
-        scale = Shares(rows) if share and rows else Amounts() if figure in _AMOUNTS else None
+        scale = Shares(rows) if share and rows else Amounts() if figure in (*_AMOUNTS, *amounts) else None
         least_room = step if share else max(room, _ERRORS * _error(now)) if figure == "mean" else room
         usual = usual_range(past, least=least, greatest=greatest, step=least_room, varied=not share, scale=scale)
         if usual is None or not math.isfinite(value) or value in usual:
@@ -98,12 +105,12 @@ def _within_reach(found: Unusual, past: Sequence[ColumnProfile], column: ColumnP
     Over a gap between values, or along a long tail, a quantile leaps far though few rows changed sides, and how far
     depends on the scale of the values. How many of them lie below a value does not.
     """
-    if not found.figure.startswith(_QUANTILE):
+    if found.figure not in _QUANTILES:
         return False
     before = [one.histogram.share_below(found.value) for one in past if one.histogram and one.histogram.total]
     angles = [_angle(share) for share in before]
     room = max(_TURN, 1 / math.sqrt(max(1, column.values)))
-    return _angle(float(found.figure.removeprefix(_QUANTILE))) in reach(angles, chance=_SELDOM, step=room)
+    return _angle(_QUANTILES[found.figure]) in reach(angles, chance=_SELDOM, step=room)
 
 
 def _angle(share: float) -> float:
@@ -136,7 +143,7 @@ def _figures(column: ColumnProfile, listed: Sequence[str]) -> dict[str, float]:
         if column.type in MOMENTS:
             found |= {"least": moments.least, "greatest": moments.greatest}
     if column.histogram is not None and column.histogram.total and column.type != "VARCHAR":
-        found |= {f"{_QUANTILE}{share:g}": column.histogram.quantile(share) for share in _QUANTILES}
+        found |= {figure: column.histogram.quantile(share) for figure, share in _QUANTILES.items()}
     return found
 
 
@@ -164,6 +171,11 @@ def _moved(
         found.append(mine)
         last = figures
     return found[1:-1], found[-1]
+
+
+def _uncounted(figures: dict[str, float]) -> dict[str, float]:
+    """Return the figures of numbers that name a row: how large they are says nothing."""
+    return {name: value for name, value in figures.items() if name == "count" or name.startswith(_SHARES)}
 
 
 def _again(before: Sequence[TableProfile], newest: TableProfile) -> Iterator[Unusual]:

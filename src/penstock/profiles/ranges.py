@@ -107,6 +107,7 @@ def usual_range(
     step: float = 0.0,
     varied: bool = False,
     scale: Scale | None = None,
+    ahead: int = 0,
 ) -> Range | None:
     """Return where the next figure is expected, or None where the past tells nothing.
 
@@ -122,19 +123,21 @@ def usual_range(
         step: The least margin in the unit of the figure.
         varied: Whether to conclude nothing from a figure that often stands still.
         scale: What else the figure may move evenly on.
+        ahead: For how many loads the range is to stand: as the middle of the figures moved from the first half of
+            the loads to the other, it may move on.
     """
     known = [float(figure) for figure in figures if figure is not None and math.isfinite(figure)]
     if len(known) < FEWEST or len(known) < 0.9 * len(figures):
         return None
     if varied and max(Counter(known).values()) >= _TIED * len(known):
         return None
-    ends = _widened(known)
+    ends = _widened(known, ahead)
     if ends is None:
         return None
     if scale is not None:
         places = [scale.place(figure) for figure in known]
         if all(map(math.isfinite, places)):
-            wider = _widened(places)
+            wider = _widened(places, ahead)
             if wider is None:
                 return None
             bottom, top = map(scale.figure, wider)
@@ -149,7 +152,7 @@ def usual_range(
     return Range(max(bottom, min(least, low)), min(top, max(greatest, high)))
 
 
-def _widened(figures: Sequence[float]) -> tuple[float, float] | None:
+def _widened(figures: Sequence[float], ahead: int) -> tuple[float, float] | None:
     """Return both ends of the range of the past with as much room as it needed, or None where that is too much."""
     needed = max(_alone(figures), _later(figures))
     margin = max(_MARGIN, _CAUTION * needed)
@@ -157,7 +160,11 @@ def _widened(figures: Sequence[float]) -> tuple[float, float] | None:
         return None
     low, high = min(figures), max(figures)
     below, above = _sides(figures)
-    return low - margin * (high - low) * below, high + margin * (high - low) * above
+    half = len(figures) // 2
+    moving = (median(figures[half:]) - median(figures[:half])) / half * ahead
+    return low - margin * (high - low) * below + min(0.0, moving), high + margin * (high - low) * above + max(
+        0.0, moving
+    )
 
 
 def heavy_tailed(figures: Sequence[float | None]) -> bool:

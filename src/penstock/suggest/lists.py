@@ -54,11 +54,8 @@ def _nearly(recent: Recent, name: str, step: float, limit: float) -> Iterator[Su
 
 
 def _levels(recent: Recent, name: str, values: Sequence[float]) -> bool:
-    """Say whether numbers are levels to choose from, not measured or counted."""
-    if not recent.settled[name] and (len(values) > _LEVELS or all(value == int(value) for value in values)):
-        # Numbers that still come new are measured, or counts, perhaps.
-        return False
-    return len(values) <= _LEVELS or not _measured(values)
+    """Say whether numbers are levels to choose from, not measured or counted: those still come new, or seldom."""
+    return recent.closed(name) and (len(values) <= _LEVELS or not _measured(values))
 
 
 def _measured(values: Sequence[float]) -> bool:

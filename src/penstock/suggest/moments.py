@@ -37,7 +37,10 @@ def _inside(recent: Recent, name: str, length: timedelta) -> Iterator[Suggestion
     whole = length.total_seconds() / _HOUR
     if min(lows) >= 0 and max(highs) < whole:
         condition = f"{column} >= :interval_start AND {column} < :interval_end"
-        yield Suggestion("expression", (condition,), {}, f"within the interval in {recent.loads} loads")
+        # Loads are cut by one moment; what else happened to a row may happen on another day.
+        several = [each for each in recent.of_type("moment") if recent.distinct[each] > 1][1:]
+        room = {"at_most": recent.tolerated} if several else {}
+        yield Suggestion("expression", (condition,), room, f"within the interval in {recent.loads} loads")
     elif min(lows) > -whole and max(highs) < 2 * whole:
         # Hours that are not those of the interval are those of a timetable, which changes.
         first, last = (usual_range(found[end], step=1.0) for end in ("low", "high"))

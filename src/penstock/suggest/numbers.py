@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from typing import Any, TypeAlias
 
 from penstock.profiles.ranges import Amounts, Shares, heavy_tailed, usual_most, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import LOAD, Recent, finite, kind_of
+from penstock.suggest.recent import AHEAD, LOAD, Recent, finite, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_DECIMALS = 6
@@ -19,49 +20,85 @@ _BEYOND = 0.25
 """The least margin of a range, in its widths."""
 _PROVEN = 300
 """Of so many values none was zero: by the rule of three, fewer than 1 in 100 others are."""
+_FACTOR = 4.0
+"""Greatest values of loads that differ by more than this move by factors."""
+_WALL, _NEAR = 0.2, 0.05
+"""Where a column ends at zero, the least value is the same in so many loads, or so small beside the greatest one."""
+_FILLED = 0.9
+"""Of a column that has no value in more of the loads, the ends are those of a few rows."""
 _MOST_AT_AN_END = 0.5
 """Where more may stand at the greatest value, it says nothing."""
+
+_Ends: TypeAlias = Mapping[str, Sequence[float | None]]
 
 
 def numbers(recent: Recent) -> Iterator[Suggestion]:
     """Suggest what the numbers of each column have in common."""
-    yield from ranges(recent)
+    lows, highs = _ends_of_loads(recent)
+    yield from ranges(recent, lows, highs)
     for name in recent.numbers:
         if kind_of(recent.columns[name]) == "real":
             yield from _decimals(recent, name)
         yield from _grid(recent, name)
         yield from _signs(recent, name)
-        yield from _never_zero(recent, name)
+        yield from _never_zero(recent, name, lows[name], highs[name])
     for name in recent.spread:
         yield from _ends(recent, name)
 
 
-def ranges(recent: Recent) -> Iterator[Suggestion]:
-    """Suggest the least and the greatest value, with room for what may come."""
-    names = recent.numbers
-    finite = {name: f"FILTER (isfinite({identifier(name)}))" for name in names}
-    lows = recent.by_load({name: f"min({identifier(name)}) {finite[name]}" for name in names})
-    highs = recent.by_load({name: f"max({identifier(name)}) {finite[name]}" for name in names})
-    for name in names:
-        low = usual_range([None if value is None else float(value) for value in lows[name]])
-        least = min((float(value) for value in lows[name] if value is not None), default=0.0)
-        greatest = max((float(value) for value in highs[name] if value is not None), default=0.0)
+def ranges(recent: Recent, lows: _Ends, highs: _Ends) -> Iterator[Suggestion]:
+    """Suggest the least and the greatest value, with room for what may come.
+
+    Args:
+        recent: The loads.
+        lows: The least number of each load, by column.
+        highs: The greatest.
+    """
+    for name in recent.numbers:
+        least = min((value for value in lows[name] if value is not None), default=0.0)
+        greatest = max((value for value in highs[name] if value is not None), default=0.0)
+        low = usual_range(lows[name], ahead=AHEAD)
         # What can be below zero, as a temperature, is no amount that grows by factors.
-        scale = Amounts() if least >= 0 and heavy_tailed(highs[name]) else None
-        high = usual_range([None if value is None else float(value) for value in highs[name]], scale=scale)
+        scale = Amounts() if least >= 0 and _by_factors(highs[name]) else None
+        high = usual_range(highs[name], scale=scale, ahead=AHEAD)
         # A range whose ends vary little is not narrower than the values themselves.
         room = _BEYOND * (greatest - least)
         bounds = {}
         if low is not None:
             bottom = least if low.width < 1e-6 * max(1.0, abs(least)) else min(low.low, least - room)
-            bounds["low"] = rounded(0 if least >= 0 > bottom else bottom, 4, up=False)
+            bounds["low"] = rounded(0 if least >= 0 > bottom and _walled(lows[name], greatest) else bottom, 4, up=False)
         if high is not None:
             top = greatest if high.width < 1e-6 * max(1.0, abs(greatest)) else max(high.high, greatest + room)
-            bounds["high"] = rounded(0 if greatest <= 0 < top else top, 4, up=True)
+            below = [None if value is None else -value for value in highs[name]]
+            bounds["high"] = rounded(0 if greatest <= 0 < top and _walled(below, -least) else top, 4, up=True)
         if bounds:
             yield Suggestion(
                 "between", (name,), bounds, f"{rounded(least)} to {rounded(greatest)} in {recent.loads} loads"
             )
+
+
+def _ends_of_loads(recent: Recent) -> tuple[dict[str, list[float | None]], dict[str, list[float | None]]]:
+    """Return the least and the greatest number of each load, by column."""
+    lows, highs = (
+        recent.by_load({name: f"{end}({finite(recent, name)})" for name in recent.numbers}) for end in ("min", "max")
+    )
+    return _floats(lows), _floats(highs)
+
+
+def _floats(ends: Mapping[str, Sequence[Any]]) -> dict[str, list[float | None]]:
+    return {name: [None if value is None else float(value) for value in values] for name, values in ends.items()}
+
+
+def _by_factors(highs: Sequence[float | None]) -> bool:
+    """Say whether the greatest values differ by factors, or have a long tail."""
+    known = [value for value in highs if value is not None]
+    return heavy_tailed(highs) or bool(known and max(known) > _FACTOR * min(known) > 0)
+
+
+def _walled(lows: Sequence[float | None], greatest: float) -> bool:
+    """Say whether values that never were below zero end there: often at one least value, or close to zero."""
+    known = [value for value in lows if value is not None]
+    return bool(known) and (min(known) <= _NEAR * greatest or known.count(min(known)) >= _WALL * len(known))
 
 
 def _decimals(recent: Recent, name: str) -> Iterator[Suggestion]:
@@ -127,32 +164,34 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
     column = identifier(name)
     asked = {sign: f"count({column}) FILTER ({column} {sign} 0) / nullif(count({column}), 0)" for sign in ("<", "=")}
     found = recent.by_load(asked)
-    step = max(_ROOM, recent.typical**-0.5)
+    filled = max(1.0, recent.typical * (1 - recent.nulls[name] / sum(recent.rows)))
+    step = max(_ROOM, filled**-0.5)
     for sign, sql in asked.items():
         shares = [share for share in found[sign] if share is not None]
-        usual = usual_range(found[sign], least=0, greatest=1, step=step, scale=Shares(recent.typical))
-        if usual is not None and max(shares) > 0 and max(usual.low, 1 - usual.high) * recent.typical >= 1:
+        usual = usual_range(found[sign], least=0, greatest=1, step=step, scale=Shares(filled))
+        if usual is not None and max(shares) > 0 and max(usual.low, 1 - usual.high) * filled >= 1:
             bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
             said = f"{min(shares):.1%} to {max(shares):.1%} of the values of a load"
             yield Suggestion("aggregate", (sql,), {**bounds, "severity": "warn"}, said)
 
 
-def _never_zero(recent: Recent, name: str) -> Iterator[Suggestion]:
-    """Suggest that no value is zero, where zero lies among what may come: it is written for what was not measured."""
+def _never_zero(
+    recent: Recent, name: str, lows: Sequence[float | None], highs: Sequence[float | None]
+) -> Iterator[Suggestion]:
+    """Suggest that no value is zero, where zero lies among others or behind where they end: it is written for a gap.
+
+    What comes down towards zero, as a temperature in autumn, may reach it.
+    """
     column = identifier(name)
-    found = recent.whole(
-        {
-            "values": f"count({column})",
-            "zero": f"count_if({column} = 0)",
-            "low": f"min({finite(recent, name)})",
-            "high": f"max({finite(recent, name)})",
-        }
-    )
-    if found["zero"] or found["values"] < _PROVEN or found["low"] is None:
+    found = recent.whole({"values": f"count({column})", "zero": f"count_if({column} = 0)"})
+    known = [(low, high) for low, high in zip(lows, highs, strict=True) if low is not None and high is not None]
+    if found["zero"] or found["values"] < _PROVEN or not known:
         return
-    low, high = float(found["low"]), float(found["high"])
-    room = _BEYOND * (high - low)
-    if low - room <= 0 <= high + room:
+    least, greatest = min(low for low, _ in known), max(high for _, high in known)
+    room = _BEYOND * (greatest - least)
+    behind = 0 < least <= room and _walled(lows, greatest)
+    before = 0 > greatest >= -room and _walled([-high for _, high in known], -least)
+    if least < 0 < greatest or behind or before:
         said = f"none of {found['values']:,} values was zero"
         yield Suggestion("expression", (f"{column} <> 0",), {"at_most": recent.tolerated}, said)
 
@@ -173,8 +212,9 @@ def _ends(recent: Recent, name: str) -> Iterator[Suggestion]:
     found = recent.by_load({end: share.format(end) for end in ("top", "bottom")}, ended(recent.relation, LOAD))
     limits, seen = [], []
     for end, word in (("top", "greatest"), ("bottom", "least")):
+        known = sum(value is not None for value in found[end])
         most = usual_most(found[end], step=recent.tolerated, limit=_MOST_AT_AN_END)
-        if most is not None:
+        if most is not None and known >= _FILLED * recent.loads:
             limits.append(f"{share.format(end)} > {rounded(most, 3, up=True)!r}")
             seen.append(f"{max(value or 0 for value in found[end]):.1%} stood at the {word}")
     if limits:

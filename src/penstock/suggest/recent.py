@@ -31,6 +31,8 @@ _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "
 _TOLERATED, _FEW_ROWS = 0.02, 2
 AHEAD, _RISK = 30, 0.5
 """So many loads are to come, in which so many rows that break a rule are expected at most."""
+_OFTEN = 10
+"""A value that came in fewer loads is a rare one, beside which there may be others."""
 FEW, FEW_TEXTS = 60, 150
 """So many different values are a list to choose from: numbers, and texts."""
 
@@ -250,7 +252,7 @@ class Recent:
         first = self.by_value
         return {name: all(load < half for load in loads) for name, loads in first.items()}
 
-    def closed(self, name: str, loads: int = 5) -> bool:
+    def closed(self, name: str, loads: int = _OFTEN) -> bool:
         """Say whether a column with few values has all it will ever have: each came early, and in several loads."""
         if name not in self.settled or not self.settled[name]:
             return False

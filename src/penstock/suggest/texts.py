@@ -54,7 +54,7 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
             "signs": f"string_agg(DISTINCT regexp_replace({column}, '[A-Za-z0-9]', '', 'g'), '')",
         }
     )
-    room = {"at_most": recent.tolerated} if name in recent.open else {}
+    room = {"at_most": recent.tolerated} if name in recent.open else _tolerance(recent, name)
     if not found["blanks"]:
         yield Suggestion("expression", (f"{column} = trim({column})",), room, "no blank before or after the text")
     if not found["nothing"]:
@@ -82,8 +82,8 @@ def _misread(column: str) -> str:
 
 
 def _tolerance(recent: Recent, name: str) -> dict[str, float]:
-    """Return what may be otherwise: words for people come to be longer, or to have other signs, one day."""
-    return {"at_most": recent.tolerated} if recent.distinct[name] > _MOST_LISTED or not recent.settled.get(name) else {}
+    """Return what may be otherwise: where a list is not closed, other texts come, longer ones or with other signs."""
+    return {} if recent.distinct[name] <= _MOST_LISTED and recent.closed(name) else {"at_most": recent.tolerated}
 
 
 def _signs_settled(recent: Recent, column: str, others: list[str]) -> bool:
@@ -112,10 +112,8 @@ def _shapes(recent: Recent, name: str) -> Iterator[Suggestion]:
         return
     pattern = "|".join(_pattern(shape, values) for shape, _, _, values in found)
     examples = ", ".join(str(values[0]) for _, _, _, values in found[:3])
-    # A list that is not closed may get a value of another shape.
-    room = {} if recent.closed(name) else {"at_most": recent.tolerated}
-    room |= _tolerance(recent, name)
-    yield Suggestion("matches", (name, pattern), {"name": f"shape of {name}", **room}, f"written as {examples}")
+    keywords = {"name": f"shape of {name}", **_tolerance(recent, name)}
+    yield Suggestion("matches", (name, pattern), keywords, f"written as {examples}")
 
 
 def _pattern(shape: str, values: list[str]) -> str:
