@@ -54,7 +54,7 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
             "signs": f"string_agg(DISTINCT regexp_replace({column}, '[A-Za-z0-9]', '', 'g'), '')",
         }
     )
-    room = {"at_most": recent.tolerated} if name in recent.open else _tolerance(recent, name)
+    room = {"at_most": recent.tolerated} if name in recent.open else {}
     if not found["blanks"]:
         yield Suggestion("expression", (f"{column} = trim({column})",), room, "no blank before or after the text")
     if not found["nothing"]:
@@ -65,7 +65,8 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
         yield Suggestion("expression", (f"NOT {_misread(column)}",), {"name": f"letters of {name}"}, said)
     for case in ("upper", "lower"):
         if not found[case] and found[{"upper": "lower", "lower": "upper"}[case]]:
-            yield Suggestion("expression", (f"{column} = {case}({column})",), room, f"all letters are {case}-case")
+            said = f"all letters are {case}-case"
+            yield Suggestion("expression", (f"{column} = {case}({column})",), _tolerance(recent, name), said)
     others = sorted(set(found["signs"] or ""))
     if len(others) <= 30 and _signs_settled(recent, column, others):
         listed = "".join("\\" + sign if sign in "\\]^-[&~|" else sign for sign in others)
