@@ -381,3 +381,22 @@ def test_shares_of_columns_with_few_values_are_those_of_a_few_rows(connection: d
     names = suggested(gathered(connection, row))
     assert "ends of wind" in names
     assert "ends of gust" not in names
+
+
+def test_where_most_values_are_zero_all_may_be_and_a_number_that_came_seldom_is_no_constant(
+    connection: duckdb.DuckDBPyConnection,
+) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        return {
+            "washing": 0 if place > 1 + load % 3 else dice.randint(1, 9),
+            "power": 0 if place < 2 + load % 3 else dice.randint(1, 9),
+            "grade": 1 if load % 6 == 0 and place == 5 else None,
+            "shops": 77,
+        }
+
+    names = suggested(gathered(connection, row))
+    zeros = {name: code for name, code in names.items() if "= 0)" in name}
+    assert "max=1," in next(code for name, code in zeros.items() if "washing" in name)
+    assert "max=1," not in next(code for name, code in zeros.items() if "power" in name)
+    assert "in_set(shops)" in names
+    assert "in_set(grade)" not in names

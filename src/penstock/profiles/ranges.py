@@ -24,6 +24,8 @@ _LONGEST = 4.0
 """So many times the usual margin at most stand at the side of a long tail."""
 _HEAVY = 4.0
 """With ten figures an exponential tail reaches three times its mean, and seldom further than this."""
+_FACTOR = 4.0
+"""Amounts that differ by more than this move by factors."""
 _RARE = 3.0
 """So many times the greatest share so far may what is rare come to be: it comes in heaps."""
 _CLOSEST = 1 - 1e-9
@@ -175,6 +177,12 @@ def heavy_tailed(figures: Sequence[float | None]) -> bool:
     tail = len(known) // 4
     excess = [figure - known[-tail - 1] for figure in known[-tail:]]
     return sum(excess) > 0 and excess[-1] >= _HEAVY * sum(excess) / tail
+
+
+def by_factors(figures: Sequence[float | None]) -> bool:
+    """Say whether amounts move by factors: the greatest is far more than the least, or has a long tail."""
+    known = [figure for figure in figures if figure is not None and math.isfinite(figure)]
+    return heavy_tailed(known) or bool(known and max(known) > _FACTOR * min(known) > 0)
 
 
 def reach(figures: Sequence[float], *, chance: float, step: float = 0.0) -> Range:

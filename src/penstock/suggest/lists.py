@@ -23,7 +23,7 @@ def lists(recent: Recent) -> Iterator[Suggestion]:
     numbers = set(recent.numbers)
     for name, values in recent.values.items():
         kind = kind_of(recent.columns[name])
-        if kind in ("whole", "real") and len(values) == 1 and name not in recent.calendar:
+        if kind in ("whole", "real") and len(values) == 1 and name not in recent.calendar and recent.closed(name):
             yield Suggestion("in_set", (name, values), {}, f"the same in {recent.loads} loads")
         elif name in numbers and _levels(recent, name, values):
             filled = 1 - recent.nulls[name] / max(1, sum(recent.rows))

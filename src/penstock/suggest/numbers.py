@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
+from statistics import median
 from typing import Any, TypeAlias
 
-from penstock.profiles.ranges import Amounts, Shares, heavy_tailed, usual_most, usual_range
+from penstock.profiles.ranges import Amounts, Range, Shares, by_factors, usual_most, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import AHEAD, LOAD, Recent, finite, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -20,10 +21,9 @@ _BEYOND = 0.25
 """The least margin of a range, in its widths."""
 _PROVEN = 300
 """Of so many values none was zero: by the rule of three, fewer than 1 in 100 others are."""
-_FACTOR = 4.0
-"""Greatest values of loads that differ by more than this move by factors."""
 _WALL, _NEAR = 0.2, 0.05
 """Where a column ends at zero, the least value is the same in so many loads, or so small beside the greatest one."""
+_MOSTLY = 0.5
 _FILLED = 0.9
 """Of a column that has no value in more of the loads, the ends are those of a few rows."""
 _MOST_AT_AN_END = 0.5
@@ -59,7 +59,7 @@ def ranges(recent: Recent, lows: _Ends, highs: _Ends) -> Iterator[Suggestion]:
         greatest = max((value for value in highs[name] if value is not None), default=0.0)
         low = usual_range(lows[name], ahead=AHEAD)
         # What can be below zero, as a temperature, is no amount that grows by factors.
-        scale = Amounts() if least >= 0 and _by_factors(highs[name]) else None
+        scale = Amounts() if least >= 0 and by_factors(highs[name]) else None
         high = usual_range(highs[name], scale=scale, ahead=AHEAD)
         # A range whose ends vary little is not narrower than the values themselves.
         room = _BEYOND * (greatest - least)
@@ -87,12 +87,6 @@ def _ends_of_loads(recent: Recent) -> tuple[dict[str, list[float | None]], dict[
 
 def _floats(ends: Mapping[str, Sequence[Any]]) -> dict[str, list[float | None]]:
     return {name: [None if value is None else float(value) for value in values] for name, values in ends.items()}
-
-
-def _by_factors(highs: Sequence[float | None]) -> bool:
-    """Say whether the greatest values differ by factors, or have a long tail."""
-    known = [value for value in highs if value is not None]
-    return heavy_tailed(highs) or bool(known and max(known) > _FACTOR * min(known) > 0)
 
 
 def _walled(lows: Sequence[float | None], greatest: float) -> bool:
@@ -169,6 +163,9 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
     for sign, sql in asked.items():
         shares = [share for share in found[sign] if share is not None]
         usual = usual_range(found[sign], least=0, greatest=1, step=step, scale=Shares(filled))
+        if usual is not None and sign == "=" and median(shares) > _MOSTLY:
+            # Where most values are zero anyway, all of them are on a day when nothing happens.
+            usual = Range(usual.low, 1.0)
         if usual is not None and max(shares) > 0 and max(usual.low, 1 - usual.high) * filled >= 1:
             bounds = {"min": rounded(usual.low, 4, up=False), "max": rounded(usual.high, 4, up=True)}
             said = f"{min(shares):.1%} to {max(shares):.1%} of the values of a load"

@@ -6,9 +6,9 @@ import math
 import statistics
 from collections.abc import Iterator, Sequence
 
-from penstock.profiles.ranges import Amounts, Range, Shares, heavy_tailed, usual_range
+from penstock.profiles.ranges import Amounts, Range, Shares, by_factors, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import LOAD, Recent
+from penstock.suggest.recent import AHEAD, LOAD, Recent
 from penstock.suggest.shape import told
 from penstock.suggest.suggestion import Suggestion, rounded
 from penstock.values import dataclass
@@ -107,7 +107,7 @@ def _moves(series: _Series) -> Iterator[Suggestion]:
 def _usual(figure: str, found: Sequence[float | None], rows: float) -> Range | None:
     if figure == "far":
         # Steps of whole numbers are often alike.
-        return usual_range(found, least=0.0, scale=Amounts() if heavy_tailed(found) else None)
+        return usual_range(found, least=0.0, scale=Amounts() if by_factors(found) else None, ahead=AHEAD)
     scale, greatest = (Shares(rows), 1.0) if figure == "still" else (Amounts(), math.inf)
     return usual_range(found, step=_ROOM, varied=True, least=0.0, greatest=greatest, scale=scale)
 
