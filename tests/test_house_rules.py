@@ -79,7 +79,7 @@ def small_project(folder: Path) -> Path:
 def test_what_finds_nothing_to_do_loads_nothing_that_would_do_it(tmp_path: Path, work: str) -> None:
     loaded = loaded_by(f"import penstock; penstock.Project({str(small_project(tmp_path))!r}).{work}()")
     assert "penstock.orchestrate.preparing" in loaded
-    libraries = {"pyarrow", "numpy", "pandas", "polars", "httpx", "rich", "click"}
+    libraries = {"pyarrow", "numpy", "pandas", "polars", "sqlglot", "httpx", "rich", "click"}
     parts = ("penstock.land", "penstock.validate", "penstock.load.loading", "penstock.extract.files.csv")
     assert not loaded & libraries
     assert not [name for name in loaded if name.startswith(parts)]

@@ -17,6 +17,7 @@ from penstock.catalog.port import Catalog
 from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.entries import CheckFailure, CheckReport, DataFile, Entry, EntryKind, Origin, Verdict, Work
 from penstock.model.interval import Interval
+from penstock.model.queries import ParsedQuery
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release, TableVersion
 
@@ -312,6 +313,19 @@ def test_clear_forgets_everything_but_leases(catalog: Catalog) -> None:
     catalog.clear()
     assert catalog.tables() == catalog.runs() == catalog.entries(TABLE) == ()
     assert catalog.renew(lease, 60).fence == lease.fence
+
+
+def test_parsed_queries_are_those_that_were_told_last(catalog: Catalog) -> None:
+    assert catalog.queries("flights") == {}
+    first = ParsedQuery(tables=("a", "Ü b"), meaning="SELECT '\ud800' FROM a")
+    second = ParsedQuery(tables=(), meaning="SELECT 1")
+    catalog.put_queries("flights", {"x": first, "y": second})
+    catalog.put_queries("other", {"x": second})
+    assert catalog.queries("flights") == {"x": first, "y": second}
+    catalog.put_queries("flights", {"y": second})
+    assert (catalog.queries("flights"), catalog.queries("other")) == ({"y": second}, {"x": second})
+    catalog.clear()
+    assert catalog.queries("flights") == {}
 
 
 def test_threads_share_a_catalog(catalog: Catalog) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from shop_runs import SETTINGS, served
 
+from penstock.catalog.opening import open_catalog
 from penstock.errors import ConflictError, NotFoundError
 from penstock.model.interval import Interval
 from penstock.model.receipts import State
@@ -183,6 +184,29 @@ def test_changed_code_remakes_and_a_comment_does_not(
     assert states(run, "total") == [State.DONE]
     assert states(run, "sales") == []
     assert served(tmp_path, "SELECT orders FROM total") == [(12,)]
+
+
+def test_a_query_that_reads_another_table_now_is_made_after_it(
+    make: Callable[[str], Project], ops: sqlite3.Connection, tmp_path: Path
+) -> None:
+    chain = """
+from penstock import Pipeline, sources, sql
+shop = Pipeline(
+    name="shop",
+    sources=[sources.sql("ops", table="orders", cursor="placed", write="append")],
+    transforms=[
+        sql("a", table="a", text="SELECT {a}"),
+        sql("b", table="b", text="SELECT {b}"),
+    ],
+)
+"""
+    make(chain.format(a="1 AS x", b="x + 1 AS x FROM a")).run()
+    turned = make(chain.format(a="x + 1 AS x FROM b", b="3 AS x"))
+    assert [step.table for step in turned.plan().steps if step.table in ("a", "b")] == ["b", "a"]
+    assert turned.run().state is State.DONE
+    catalog = open_catalog(f"sqlite:///{tmp_path}/.penstock/catalog.db")
+    assert sorted(query.tables for query in catalog.queries("shop").values()) == [(), ("b",)]
+    catalog.close()
 
 
 INCREMENTAL = """

@@ -149,6 +149,11 @@ MIGRATIONS = (
             "CREATE INDEX firings_by_pipeline ON firings (pipeline, active, id)",
         ),
     ),
+    Migration(
+        5,
+        "queries that were parsed",
+        ("CREATE TABLE queries (pipeline TEXT PRIMARY KEY, body {blob} NOT NULL)",),
+    ),
 )
 
 _VERSIONS = (

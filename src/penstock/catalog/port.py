@@ -5,12 +5,13 @@ Everything but leases and the running state can be rebuilt from the lakes' manif
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
+from penstock.model.queries import ParsedQuery
 from penstock.model.receipts import RunReceipt, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
@@ -114,6 +115,10 @@ class CatalogReader(Protocol):
         """Return the tables that the database of a connection was last found to have; empty if it was never asked."""
         ...
 
+    def queries(self, pipeline: str) -> Mapping[str, ParsedQuery]:
+        """Return the parsed queries of a pipeline by the digest of their text."""
+        ...
+
 
 class Catalog(CatalogReader, Protocol):
     """Questions and changes. Only ``orchestrate`` and ``project`` hold one."""
@@ -134,6 +139,10 @@ class Catalog(CatalogReader, Protocol):
 
     def put_schema(self, connection: str, tables: Sequence[SourceTable]) -> None:
         """Remember the tables that the database of a connection has; may be lost, for it can be asked again."""
+        ...
+
+    def put_queries(self, pipeline: str, parsed: Mapping[str, ParsedQuery]) -> None:
+        """Remember the parsed queries of a pipeline in the place of all before; may be lost."""
         ...
 
     def put_run(self, run: RunReceipt) -> None:

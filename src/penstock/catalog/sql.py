@@ -5,7 +5,7 @@ Values stand as JSON in ``body``; the columns beside it are what questions are a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -19,6 +19,7 @@ from penstock.errors import ConfigurationError, NotFoundError
 from penstock.model.codec import decode, encode
 from penstock.model.entries import Entry, EntryKind, Verdict
 from penstock.model.interval import Interval
+from penstock.model.queries import ParsedQuery
 from penstock.model.receipts import RunReceipt, State, StepReceipt
 from penstock.model.releases import Candidate, Decision, Release
 from penstock.model.specs import SourceTable
@@ -36,6 +37,7 @@ _INDEXED = (
     "candidates",
     "releases",
     "arrivals",
+    "queries",
 )
 
 _INSERT_ENTRY = (
@@ -64,6 +66,13 @@ class _Schema:
     """The tables of a database, as they are kept."""
 
     tables: tuple[SourceTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class _Queries:
+    """The parsed queries of a pipeline, as they are kept."""
+
+    parsed: Mapping[str, ParsedQuery]
 
 
 class SqlCatalog:
@@ -258,6 +267,18 @@ class SqlCatalog:
         self._write(
             "INSERT INTO schemas VALUES (?, ?) ON CONFLICT (connection) DO UPDATE SET body = excluded.body",
             (connection, encode(_Schema(tuple(tables)))),
+        )
+
+    def queries(self, pipeline: str) -> Mapping[str, ParsedQuery]:
+        """Return the parsed queries of a pipeline by the digest of their text."""
+        rows = self._rows("SELECT body FROM queries WHERE pipeline = ?", (pipeline,))
+        return decode(_Queries, bytes(rows[0][0]), where=f"the queries of {pipeline}").parsed if rows else {}
+
+    def put_queries(self, pipeline: str, parsed: Mapping[str, ParsedQuery]) -> None:
+        """Remember the parsed queries of a pipeline in the place of all before; may be lost."""
+        self._write(
+            "INSERT INTO queries VALUES (?, ?) ON CONFLICT (pipeline) DO UPDATE SET body = excluded.body",
+            (pipeline, encode(_Queries(parsed))),
         )
 
     def put_candidate(self, candidate: Candidate) -> None:

@@ -9,11 +9,13 @@ from statistics import median
 
 from penstock.model.graph import graph, made_by, read_by, upstream
 from penstock.model.interval import Interval
+from penstock.model.queries import ParsedQuery
 from penstock.model.receipts import State
 from penstock.model.specs import PipelineSpec, SourceSpec, TransformSpec
 from penstock.names import unknown
 from penstock.orchestrate import code, indexing
 from penstock.orchestrate.ledger import Ledger, collect
+from penstock.orchestrate.parsing import parsed
 from penstock.orchestrate.planner import Usual, Wanted
 from penstock.orchestrate.scopes import intervals, scope_of
 from penstock.orchestrate.workspace import Workspace
@@ -73,11 +75,9 @@ def prepare(workspace: Workspace, spec: PipelineSpec, refresh: frozenset[str] = 
         ConfigurationError: A query cannot be read, tables need each other, or there is no such transform.
     """
     indexing.follow(workspace, indexing.tables_of(spec))
-    made, told, codes = made_by(spec), [], {}
-    for transform in spec.transforms:
-        # Both ask for the parsed query, of which only so many are kept.
-        told.append(with_inputs(transform, made, spec.sources))
-        codes[transform.table] = code_fingerprint(transform)
+    made, queries = made_by(spec), parsed(spec.name, spec.transforms, workspace.catalog)
+    told = [with_inputs(transform, made, spec.sources, queries.get(transform.table)) for transform in spec.transforms]
+    codes = {item.table: code_fingerprint(item, queries.get(item.table)) for item in spec.transforms}
     ordered = graph(told, [source.table for source in spec.sources])
     settled = replace(spec, transforms=ordered)
     ledger = collect(settled, workspace.catalog)
@@ -144,11 +144,9 @@ def _usual(workspace: Workspace, pipeline: str) -> dict[str, Usual]:
     return {step: Usual(int(median(rows[step])), median(seconds[step])) for step in rows}
 
 
-def with_inputs(transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec]) -> TransformSpec:
-    """Read the edges of a query: bare table names; a child table counts as its source."""
-    read: Sequence[str] = transform.inputs
-    if transform.sql is not None:
-        from penstock.queries.edges import edges
-
-        read = edges(transform.sql, origin=transform.origin or transform.table)
+def with_inputs(
+    transform: TransformSpec, made: Collection[str], sources: Sequence[SourceSpec], query: ParsedQuery | None
+) -> TransformSpec:
+    """Take the edges of its query, if it is one: bare table names; a child table counts as its source."""
+    read = transform.inputs if query is None else query.tables
     return read_by(transform, read, made, sources)

@@ -10,6 +10,7 @@ from penstock.model.graph import made_by
 from penstock.model.specs import PipelineSpec, TransformSpec
 from penstock.model.testing import CasesReport, TransformCase
 from penstock.names import unknown
+from penstock.orchestrate.parsing import parse
 from penstock.orchestrate.preparing import with_inputs
 from penstock.stores.engine import LocalEngine
 from penstock.stores.warehouse import DuckDBWarehouse
@@ -51,4 +52,5 @@ def test(
 
 
 def _told(transform: TransformSpec, spec: PipelineSpec) -> TransformSpec:
-    return with_inputs(transform, made_by(spec), spec.sources)
+    query = None if transform.sql is None else parse(transform)
+    return with_inputs(transform, made_by(spec), spec.sources, query)

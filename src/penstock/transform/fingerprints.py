@@ -22,6 +22,7 @@ from typing import Any
 from penstock.model import codec
 from penstock.model.entries import InputVersion
 from penstock.model.interval import Interval
+from penstock.model.queries import ParsedQuery
 from penstock.model.specs import TransformSpec
 from penstock.values import dataclass
 
@@ -30,9 +31,16 @@ _OPEN = (bool, int, float, type(None), date, time, timedelta)
 _PLAIN = (bool, int, float, complex, str, bytes, type(None), date, time, timedelta, Decimal, PurePath, Enum)
 
 
-def code_fingerprint(transform: TransformSpec) -> str:
-    """Return 16 hex digits of what a transform does, its inputs' versions aside."""
-    if transform.sql is not None:
+def code_fingerprint(transform: TransformSpec, query: ParsedQuery | None = None) -> str:
+    """Return 16 hex digits of what a transform does, its inputs' versions aside.
+
+    Args:
+        transform: The transform.
+        query: Its query, where it was parsed already.
+    """
+    if query is not None:
+        code = query.meaning
+    elif transform.sql is not None:
         from penstock.queries import edges
 
         code = edges.meaning(transform.sql, origin=transform.origin or transform.table)
