@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 import pytest
 from spoiled import TOML, Shop
@@ -150,7 +151,7 @@ def test_a_bad_pipeline(shop: Shop, given: str) -> None:
         "penstock.toml",
         TOML + "[connections.ops]\nurl = 'sqlite:///ops.db'\n[connections.api]\nurl = 'http://127.0.0.1:9'\n",
     )
-    with sqlite3.connect(shop.folder / "ops.db") as ops:
+    with closing(sqlite3.connect(shop.folder / "ops.db")) as ops, ops:
         ops.execute("CREATE TABLE orders (order_id INTEGER, country TEXT, amount REAL)")
     ops.close()
     shop.declare(**declared)

@@ -7,6 +7,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Thread
@@ -97,7 +98,7 @@ def test_a_file_that_is_no_catalog_is_named_with_the_remedy(tmp_path: Path) -> N
 
 def test_a_body_that_was_edited_is_named(tmp_path: Path) -> None:
     path = filled(tmp_path / "catalog.db")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("UPDATE entries SET body = CAST('{\"table\": 1}' AS BLOB) WHERE number = 7")
     connection.close()
     with pytest.raises(DataError, match=r"entry in the catalog .*catalog\.db is not a valid entry"):
@@ -276,7 +277,7 @@ def test_a_closed_catalog_opens_again_when_asked(tmp_path: Path) -> None:
 
 def test_missing_tables_are_not_taken_for_a_bug(tmp_path: Path) -> None:
     path = filled(tmp_path / "catalog.db")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.execute("DROP TABLE entries")
     connection.close()
     with pytest.raises(DataError, match="rebuild-catalog"):

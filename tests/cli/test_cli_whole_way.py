@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def test_the_project_is_named_before_or_after_the_command(
 
 def test_ingest_needs_no_project(typed: Type, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    with sqlite3.connect("ops.db") as connection:
+    with closing(sqlite3.connect("ops.db")) as connection, connection:
         connection.execute("CREATE TABLE flights (id INTEGER PRIMARY KEY, origin TEXT)")
         connection.executemany("INSERT INTO flights VALUES (?, ?)", [(1, "JFK"), (2, "EWR")])
     connection.close()

@@ -73,7 +73,7 @@ def locked(project: Path) -> bool:
 
 def expire(project: Path) -> None:
     """Let every lease run out, as an hour of sleep would."""
-    with sqlite3.connect(project / "data/catalog/catalog.db", timeout=10) as catalog:
+    with closing(sqlite3.connect(project / "data/catalog/catalog.db", timeout=10)) as catalog, catalog:
         assert catalog.execute("UPDATE leases SET expires = 1 WHERE holder IS NOT NULL").rowcount == 1
     catalog.close()
 

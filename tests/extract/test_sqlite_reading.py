@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Callable
+from contextlib import closing
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
@@ -21,7 +22,7 @@ Make = Callable[[str], str]
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
     def run(script: str) -> str:
-        with sqlite3.connect(tmp_path / "ops.db") as connection:
+        with closing(sqlite3.connect(tmp_path / "ops.db")) as connection, connection:
             connection.executescript(script)
         connection.close()
         return f"sqlite:///{tmp_path / 'ops.db'}"
@@ -217,7 +218,7 @@ _MOMENTS = ["2013-01-04 23:59:59", "2013-01-05 00:00:00", "2013-01-05 23:59:59",
 def test_an_interval_is_half_open_in_every_spelling_of_time(make: Make, spelling: Callable[[str], Any]) -> None:
     url = make("CREATE TABLE t (id INTEGER, at);")
     path = url.removeprefix("sqlite:///")
-    with sqlite3.connect(path) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         connection.executemany("INSERT INTO t VALUES (?, ?)", [(i, spelling(at)) for i, at in enumerate(_MOMENTS)])
     connection.close()
     found = take(url, interval="at", span=_DAY)
@@ -271,7 +272,7 @@ def test_a_reading_sees_one_moment_while_others_write(make: Make) -> None:
     extraction = SqliteSource().open(sql_request("sqlite", url, options={"table": "t"}, batch_bytes=2**16))
     batches = extraction.batches()
     rows = next(batches).data.num_rows
-    with sqlite3.connect(url.removeprefix("sqlite:///")) as writer:
+    with closing(sqlite3.connect(url.removeprefix("sqlite:///"))) as writer, writer:
         writer.execute("DELETE FROM t WHERE id % 2 = 0")
         writer.execute("INSERT INTO t VALUES (999999, 'new')")
     writer.close()

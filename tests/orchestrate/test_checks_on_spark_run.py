@@ -6,6 +6,7 @@ import base64
 import random
 import shutil
 import sqlite3
+from contextlib import closing
 from dataclasses import asdict, replace
 from pathlib import Path
 
@@ -38,7 +39,7 @@ def url(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_run_and_a_check_on_spark(tmp_path: Path, url: str) -> None:
-    with sqlite3.connect(tmp_path / "ops.db") as ops:
+    with closing(sqlite3.connect(tmp_path / "ops.db")) as ops, ops:
         ops.execute("CREATE TABLE orders (id INTEGER, amount REAL)")
         ops.executemany("INSERT INTO orders VALUES (?, ?)", [(n, 10.0 * n) for n in range(12)])
     ops.close()
@@ -73,7 +74,7 @@ def test_profiles_of_both_engines_are_merged_and_compared_alike(tmp_path: Path, 
     draw = random.Random(1)
     folder = tmp_path / "duckdb"
     folder.mkdir()
-    with sqlite3.connect(folder / "ops.db") as ops:
+    with closing(sqlite3.connect(folder / "ops.db")) as ops, ops:
         ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL, kind TEXT, email TEXT)")
         ops.execute("CREATE TABLE goods (id INTEGER, price REAL)")
         ops.execute("INSERT INTO goods VALUES (1, 1.5), (2, NULL)")

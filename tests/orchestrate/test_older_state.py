@@ -9,6 +9,7 @@ from __future__ import annotations
 import sqlite3
 import tarfile
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import duckdb
@@ -56,7 +57,7 @@ def test_nothing_is_read_again_and_everything_is_known(project: Project, folder:
 
 
 def test_work_goes_on_from_where_it_stood(project: Project, folder: Path) -> None:
-    with sqlite3.connect(folder / "ops.db") as ops:
+    with closing(sqlite3.connect(folder / "ops.db")) as ops, ops:
         ops.execute("INSERT INTO events VALUES (9, 'new')")
         ops.execute("UPDATE orders SET amount = 3 WHERE id = 1")
     ops.close()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -56,7 +57,7 @@ shop = Pipeline(
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Callable[..., Project]]:
-    with sqlite3.connect(tmp_path / "ops.db") as ops:
+    with closing(sqlite3.connect(tmp_path / "ops.db")) as ops, ops:
         ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL)")
         rows = [(n, f"2024-01-0{1 + n % 4}T0{n % 10}:00:00Z", 10.0 * n) for n in range(12)]
         ops.executemany("INSERT INTO orders VALUES (?, ?, ?)", rows)

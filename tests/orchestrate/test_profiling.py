@@ -7,6 +7,7 @@ import json
 import random
 import sqlite3
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -148,7 +149,7 @@ def test_a_table_that_is_replaced_is_compared_with_what_it_was(tmp_path: Path) -
 
     def filled(mean: float, seed: int) -> None:
         draw = random.Random(seed)
-        with sqlite3.connect(tmp_path / "ops.db") as ops:
+        with closing(sqlite3.connect(tmp_path / "ops.db")) as ops, ops:
             ops.execute("CREATE TABLE IF NOT EXISTS orders (id INTEGER, amount REAL)")
             ops.execute("DELETE FROM orders")
             ops.executemany("INSERT INTO orders VALUES (?, ?)", ((i, draw.gauss(mean, 5)) for i in range(2_000)))

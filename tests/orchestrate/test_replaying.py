@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ran")
     (folder / "penstock.toml").write_text(SETTINGS)
     (folder / "pipeline.py").write_text(PIPELINE)
-    with sqlite3.connect(folder / "ops.db") as ops:
+    with closing(sqlite3.connect(folder / "ops.db")) as ops, ops:
         ops.execute("CREATE TABLE orders (id INTEGER, placed TIMESTAMP, amount REAL, note TEXT)")
         rows = [(n, f"2024-01-0{1 + n % 4}T0{n % 10}:00:00Z", 10.0 * n, None) for n in range(8)]
         # Order 3 of the first day is too much; the same order comes again on the second, and is newer.
@@ -106,7 +107,7 @@ def test_a_row_that_fails_again_is_counted_once_and_keeps_its_origin(shop: Path)
 
 
 def test_an_old_row_does_not_overwrite_a_newer_one_of_its_key(shop: Path) -> None:
-    with sqlite3.connect(shop / "ops.db") as ops:
+    with closing(sqlite3.connect(shop / "ops.db")) as ops, ops:
         ops.execute("UPDATE orders SET amount = 33 WHERE id = 3 AND placed LIKE '2024-01-04%'")
     ops.close()
     with Project(shop) as project:
@@ -127,7 +128,7 @@ def test_an_old_row_does_not_overwrite_a_newer_one_of_its_key(shop: Path) -> Non
 def test_an_interval_read_again_takes_the_replayed_rows_along(shop: Path) -> None:
     with Project(shop) as project:
         project.quarantine.replay("orders", sets=["amount = amount / 10"])
-        with sqlite3.connect(shop / "ops.db") as ops:
+        with closing(sqlite3.connect(shop / "ops.db")) as ops, ops:
             ops.execute("DELETE FROM orders WHERE id = 90")
             ops.execute("UPDATE orders SET amount = 1 WHERE id = 4")
         ops.close()
@@ -148,7 +149,7 @@ def test_a_replaced_table_gains_its_rows_until_it_is_replaced(shop: Path) -> Non
         assert project.run().state is State.UNCHANGED
         project.rebuild()
         assert contents(shop) == after
-        with sqlite3.connect(shop / "ops.db") as ops:
+        with closing(sqlite3.connect(shop / "ops.db")) as ops, ops:
             ops.execute("INSERT INTO goods VALUES (5, 5)")
         ops.close()
         project.run()
@@ -216,7 +217,7 @@ def test_a_load_that_checks_reject_stays_in_the_quarantine(shop: Path) -> None:
 
 
 def test_rows_that_a_waiting_load_would_replace_wait_as_well(shop: Path) -> None:
-    with sqlite3.connect(shop / "ops.db") as ops:
+    with closing(sqlite3.connect(shop / "ops.db")) as ops, ops:
         ops.execute("DELETE FROM orders WHERE placed LIKE '2024-01-01%' AND id <> 90")
     ops.close()
     with Project(shop) as project:

@@ -8,6 +8,7 @@ import random
 import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -192,7 +193,8 @@ def test_commands_suggest_as_code_as_json_and_into_a_file(folder: Path, tmp_path
 
 
 def test_what_was_never_loaded_or_checked_is_told(tmp_path: Path) -> None:
-    sqlite3.connect(tmp_path / "ops.db").executescript("CREATE TABLE orders (id INTEGER)")
+    with closing(sqlite3.connect(tmp_path / "ops.db")) as ops:
+        ops.executescript("CREATE TABLE orders (id INTEGER)")
     (tmp_path / "penstock.toml").write_text(SETTINGS)
     (tmp_path / "pipeline.py").write_text(
         "from penstock import Pipeline, sources\n"

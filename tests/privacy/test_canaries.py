@@ -122,7 +122,7 @@ def project(tmp_path: Path, postgres: PostgresServer) -> Iterator[Path]:
     def of(kind: str) -> list[tuple[Any, ...]]:
         return [tuple(v.format(kind) if isinstance(v, str) else v for v in person) for person in people]
 
-    with sqlite3.connect(sources / "ops.db") as database:
+    with contextlib.closing(sqlite3.connect(sources / "ops.db")) as database, database:
         database.execute("CREATE TABLE people (id INTEGER, email TEXT, note TEXT, age INTEGER, updated_at TIMESTAMP)")
         database.executemany("INSERT INTO people VALUES (?, ?, ?, ?, ?)", of("sqlite"))
     postgres.execute("DROP TABLE IF EXISTS people")

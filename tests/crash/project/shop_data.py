@@ -3,6 +3,7 @@
 import json
 import os
 import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +18,7 @@ PRODUCTS = ("apple", "bread", "cheese")
 
 def make() -> None:
     """Make the database and the first prices."""
-    with sqlite3.connect(HERE / "ops.db") as database:
+    with closing(sqlite3.connect(HERE / "ops.db")) as database, database:
         database.execute("CREATE TABLE orders (id INTEGER, at TIMESTAMP, customer TEXT, product TEXT, amount INTEGER)")
         database.executemany("INSERT INTO orders VALUES (?, ?, ?, ?, ?)", list(_orders()))
     database.close()
@@ -52,7 +53,7 @@ def deliver(day: int) -> None:
 
 def mend() -> None:
     """Give the orders of the bad day their customers."""
-    with sqlite3.connect(HERE / "ops.db") as database:
+    with closing(sqlite3.connect(HERE / "ops.db")) as database, database:
         database.execute("UPDATE orders SET customer = 'customer-' || (id % 5) WHERE customer IS NULL")
     database.close()
 
