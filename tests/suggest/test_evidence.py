@@ -400,3 +400,13 @@ def test_where_most_values_are_zero_all_may_be_and_a_number_that_came_seldom_is_
     assert "max=1," not in next(code for name, code in zeros.items() if "power" in name)
     assert "in_set(shops)" in names
     assert "in_set(grade)" not in names
+
+
+def test_a_gap_that_may_be_longer_than_a_year_is_no_limit(connection: duckdb.DuckDBPyConnection) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        # Some days the sensor is taken off for a while.
+        off = {4: 1, 9: 18}.get(load % 10, 0) if place >= ROWS // 2 else 0
+        at = day(load).start.replace(tzinfo=None) + timedelta(minutes=place, hours=off)
+        return {"at": at, "level": dice.randint(1, 9)}
+
+    assert not [name for name in suggested(gathered(connection, row)) if name.startswith("no_gaps")]

@@ -12,6 +12,8 @@ from penstock.suggest.recent import LOAD, STARTS, Recent
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _HOUR = 3600.0
+_LONGEST = 366 * 24 * _HOUR
+"""A gap that may be longer than a year is no limit."""
 
 
 def moments(recent: Recent) -> Iterator[Suggestion]:
@@ -74,7 +76,7 @@ def _gaps(recent: Recent, name: str) -> Iterator[Suggestion]:
         most = [float(value) if value is not None else None for value in found["most"]]
         usual = usual_range(most, step=max(1.0, _spacing(recent, name)), scale=Amounts())
         count = sum(value or 0 for value in found["steps"]) / recent.loads
-        if usual is None or count < 5:
+        if usual is None or count < 5 or usual.high > _LONGEST:
             continue
         every = timedelta(seconds=math.ceil(usual.high))
         keywords = {"per": per} if per else {}
