@@ -227,7 +227,7 @@ def test_a_project_names_its_key_by_a_variable(tmp_path: Path) -> None:
         (f'[privacy]\nkey = "${{A}}"\nformer = {{ "2" = "{KEY}" }}', "privacy.former.2 .* is no reference"),
         ('[privacy]\nkey = "${NOT_SET_ANYWHERE}"', "The variable NOT_SET_ANYWHERE is not set"),
         ('[privacy]\nkey = "${A}"\nversion = 0', "privacy.version"),
-        ('[privacy]\nkay = "${A}"', "Did you misspell it as 'kay'"),
+        ('[privacy]\nkay = "${A}"', "no key 'kay' .*Did you mean 'key'"),
         ("", "To protect the personal columns of source 'people', a key is needed"),
     ],
 )

@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from edge_values import TYPES, table
+from lake_bench import Bench
 from spark_bench import Both
 
 from penstock import checks
@@ -181,8 +182,6 @@ def test_no_rows_at_all(both: Both, airports: dict[str, str]) -> None:
 
 
 def test_names_and_folders_that_mean_something_elsewhere(spark: Spark, engine: LocalEngine, tmp_path: Path) -> None:
-    from conftest import Bench
-
     folder = tmp_path / "a [b]*{c}?+% é"
     folder.mkdir()
     rows = pa.table({"se`lect": [1, None, 3], 'a"b': ["x", None, "z"], "a.b": [1.0, 2.0, None], "_metadata": [1, 2, 2]})
