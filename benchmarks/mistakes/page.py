@@ -38,42 +38,38 @@ batch without it does not. The last {CLEAN} batches of each table are judged as 
 
 `checks_and_drift` is what a user has: the checks that `penstock check suggest` writes after the first 43 batches,
 tried there on the later of these batches, taken as they are, run as a load is checked, and `penstock drift --against
-usual`. Rules and margins were tuned on the tables for tuning alone, by other seeds than those below. Of these tables,
-retail, parking, air and house were held out at first, looked at three times (27, 18 and 11 of their 120 clean batches
-raised an alarm), and taken for tuning then; bikes, traffic, hotel and power were held out after that, judged once (18
-of 120: lists of temperatures, a key and an order that few rows had put to the test), and taken for tuning, too; so
-were wind, pets, births and laboratory (5 of 120; with seeds 1 to 3 92, 93 and 89 of 100 were caught in all tables).
-What was missed there led to rules of their own: all groups of a category beside each other, zeros where none ever was,
-values cut by a limit, values of a category that never fail to come, letters of a wrong encoding. What raised an alarm
-in the tables for tuning, of weather and destinations in July to September too, led to others: numbers that name a row
-stand beside none, numbers that still come new are no list, a moment that tells no rows apart makes no series, and a
-quantile may leap over a gap between values. Pizza, stops and sky were chosen and committed before these; who cut them
-out of their sources saw names, types, numbers of rows and gaps, and two rows of each.
-Then all tables were judged once, with three seeds drawn by chance that nobody had used: 90, 93 and 95 of 100 were
-caught, in these three tables 18 of 20, 19 of 20 and 21 of 22. Of 570 clean batches one raised a false alarm: sky, on 25
-May, a quarter of the ceilings of clouds. No cloud was low that day, and the quantile leapt from the low ones to the
-high ones.
+usual`. Rules and margins were tuned on the tables for tuning alone, by other seeds than those below. Of these all but
+the first four were held out once, judged, and taken for tuning when they had been looked at: retail, parking, air and
+house (27, 18 and 11 of 120 clean batches raised an alarm), bikes, traffic, hotel and power (18 of 120), wind, pets,
+births and laboratory (5 of 120), sky and strikes (1 of 30 each).
 
-So sky is for tuning since, and a quantile counts only where the share of the values below it is as seldom, by the tail
-of the shares before. (On sky, traffic and laboratory, with seeds 31 and 32, this alarm is gone and no other came; drift
-alone missed two of 463 mistakes more, both told by checks. No catch of the round before had rested on a quantile
-alone.) Emails, strikes, oxides and motorway, with long tails, were chosen and committed before any of them was judged:
-who cut them out saw names, types, numbers of rows and gaps, two rows of each and what their packages write about them.
-Pizza and stops stay held out: they were judged before, and no rule was made of it. Then 13 of the 23 tables were judged
-once, with three new seeds, each mistake in one of all 23, and no rule was changed after it. Air, house, bikes, traffic,
-hotel, power, wind, pets, births and laboratory were not judged again for want of time; the round before, below, is what
-is known of them, and sky is counted among the tables for tuning there.
+How often rules raise alarms on clean batches in general was looked at on 39 other pieces of real data, other years of
+tables for tuning among them, but also storms, polls, downloads and the log of a hospital: on 74 of 1,170, some of them
+rightly, as where a counter had failed for hours. So bounds go on with what moves, greatest values that differ by
+factors have room for one, zero is no bound for what only comes down towards it, a list is closed only if each of its
+values came in ten loads, and numbers that name a row are not judged by how large they are. Of air in other years, from
+which most of it came, 16 of 120 batches raised an alarm before and none after.
 
-Of the mistakes 58 of 64, 58 of 63 and 59 of 63 are caught with the three seeds: in the four tables that no rule has
-seen 14 of 16, 10 of 11 and 11 of 12, in pizza and stops 5 of 6, 10 of 10 and 5 of 5, in those for tuning 39 of 42, 38
-of 42 and 43 of 46. Of 390 clean batches one raised a false alarm: strikes, on 19 May, the spread of the number of a
-report, which drift judges though it only names a row. No quantile raised one, and what is aimed at, no false alarm
-at all, holds in three of the four tables that no rule has seen. Values that cannot be are named as faults of the
-source, and an alarm about their column is neither false nor left out: a turbine says 32.2 degrees for hours and then
--273.2.
+Plays, walkers, glucose and thefts were chosen and committed before these rules; who cut them out saw names, types,
+numbers of rows and gaps, and two rows of each. Pizza, stops, emails, oxides and motorway stay held out: they were
+judged before, and no rule was made of it. Then all 27 tables were judged at once, with three seeds drawn by chance that
+nobody had used, and no rule was changed after it. One bug was: in glucose a gap between moments was given a limit of
+millions of years, and suggesting stopped there. What is below was judged after that, with the same seeds: glucose,
+plays and wind whole, of the others the mistakes, of which as many were caught as before; none of their clean batches
+had raised an alarm.
+
+With the three seeds 92, 90 and 91 of 100 mistakes are caught: in the four tables that no rule has seen 17 of 18, 10 of
+10 and 14 of 14, in the five that stay held out 18 of 19, 13 of 14 and 16 of 17, in those for tuning 57 of 63, 67 of 76
+and 61 of 69. Of 810 clean batches 21 raised a false alarm, none of them in 25 of the tables. In plays it was three: on
+5 and 20 February 2009 a game had a fifth period, which none of the first 43 had had, and on 9 March a player was sent
+off, the only one. In glucose it was one thing on 18 days: 14,571 values to 27 May 2010 were even, since the 28th half
+are odd, as if another sensor was put on. So what is aimed at, no false alarm at all on 30 clean days, holds in two of
+the four tables that no rule has seen, in the five that stay held out, and in all those for tuning.
+Values that cannot be are named as faults of the source, and an alarm about their column is neither false nor left out:
+a turbine says 32.2 degrees for hours and then -273.2.
 """
 
-_HEADINGS = {"suggested": "checks_and_drift", "suggested-before": "checks_and_drift, the round before"}
+_HEADINGS = {"suggested": "checks_and_drift"}
 """Of kept results of one judge."""
 
 
