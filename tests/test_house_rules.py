@@ -25,7 +25,7 @@ LAYER_OF_KIND = {
     "stream": "penstock.extract.streams.",
     "catalog": "penstock.catalog.",
 }
-HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click")
+HEAVY = ("duckdb", "pyarrow", "deltalake", "pandas", "polars", "sqlglot", "httpx", "msgspec", "rich", "click")
 
 
 def loaded_by(statement: str) -> set[str]:
@@ -50,7 +50,7 @@ def test_an_ingest_loads_only_what_it_needs(tmp_path: Path) -> None:
     duckdb.sql("SELECT 1 AS id, 'x' AS name").write_parquet(str(file))
     target = str(tmp_path / "t.duckdb")
     loaded = loaded_by(f"import penstock; penstock.ingest({str(file)!r}, to={target!r}, write='merge', key='id')")
-    not_needed = {"pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click", "pyarrow.compute"}
+    not_needed = {"pandas", "polars", "sqlglot", "httpx", "msgspec", "rich", "click", "pyarrow.compute"}
     assert "penstock.load.merge" in loaded
     assert not loaded & not_needed
     parts = ("penstock.promote", "penstock.dataset", "penstock.transform.", "penstock.orchestrate.asking")
@@ -90,7 +90,7 @@ def test_promoting_a_staged_candidate_loads_neither_arrow_nor_numpy(tmp_path: Pa
     promoting.make(tmp_path, 1, 10)
     loaded = loaded_by(f"from benchmarks import promoting as p; p.penstock(p.Path({folder!r}))")
     assert "penstock.promote.promoting" in loaded
-    assert not loaded & {"pyarrow", "numpy", "pandas", "polars", "sqlglot", "httpx", "pydantic", "rich", "click"}
+    assert not loaded & {"pyarrow", "numpy", "pandas", "polars", "sqlglot", "httpx", "msgspec", "rich", "click"}
 
 
 def test_public_names_are_sorted_and_there() -> None:

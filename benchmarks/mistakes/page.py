@@ -48,7 +48,8 @@ tables for tuning among them, but also storms, polls, downloads and the log of a
 rightly, as where a counter had failed for hours. So bounds go on with what moves, greatest values that differ by
 factors have room for one, zero is no bound for what only comes down towards it, a list is closed only if each of its
 values came in ten loads, and numbers that name a row are not judged by how large they are. Of air in other years, from
-which most of it came, 16 of 120 batches raised an alarm before and none after.
+which most of it came, 16 of 120 batches raised an alarm before and none after; of the other pieces only a few were
+looked at again.
 
 Plays, walkers, glucose and thefts were chosen and committed before these rules; who cut them out saw names, types,
 numbers of rows and gaps, and two rows of each. Pizza, stops, emails, oxides and motorway stay held out: they were

@@ -14,7 +14,7 @@ import pytest
 from penstock.cli.groups import LazyGroup
 from penstock.cli.main import COMMANDS, penstock
 
-HEAVY = ("duckdb", "pyarrow", "deltalake", "rich", "pydantic", "sqlglot", "httpx", "obstore", "penstock.project")
+HEAVY = ("duckdb", "pyarrow", "deltalake", "rich", "msgspec", "sqlglot", "httpx", "obstore", "penstock.project")
 
 
 def commands(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:

@@ -118,8 +118,18 @@ def test_one_that_slept_while_another_took_over_adds_nothing(tmp_path: Path) -> 
         levelled(folder, server)
 
 
+def answers(server: PostgresServer) -> bool:
+    """Say whether the server takes connections: it does not while it recovers."""
+    try:
+        psycopg.connect(server.url()).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
 def crash(server: PostgresServer) -> None:
     """Kill one of the server's processes, upon which it ends all others, recovers from its log, and starts anew."""
+    until(lambda: answers(server))
     with psycopg.connect(server.url()) as connection:
         os.kill(connection.info.backend_pid, signal.SIGKILL)
         with pytest.raises(psycopg.OperationalError):
@@ -135,8 +145,8 @@ def test_a_server_that_is_restarted_is_waited_for(tmp_path: Path) -> None:
             try:
                 until(lambda: "micro-batch" in said(folder))
                 for _ in range(2):
-                    before = writers.written
                     crash(server)
+                    before = writers.written
                     until(lambda before=before: writers.written > before + 20)
                 assert process.poll() is None, said(folder)
             finally:
