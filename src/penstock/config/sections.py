@@ -52,21 +52,20 @@ def _sentence(kind: type[Section], given: Any, file: Path, place: str, found: st
     problem, within = (match[1], match[2] or "") if match else (found, "")
     inner = within.split(".") if within else []
     path = ".".join(filter(None, (place, within)))
+    named = f"{path}." if path else ""
     if name := _UNKNOWN.fullmatch(problem):
-        at = f"{path}.{name[1]}" if path else name[1]
         what = "section" if path in ("", "environments") else "key"
-        return unknown(what, name[1], _keys(kind, inner), where=f"{at} in {file}")
+        return unknown(what, name[1], _keys(kind, inner), where=f"{named}{name[1]} in {file}")
     if name := _MISSING.fullmatch(problem):
         for part in inner:
             given = given[part]
         guess = nearest(name[1], given)
         return ConfigurationError(
-            f"{path}.{name[1]} is missing in {file}" if path else f"{name[1]} is missing in {file}",
-            remedy=f"Did you misspell it as {guess!r}?" if guess else None,
+            f"{named}{name[1]} is missing in {file}", remedy=f"Did you misspell it as {guess!r}?" if guess else None
         )
     if problem.startswith("Invalid enum value"):
         return ConfigurationError(f"{path} in {file} is none of what it may be", valid=", ".join(_words(kind, inner)))
-    said = re.sub(r"`(.*?)`", lambda named: " or ".join(_named(named[1])), problem)
+    said = re.sub(r"`(.*?)`", lambda types: " or ".join(_named(types[1])), problem)
     for limit, words in _LIMITS.items():
         said = said.replace(f" {limit}", f" {words}")
     valid, _, value = said.removeprefix("Expected ").partition(", got ")

@@ -28,13 +28,12 @@ def parsed(pipeline: str, transforms: Iterable[TransformSpec], catalog: Catalog)
     Raises:
         ConfigurationError: A query cannot be parsed, or does what no transform may.
     """
-    texts = [transform for transform in transforms if transform.sql is not None]
+    texts = {transform.table: (_digest(transform), transform) for transform in transforms if transform.sql is not None}
     known = catalog.queries(pipeline) if texts else {}
-    found = {transform.table: known.get(_digest(transform)) or parse(transform) for transform in texts}
-    wanted = {_digest(transform): found[transform.table] for transform in texts}
-    if wanted.keys() - known.keys():
-        catalog.put_queries(pipeline, wanted)
-    return found
+    found = {digest: known.get(digest) or parse(transform) for digest, transform in texts.values()}
+    if found.keys() - known.keys():
+        catalog.put_queries(pipeline, found)
+    return {table: found[digest] for table, (digest, _) in texts.items()}
 
 
 def _digest(transform: TransformSpec) -> str:

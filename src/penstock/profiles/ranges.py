@@ -161,12 +161,10 @@ def _widened(figures: Sequence[float], ahead: int) -> tuple[float, float] | None
     if margin > _WIDEST:
         return None
     low, high = min(figures), max(figures)
-    below, above = _sides(figures)
+    below, above = (margin * (high - low) * side for side in _sides(figures))
     half = len(figures) // 2
     moving = (median(figures[half:]) - median(figures[:half])) / half * ahead
-    return low - margin * (high - low) * below + min(0.0, moving), high + margin * (high - low) * above + max(
-        0.0, moving
-    )
+    return low - below + min(0.0, moving), high + above + max(0.0, moving)
 
 
 def heavy_tailed(figures: Sequence[float | None]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pyarrow as pa
@@ -49,24 +49,14 @@ class ArrowFiles:
                 raise DataError(f"{file.key} is no whole Parquet file") from None
 
 
-def needs_arrow(file: File) -> bool:
-    """Say whether Arrow is to read a file; one that cannot be opened is left to DuckDB's word."""
+def told_by_footer(file: File) -> tuple[bool, int | None]:
+    """Say whether Arrow is to read a file, and how many rows it has; one that cannot be opened is left to DuckDB."""
     try:
         with pq.ParquetFile(file.path) as opened:
-            return any(_wide(field.type) for field in opened.schema_arrow) or _long(opened.metadata)
+            needed = any(_wide(field.type) for field in opened.schema_arrow) or _long(opened.metadata)
+            return needed, opened.metadata.num_rows
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-        return False
-
-
-def rows_of(files: Sequence[File]) -> int | None:
-    """Return the rows of the one file that is read; None where there are several, or it is no Parquet file."""
-    if len(files) != 1 or files[0].format != "parquet":
-        return None
-    try:
-        with pq.ParquetFile(files[0].path) as opened:
-            return int(opened.metadata.num_rows)
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
-        return None
+        return False, None
 
 
 def _long(footer: pq.FileMetaData) -> bool:

@@ -16,7 +16,7 @@ from penstock.extract.files.errors import explain
 from penstock.extract.files.formats.known import FORMATS, GENERAL
 from penstock.extract.files.formats.port import FormatFiles
 from penstock.extract.files.listing import FILE_COLUMN, Content, File
-from penstock.extract.files.parquet import ArrowFiles, needs_arrow, rows_of
+from penstock.extract.files.parquet import ArrowFiles, told_by_footer
 from penstock.extract.port import Request, Scan
 from penstock.names import unknown
 from penstock.stores.port import Engine
@@ -89,9 +89,8 @@ def plan(
             origins = tuple(origin(file, content) for file, content in members)
             paths = tuple(file.path for file, _ in members)
             read = [file for file, _ in members]
-            scan = Scan(
-                sql, origins=origins, paths=paths, file_column=FILE_COLUMN, rows=rows_of(read), explain=explained
-            )
+            rows = likeness.rows(read)
+            scan = Scan(sql, origins=origins, paths=paths, file_column=FILE_COLUMN, rows=rows, explain=explained)
             scans.append((read, scan))
     return scans
 
@@ -103,6 +102,7 @@ class _Likeness:
         self._request = request
         self._notes = notes
         self._before: Repeats[Dialect] | None = None
+        self._rows: dict[str, int | None] = {}
 
     def of(self, file: File, content: Content) -> Any:
         """Return it of a file; None for one without content."""
@@ -111,8 +111,13 @@ class _Likeness:
         if file.format in _SEPARATED:
             return self._dialect(file, content)
         if file.format == "parquet":
-            return _BY_ARROW if needs_arrow(file) else ("parquet",)
+            needs_arrow, self._rows[file.path] = told_by_footer(file)
+            return _BY_ARROW if needs_arrow else ("parquet",)
         return None if content.bytes == 0 else (file.format, content.compression, documents.layout(file, content))
+
+    def rows(self, files: Sequence[File]) -> int | None:
+        """Return the rows of files that were looked at, where it is one alone and its footer tells."""
+        return self._rows.get(files[0].path) if len(files) == 1 else None
 
     def _dialect(self, file: File, content: Content) -> Dialect | None:
         # Who reads no CSV loads none of what finds out how it is written.
