@@ -72,6 +72,13 @@ def append(path: Path, rows: Iterable[dict[str, Any] | str]) -> None:
             file.write((row if isinstance(row, str) else json.dumps(row)) + "\n")
 
 
+def live(folder: Path, query: str = "SELECT n FROM clicks", table: str = "clicks") -> list[tuple[Any, ...]]:
+    """Return what a reader gets who has DuckDB and nothing else."""
+    path = folder / f"data/production/warehouse.live/{table}.duckdb"
+    with duckdb.connect(str(path), read_only=True) as connection:
+        return connection.execute(query).fetchall()
+
+
 def served(folder: Path, query: str) -> list[tuple[Any, ...]]:
     """Return what a reader of the staging warehouse gets, who waits while a stream writes the file."""
     end = time.monotonic() + _LONGEST

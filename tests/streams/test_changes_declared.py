@@ -17,7 +17,7 @@ from penstock.sources import mysql_changes, postgres_changes
     ("arguments", "said"),
     [
         ({"cursor": "at"}, "they say it themselves"),
-        ({"write": "merge", "key": "id", "stream": {"live": True}}, "live means nothing"),
+        ({"write": "merge", "key": "id", "stream": {"start": "latest"}}, "start means nothing"),
         ({"write": "merge"}, "has no key"),
         ({"max_lag": "lots"}, "max_lag of 'orders'"),
     ],

@@ -27,6 +27,7 @@ from stream_project import (
     in_lake,
     in_warehouse,
     killed_while_events_come,
+    live,
     made,
     penstock,
     said,
@@ -48,13 +49,6 @@ def folder(tmp_path: Path) -> Path:
 
 def log(folder: Path) -> Path:
     return folder / "logs/clicks.jsonl"
-
-
-def live(folder: Path, query: str = "SELECT n FROM clicks", table: str = "clicks") -> list[tuple[Any, ...]]:
-    """Return what a reader gets who has DuckDB and nothing else."""
-    path = folder / f"data/production/warehouse.live/{table}.duckdb"
-    with duckdb.connect(str(path), read_only=True) as connection:
-        return connection.execute(query).fetchall()
 
 
 def numbers(folder: Path) -> Counter[Any]:

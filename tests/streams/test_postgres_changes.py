@@ -228,6 +228,34 @@ def test_checks_judge_rows_and_not_what_tells_of_deletions(database: PostgresSer
     assert same(folder, database) == [(1, "", None), (2, "", 2)]
 
 
+def test_rows_from_the_quarantine_have_their_place_in_a_history(database: PostgresServer, tmp_path: Path) -> None:
+    database.execute(_MADE + "ALTER TABLE orders ALTER note SET STORAGE EXTERNAL")
+    checked = "], checks={'orders': [checks.between('amount', 0, 1000, severity='quarantine')]})  # "
+    folder = project(tmp_path, database, _ORDERS.replace("'merge'", "'scd2'") + checked)
+    streamed(folder)
+    database.execute("INSERT INTO orders VALUES (301, repeat('aside', 900), -1), (302, repeat('aside', 900), -1)")
+    streamed(folder)
+    database.execute("UPDATE orders SET amount = 1 WHERE id = 301")
+    streamed(folder)
+    database.execute("TRUNCATE orders; INSERT INTO orders VALUES (1, 'one', 1)")
+    streamed(folder)
+    pipeline = folder / "pipeline.py"
+    pipeline.write_text(pipeline.read_text().replace("0, 1000", "-10, 1000"))
+    with Project(folder) as known:
+        known.quarantine.replay("orders")
+    streamed(folder)
+    states = "SELECT id, left(note, 5), amount, _valid_to IS NULL FROM raw_orders WHERE id IN (1, 301, 302) ORDER BY "
+    states += "id, _valid_from"
+    found = served(folder, states)
+    assert found == [
+        *[(1, "note ", 1, False), (1, "one", 1, True)],
+        *[(301, "aside", -1, False), (301, "aside", 1, False), (302, "aside", -1, False)],
+    ]
+    (folder / "data/staging/warehouse.duckdb").unlink()
+    assert typed(folder, "run", "shop").returncode == 0
+    assert served(folder, states) == found
+
+
 def test_what_landed_before_a_rejected_micro_batch_is_loaded(database: PostgresServer, tmp_path: Path) -> None:
     database.execute(_MADE)
     # The changes are older than they may be once the process has begun, so several micro-batches are loaded together.

@@ -13,12 +13,12 @@ from children import Children
 
 from servers.postgres import PostgresServer
 from streams.capturing import emptied, project
-from streams.stream_project import served
+from streams.stream_project import live, served
 
 pytestmark = pytest.mark.postgres
 
 _SOURCES = """
-    sources.postgres_changes('db', table='orders', key='id', write='merge'),
+    sources.postgres_changes('db', table='orders', key='id', write='merge', stream={'live': True}),
     sources.postgres_changes('db', table='log'),
 """
 PARTS = 4
@@ -43,6 +43,8 @@ def changed(server: PostgresServer, number: int) -> None:
         f"UPDATE orders SET amount = amount + 1 WHERE id % 7 = {number % 7}; INSERT INTO log (round) VALUES ({number});"
         f"DELETE FROM orders WHERE id = {number}; INSERT INTO orders VALUES ({1000 + number}, 0)"
     )
+    if number % 3 == 0:
+        server.execute("TRUNCATE orders; INSERT INTO orders SELECT i, i FROM generate_series(1, 50) i")
     server.execute(f"INSERT INTO log (round) VALUES ({number})")
 
 
@@ -57,6 +59,8 @@ def killed_and_gone_on(begun: tuple[PostgresServer, Path], children: Children, k
     for table, columns in (("orders", "id, amount"), ("log", "id, round")):
         there = server.execute(f"SELECT {columns} FROM {table} ORDER BY id")
         assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY id") == there, where
+        if table == "orders":
+            assert live(folder, f"SELECT {columns} FROM {table} ORDER BY id", table) == there, where
 
 
 def test_killed_at_the_first_reading(begun: tuple[PostgresServer, Path], children: Children) -> None:

@@ -11,8 +11,8 @@ taken at once.
 from __future__ import annotations
 
 from penstock.errors import DataError
-from penstock.load.change import Change, Prepared
-from penstock.load.merge import ROW_ALIAS, ROWS, Merging
+from penstock.load.change import OLDER, Change, Prepared, gather, rows_of, standing
+from penstock.load.merge import ROW_ALIAS, ROWS, TOUCHED, Merging
 from penstock.load.rows import ORDER_LOAD, POSITION
 from penstock.model.capture import EMPTYING, OP, UNCHANGED, Op, captured
 from penstock.model.specs import WriteMode
@@ -24,15 +24,71 @@ _NEEDED = "penstock_load_needed"
 _MARKS = ", ".join(literal(op.value) for op in EMPTYING)
 
 
-def settle(change: Change, prepared: Prepared, merging: Merging) -> None:
-    """Make whole rows of the table out of ``ROWS``, and take out of the table what an emptying ends."""
+def settle(change: Change, prepared: Prepared, merging: Merging) -> bool:
+    """Make whole rows of the table out of ``ROWS``, and take out of the table what an emptying ends.
+
+    Returns:
+        Whether the table was emptied, and has but rows that came since.
+    """
     if not captured(change.spec.source) or change.spec.prepare is not None:
-        return
+        return False
+    emptied = False
     if change.spec.source.write is WriteMode.SCD2:
         _end(change, merging)
     else:
-        _empty(change)
+        emptied = _empty(change, prepared)
     fill(change, prepared, merging)
+    return emptied
+
+
+def look_again(change: Change, prepared: Prepared) -> int:
+    """Put all that is known of keys into ``OLDER`` that have rows which come back from the quarantine.
+
+    What came after such a row was told without it: values that it had, and that an update left as they were.
+
+    Returns:
+        How many rows they are; the table has none of these keys any more.
+    """
+    late = tuple(load for load in change.new if load.entry.taken is not None)
+    if not late or not captured(change.spec.source) or change.spec.prepare is not None:
+        return 0
+    merging = prepared.merging.with_nulls(True)
+    execute, rows = change.ports.transaction.execute, rows_of(change, prepared, late)
+    execute(f"CREATE OR REPLACE TEMP TABLE {TOUCHED} AS SELECT DISTINCT {identifiers(merging.key)} FROM ({rows})")
+    execute(
+        f"DELETE FROM {change.table} AS {ROW_ALIAS} WHERE EXISTS "
+        f"(SELECT 1 FROM {TOUCHED} t WHERE {merging.same_key(ROW_ALIAS, 't')})"
+    )
+    return gather(change, prepared)
+
+
+def end_again(change: Change, prepared: Prepared) -> None:
+    """Put a deletion of each key in ``TOUCHED`` into ``OLDER`` for each emptying there ever was."""
+    taken = ", ".join(f"k.{identifier(name)} AS {identifier(name)}" for name in prepared.merging.key)
+    change.ports.transaction.execute(
+        f"INSERT INTO {OLDER} BY NAME SELECT m.* REPLACE ({literal(Op.DELETE.value)} AS {OP}, {taken}) "
+        f"FROM ({standing(change, prepared, new=True)}) m, {TOUCHED} k WHERE m.{OP} IN ({_MARKS})"
+    )
+
+
+def recall(change: Change, prepared: Prepared, merging: Merging, rows: str) -> None:
+    """Put rows that stand elsewhere into the table: those of keys whose updates in ``ROWS`` left values as they were.
+
+    Args:
+        change: The change.
+        prepared: Its table, which is empty.
+        merging: How its rows are told apart.
+        rows: A SELECT of them, ``_order`` among their columns; there may be older ones of a key.
+    """
+    if not _note_needed(prepared, merging, ROWS):
+        return
+    execute, transaction = change.ports.transaction.execute, change.ports.transaction
+    known = {str(row[0]).lower() for row in execute(f"DESCRIBE {rows}")}
+    columns = [column.name for column in transaction.columns(change.spec.table) or () if column.name.lower() in known]
+    execute(
+        f"INSERT INTO {change.table} BY NAME SELECT {', '.join(f's.{identifier(name)}' for name in columns)} "
+        f"FROM ({rows}) s SEMI JOIN {_NEEDED} n ON {merging.same_key('s', 'n')}"
+    )
 
 
 def _end(change: Change, merging: Merging) -> None:
@@ -50,14 +106,19 @@ def _end(change: Change, merging: Merging) -> None:
     execute(f"CREATE OR REPLACE TEMP VIEW {ROWS} AS SELECT * FROM {_SETTLED}")
 
 
-def _empty(change: Change) -> None:
-    """Carry out the last emptying: take out of table and rows what was before it, and the marks themselves."""
-    execute = change.ports.transaction.execute
-    ((last,),) = execute(
-        f"SELECT max({_place('r')}) FROM {ROWS} r WHERE r.{OP} IN ({_MARKS})",
-    )
+def _empty(change: Change, prepared: Prepared) -> bool:
+    """Carry out the last emptying: take out of table and rows what was before it, and the marks themselves.
+
+    Returns:
+        Whether there was one.
+    """
+    execute, rows = change.ports.transaction.execute, ROWS
+    if any(load.entry.taken is not None for load in change.new):
+        # What comes back from the quarantine may be older than an emptying that came in its own load.
+        rows = f"({standing(change, prepared, new=True)})"
+    ((last,),) = execute(f"SELECT max({_place('r')}) FROM {rows} r WHERE r.{OP} IN ({_MARKS})")
     if last is None:
-        return
+        return False
     values = [last["load"], last["position"]]
     behind = f"{_place('r')} > {{'load': ?::BIGINT, 'position': ?::BIGINT}}"
     execute(f"CREATE OR REPLACE TEMP TABLE {_SETTLED} AS SELECT r.* FROM {ROWS} r WHERE {behind}", values)
@@ -68,6 +129,7 @@ def _empty(change: Change) -> None:
         f"DELETE FROM {change.table} AS {ROW_ALIAS} WHERE {stood} < {{'load': ?::BIGINT, 'position': ?::BIGINT}}",
         values,
     )
+    return True
 
 
 def fill(change: Change, prepared: Prepared, merging: Merging, older: str = "") -> None:
@@ -80,18 +142,11 @@ def fill(change: Change, prepared: Prepared, merging: Merging, older: str = "") 
         older: A table of rows in the place of ``ROWS``, which has all that is known of their keys.
     """
     execute = change.ports.transaction.execute
-    present = {column.lower() for column in prepared.types}
-    if UNCHANGED not in present:
-        return
     rows_ = older or ROWS
+    if not _note_needed(prepared, merging, rows_):
+        return
     told = execute(f"SELECT DISTINCT unnest({UNCHANGED}) FROM {rows_}")
     columns = [_served(str(name), prepared) for (name,) in told]
-    if not columns:
-        return
-    keys = ", ".join(f"r.{identifier(name)}" for name in merging.key)
-    execute(
-        f"CREATE OR REPLACE TEMP TABLE {_NEEDED} AS SELECT DISTINCT {keys} FROM {rows_} r WHERE len(r.{UNCHANGED}) > 0"
-    )
     pieces = []
     for source_name, column in columns:
         name = identifier(column)
@@ -125,6 +180,17 @@ def fill(change: Change, prepared: Prepared, merging: Merging, older: str = "") 
     )
     kind = "TABLE" if older else "VIEW"
     execute(f"CREATE OR REPLACE TEMP {kind} {rows_} AS SELECT * FROM {_SETTLED}_whole")
+
+
+def _note_needed(prepared: Prepared, merging: Merging, rows: str) -> bool:
+    """Put the keys into ``_NEEDED`` whose updates left values as they were; returns whether there are any."""
+    if UNCHANGED not in {column.lower() for column in prepared.types}:
+        return False
+    keys = identifiers(merging.key)
+    merging.transaction.execute(
+        f"CREATE OR REPLACE TEMP TABLE {_NEEDED} AS SELECT DISTINCT {keys} FROM {rows} WHERE len({UNCHANGED}) > 0"
+    )
+    return merging.transaction.execute(f"SELECT count(*) FROM {_NEEDED}") != [(0,)]
 
 
 def _served(source_name: str, prepared: Prepared) -> tuple[str, str]:

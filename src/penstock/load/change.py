@@ -154,7 +154,26 @@ def gather(change: Change, prepared: Prepared, *, new: bool = False) -> int:
         prepared: Its table.
         new: Whether the new loads are among them.
     """
-    ports, merging = change.ports, prepared.merging
+    ports, rows = change.ports, standing(change, prepared, new=new)
+    ports.transaction.execute(
+        f"CREATE OR REPLACE TEMP TABLE {OLDER} AS SELECT o.* FROM ({rows}) o SEMI JOIN {TOUCHED} t "
+        f"ON {prepared.merging.same_key('o', 't')}"
+    )
+    return int(ports.transaction.execute(f"SELECT count(*) FROM {OLDER}")[0][0])
+
+
+def standing(change: Change, prepared: Prepared, *, new: bool = False) -> str:
+    """Return a query for the rows of the live loads, with the columns of ``ROWS``.
+
+    Args:
+        change: The change.
+        prepared: Its table.
+        new: Whether the new loads are among them.
+
+    Raises:
+        DataError: One of them is not at hand.
+    """
+    ports = change.ports
     brought = {load.entry.number: load for load in change.new}
     numbers = change.ledger.live() - brought.keys()
     live = {load.entry.number: load for load in ports.live()} if numbers and ports.live is not None else {}
@@ -165,14 +184,14 @@ def gather(change: Change, prepared: Prepared, *, new: bool = False) -> int:
             remedy="Run penstock doctor to see which loads of the lake are accepted",
         )
     chosen = [(brought | live)[number] for number in sorted(numbers | (brought.keys() if new else set()))]
-    found = parts(chosen, change.spec.prepare, ports, reserved=reserved(change.spec.source))
-    rows = union(found, prepared.types)
-    pieces = " UNION ALL BY NAME ".join(piece for piece in (none_of(change), rows) if piece)
-    ports.transaction.execute(
-        f"CREATE OR REPLACE TEMP TABLE {OLDER} AS SELECT o.* FROM ({pieces}) o SEMI JOIN {TOUCHED} t "
-        f"ON {merging.same_key('o', 't')}"
-    )
-    return int(ports.transaction.execute(f"SELECT count(*) FROM {OLDER}")[0][0])
+    return rows_of(change, prepared, chosen)
+
+
+def rows_of(change: Change, prepared: Prepared, loads: Sequence[AcceptedLoad]) -> str:
+    """Return a query for the rows of loads, with the columns of ``ROWS``."""
+    found = parts(loads, change.spec.prepare, change.ports, reserved=reserved(change.spec.source))
+    pieces = (none_of(change), union(found, prepared.types))
+    return " UNION ALL BY NAME ".join(piece for piece in pieces if piece)
 
 
 def agree(change: Change, rows: int) -> None:

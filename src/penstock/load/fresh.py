@@ -9,13 +9,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from penstock.errors import BugError
-from penstock.load.change import ADDED, Change, prepare
+from penstock.load import captured
+from penstock.load.change import ADDED, Change, define_rows, prepare
 from penstock.load.columns import UNKNOWN, served_names
 from penstock.load.deletes import means_deletion
 from penstock.load.failures import sentences
 from penstock.load.ledger import LoadLedger
+from penstock.load.merge import ROWS
 from penstock.load.rows import ORDER_LOAD, POSITION, parts, union, wanted
 from penstock.load.spec import AcceptedLoad, Loading, LoadPorts, reserved
+from penstock.model import capture
 from penstock.model.entries import Column
 from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import CREATED, LOAD, ORDER, UPDATED
@@ -39,17 +42,23 @@ class FreshRows:
             ``DELETED`` too.
         key: The key columns, by their names here; empty unless rows are merged.
         rank: Of a merge: what two rows of one key are compared by.
+        emptied: The loads emptied the table: no row that stood before them counts.
     """
 
     query: str
     columns: tuple[Column, ...]
     key: tuple[str, ...] = ()
     rank: str = ""
+    emptied: bool = False
 
 
 @contextmanager
 def fresh_rows(
-    source: SourceSpec, loads: Sequence[AcceptedLoad], transaction: DuckDBTransaction, lake_table: LakeTable
+    source: SourceSpec,
+    loads: Sequence[AcceptedLoad],
+    transaction: DuckDBTransaction,
+    lake_table: LakeTable,
+    standing: str = "",
 ) -> Iterator[FreshRows | None]:
     """Lend the rows of accepted loads; None where they have no column.
 
@@ -58,6 +67,8 @@ def fresh_rows(
         loads: The loads, by number.
         transaction: A transaction upon an empty database.
         lake_table: Where the loads are.
+        standing: A SELECT of the rows that stand already, hidden columns and all, from which the values are taken that
+            changes left untold; empty: there are none.
 
     Raises:
         DataError: Two loads have types for a column that no type holds; a key is missing; a file cannot be read.
@@ -67,7 +78,7 @@ def fresh_rows(
     ports = LoadPorts(transaction=transaction, lake_table=lake_table)
     with sentences(source.table):
         change = Change(spec, ports, LoadLedger(transaction, spec.table), tuple(loads), {})
-        yield _merged(change) if source.write is WriteMode.MERGE else _appended(change)
+        yield _merged(change, standing) if source.write is WriteMode.MERGE else _appended(change)
 
 
 def _appended(change: Change) -> FreshRows | None:
@@ -77,12 +88,20 @@ def _appended(change: Change) -> FreshRows | None:
     return None if rows is None else _stored(rows, columns, change)
 
 
-def _merged(change: Change) -> FreshRows | None:
+def _merged(change: Change, standing: str) -> FreshRows | None:
     prepared = prepare(change, change.new)
-    rows = union(prepared.found, prepared.types) if prepared is not None else None
-    if prepared is None or rows is None:
+    if prepared is None:
         return None
-    merging = prepared.merging
+    merging, emptied = prepared.merging, False
+    rows = union(prepared.found, prepared.types)
+    if capture.captured(change.spec.source):
+        merging = define_rows(change, prepared)
+        if standing:
+            captured.recall(change, prepared, merging, standing)
+        emptied = captured.settle(change, prepared, merging)
+        rows = f"SELECT * FROM {ROWS}"
+    if rows is None:
+        return None
     own = change.ports.transaction.columns(change.spec.table)
     if own is None:
         raise BugError(f"The table {change.spec.table} was to be made")
@@ -92,7 +111,7 @@ def _merged(change: Change) -> FreshRows | None:
         f"{means_deletion(change, prepared, 'r')} AS {DELETED} FROM ({rows}) r"
     )
     made = _stored(query, [*columns, (DELETED, "BOOLEAN")], change)
-    return FreshRows(made.query, made.columns, merging.key, merging.rank(ORDER))
+    return FreshRows(made.query, made.columns, merging.key, merging.rank(ORDER), emptied)
 
 
 def _stored(query: str, columns: Sequence[tuple[str, str]], change: Change) -> FreshRows:

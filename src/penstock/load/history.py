@@ -22,12 +22,23 @@ from __future__ import annotations
 from dataclasses import replace
 
 from penstock.load import captured, snapshots
-from penstock.load.change import OLDER, Change, Effect, Prepared, data_columns, define_rows, gather, none_of, prepare
+from penstock.load.change import (
+    OLDER,
+    Change,
+    Effect,
+    Prepared,
+    data_columns,
+    define_rows,
+    gather,
+    none_of,
+    prepare,
+    rows_of,
+)
 from penstock.load.deletes import deletion_column, means_deletion
 from penstock.load.merge import ROW_ALIAS, ROWS, TOUCHED
 from penstock.load.own_tables import follow, own_table
-from penstock.load.rows import ORDER_LOAD, POSITION, parts, union
-from penstock.load.spec import AcceptedLoad, reserved
+from penstock.load.rows import ORDER_LOAD, POSITION
+from penstock.load.spec import AcceptedLoad
 from penstock.load.versioning import GONE, MOMENT, RANK, Versioning, write_versions
 from penstock.model.capture import COLUMNS
 from penstock.model.capture import captured as is_captured
@@ -124,6 +135,7 @@ class _History:
             return
         gather(self.change, self.prepared, new=True)
         if is_captured(self.change.spec.source):
+            captured.end_again(self.change, self.prepared)
             captured.fill(self.change, self.prepared, self.prepared.merging, OLDER)
         self._execute(f"CREATE OR REPLACE TEMP TABLE {_AGAIN} AS {self._observed(OLDER)}")
 
@@ -154,7 +166,7 @@ class _History:
                 f"SELECT {', '.join(f's.{identifier(name)}' for name in merging.key)} FROM {_SEEN} s "
                 f"JOIN {self._newest} n ON {merging.same_key('s', 'n')} WHERE s.{RANK} < n.{RANK}"
             )
-        elif not self.change.in_order:
+        if not self.change.in_order and (merging.cursor is None or is_captured(self.change.spec.source)):
             found.append(f"SELECT {keys} FROM {_SEEN}")
         self._execute(
             f"CREATE OR REPLACE TEMP TABLE {TOUCHED} AS SELECT DISTINCT * FROM ({' UNION ALL BY NAME '.join(found)})"
@@ -162,12 +174,9 @@ class _History:
 
     def _dead_keys(self) -> str:
         """Return a query for the keys in superseded loads, which may have hidden or confirmed what is shown."""
-        ports = self.change.ports
-        loads = tuple(AcceptedLoad(ports.lake_table.entry(number)) for number in sorted(self.change.dead))
-        found = parts(loads, self.change.spec.prepare, ports, reserved=reserved(self.change.spec.source))
-        rows = union(found, self.prepared.types)
-        pieces = " UNION ALL BY NAME ".join(piece for piece in (none_of(self.change), rows) if piece)
-        return f"SELECT {identifiers(self.prepared.merging.key)} FROM ({pieces})"
+        loads = [AcceptedLoad(self.change.ports.lake_table.entry(number)) for number in sorted(self.change.dead)]
+        rows = rows_of(self.change, self.prepared, loads)
+        return f"SELECT {identifiers(self.prepared.merging.key)} FROM ({rows})"
 
     def _follow_newest(self) -> None:
         transaction, merging = self.change.ports.transaction, self.prepared.merging

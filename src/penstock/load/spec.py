@@ -78,8 +78,9 @@ class LoadPorts:
         transaction: An open transaction of the warehouse.
         lake_table: The lake table, which knows where its files are.
         live: Returns all loads that are accepted and not superseded. Asked only where rows must be found again: when
-            a superseded load's rows leave a merged table, when the table is gone from the warehouse, or when its write
-            mode, key, cursor or preparation changed. None: there are no others than those to apply.
+            a superseded load's rows leave a merged table, when rows of a table that is kept up by changes come back
+            from the quarantine, when the table is gone from the warehouse, or when its write mode, key, cursor or
+            preparation changed. None: there are no others than those to apply.
         layout: Where nested values go; None: they stay as they are.
         advance: Told of the rows and bytes written.
         replaced: Name of a temporary table into which rows go that newer ones replace; empty: nobody asks for them.

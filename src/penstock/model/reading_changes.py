@@ -94,12 +94,12 @@ def of_changes(stream: Mapping[str, Any], table: str) -> Mapping[str, Any]:
     Raises:
         ConfigurationError: An argument means nothing for changes.
     """
-    for name in ("start", "key", "live"):
+    for name in ("start", "key"):
         if name in stream:
             raise ConfigurationError(
                 f"The changes of {table!r} are a stream for which {name} means nothing",
                 value=f"{name}={stream[name]!r}",
-                valid="every, bytes, rows, on_gap",
+                valid="every, bytes, rows, on_gap, live",
                 remedy=f"Drop {name}",
             )
     return stream

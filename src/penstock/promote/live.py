@@ -48,12 +48,14 @@ class Fresh:
         connection: Where it can be asked.
         loads: The numbers of the loads, ascending.
         source: Their lake table.
+        whole: They stand in the place of all that were there.
     """
 
     query: str
     connection: duckdb.DuckDBPyConnection
     loads: Sequence[int]
     source: str
+    whole: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +151,12 @@ class LiveTable:
         return self._table.head() == (self._head.number if self._head is not None else 0)
 
     @property
+    def standing(self) -> str:
+        """A SELECT of the rows of all its files, hidden columns and replaced rows among them; empty: there is none."""
+        files = self._table.live()
+        return rows_of(self.columns, self._table.places(files)) if files else ""
+
+    @property
     def withdrawn(self) -> list[list[int]]:
         """First and last numbers of the loads that were rolled back."""
         return [list(pair) for pair in _position(self._head).get(_WITHDRAWN, [])]
@@ -167,12 +175,15 @@ class LiveTable:
         """
         written, before = self._write(fresh.connection, fresh.query, shape.columns, at), self.published
         added = (written,) if written.rows else ()
+        position: dict[str, Any] = {_LOADS: max(fresh.loads)}
+        if fresh.whole:
+            position[_TURN] = self._turn + 1
         self._commit(
             _Commit(
                 added=added,
-                removed=(),
+                removed=self._table.live() if fresh.whole else (),
                 columns=shape.columns,
-                position={_LOADS: max(fresh.loads)},
+                position=position,
                 inputs=tuple(InputVersion(table=fresh.source, number=number) for number in fresh.loads),
             ),
             at,

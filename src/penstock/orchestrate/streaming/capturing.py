@@ -82,6 +82,13 @@ class Captor:
         Raises:
             PenstockError: The source, the lake or the warehouse stands in the way; a load was rejected.
         """
+        try:
+            self._run()
+        finally:
+            for hand in self._hands.values():
+                hand.close()
+
+    def _run(self) -> None:
         while True:
             for hand in self._hands.values():
                 hand.begin()

@@ -10,8 +10,9 @@ from penstock.catalog.port import LoadRecord
 from penstock.errors import ConfigurationError, ConflictError
 from penstock.load.fresh import DELETED, FreshRows, fresh_rows
 from penstock.model.buckets import is_bucket
+from penstock.model.capture import captured
 from penstock.model.entries import Column
-from penstock.model.specs import SourceSpec
+from penstock.model.specs import SourceSpec, WriteMode
 from penstock.names import CREATED, LOAD, ORDER, raw
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.histories import History
@@ -41,6 +42,7 @@ class Publisher:
         self._source = source
         self._context = context
         self._table = open_live(context.workspace, source.table, context.run)
+        self._whole = captured(source) and source.write is WriteMode.MERGE
         self._shape: LiveShape | None = None
         self._behind = False
 
@@ -61,6 +63,10 @@ class Publisher:
         if self._shape is None:
             self._refuse_another(after)
         place = records.after(after)
+        if self._whole and any(record.entry.taken is not None for record in records[place:]):
+            # What came after a row that was set aside was told without it: all is made as if it had come in its time.
+            self._bring([record for record in records if not self._withdrawn(record.entry.number)], anew=True)
+            place = len(records)
         for first in range(place, len(records), _TOGETHER):
             self._bring(records[first : first + _TOGETHER])
         if self._shape is None and after:
@@ -92,14 +98,19 @@ class Publisher:
             if rows is not None:
                 self._show(shape_of(rows, self._table.columns))
 
-    def _bring(self, records: Sequence[LoadRecord]) -> None:
-        with rows_of(records, self._source, self._context.workspace) as (rows, fresh):
+    def _bring(self, records: Sequence[LoadRecord], *, anew: bool = False) -> None:
+        standing = self._table.standing if self._whole and not anew else ""
+        with rows_of(records, self._source, self._context.workspace, standing, whole=anew) as (rows, fresh):
             if rows is None or fresh is None:
                 return
             shape = shape_of(rows, self._table.columns)
-            self._table.retype(shape, now(), self._context.fence)
+            if not fresh.whole:
+                self._table.retype(shape, now(), self._context.fence)
             self._table.publish(fresh, shape, now(), self._context.fence)
         self._show(shape)
+
+    def _withdrawn(self, number: int) -> bool:
+        return any(first <= number <= last for first, last in self._table.withdrawn)
 
     def _show(self, shape: LiveShape) -> None:
         self._shape, self._behind = shape, True
@@ -109,20 +120,41 @@ class Publisher:
 
 @contextmanager
 def rows_of(
-    records: Sequence[LoadRecord], source: SourceSpec, workspace: Workspace
+    records: Sequence[LoadRecord],
+    source: SourceSpec,
+    workspace: Workspace,
+    standing: str = "",
+    *,
+    whole: bool = False,
 ) -> Iterator[tuple[FreshRows | None, Fresh | None]]:
-    """Lend the rows of accepted loads, and what they are; None, where they have no column."""
+    """Lend the rows of accepted loads, and what they are; None, where they have no column.
+
+    Args:
+        records: The loads.
+        source: Their stream.
+        workspace: The places.
+        standing: See ``fresh_rows``.
+        whole: They are all that there are.
+    """
     lake, table = workspace.lake, raw(source.table)
     loads = [accepted_load(record, lake) for record in records]
     with (
         scratch(workspace.engine) as transaction,
-        fresh_rows(source, loads, transaction, lake.table(table)) as rows,
+        fresh_rows(source, loads, transaction, lake.table(table), standing) as rows,
     ):
         if rows is None:
             yield None, None
             return
-        numbers = tuple(record.entry.number for record in records)
-        yield rows, Fresh(query=rows.query, connection=transaction.connection, loads=numbers, source=table)
+        yield (
+            rows,
+            Fresh(
+                query=rows.query,
+                connection=transaction.connection,
+                loads=tuple(record.entry.number for record in records),
+                source=table,
+                whole=whole or rows.emptied,
+            ),
+        )
 
 
 def open_live(workspace: Workspace, table: str, run: str) -> LiveTable:

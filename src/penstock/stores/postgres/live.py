@@ -410,7 +410,8 @@ def _query(shape: LiveShape, columns: Sequence[Column], files: Sequence[str], ab
         standing = f" WHERE NOT {identifier(shape.deleted)}" if shape.deleted else ""
         return f"SELECT {', '.join(chosen)} FROM {rows}{standing}"
     # The engine's own order as bytes, which PostgreSQL compares as it does: of texts, moments, nulls and all else.
-    key = f"create_sort_key({', '.join(f'{identifier(name)}, {_NULLS}' for name in shape.key)})"
+    # Of narrow types alone it were a number; the text makes bytes of it always.
+    key = f"create_sort_key({', '.join(f'{identifier(name)}, {_NULLS}' for name in shape.key)}, '', {_NULLS})"
     chosen += [
         f"CASE WHEN octet_length({key}) < {_LONGEST_KEY} THEN {key} ELSE unhex(sha256({key})) END AS {_KEY}",
         f"create_sort_key({shape.rank}, {_NULLS}) AS {_RANK}",
