@@ -57,7 +57,7 @@ def test_an_ingest_loads_only_what_it_needs(tmp_path: Path) -> None:
     assert not [name for name in loaded if name.startswith(parts) and name != "penstock.transform.fingerprints"]
 
 
-def small_project(folder: Path) -> Path:
+def new_project(folder: Path) -> Path:
     (folder / "seed.csv").write_text("x\n0\n")
     (folder / "more.sql").write_text("SELECT x + 1 AS x FROM seed\n")
     (folder / "penstock.toml").write_text(
@@ -70,9 +70,19 @@ def small_project(folder: Path) -> Path:
         'seed = sources.files("seed.csv", table="seed", write="replace")\n'
         'small = Pipeline(name="small", sources=[seed], transforms=[sql("more.sql")])\n'
     )
-    with penstock.Project(folder) as project:
+    return folder
+
+
+def small_project(folder: Path) -> Path:
+    with penstock.Project(new_project(folder)) as project:
         assert project.run().exit_code == 0
     return folder
+
+
+def test_a_first_run_over_a_small_file_loads_neither_arrow_nor_numpy(tmp_path: Path) -> None:
+    loaded = loaded_by(f"import penstock; penstock.Project({str(new_project(tmp_path))!r}).run()")
+    assert {"penstock.land.landing", "penstock.validate.checking", "penstock.transform.publishing"} <= loaded
+    assert not loaded & {"pyarrow", "numpy", "pandas", "polars", "httpx", "rich", "click"}
 
 
 @pytest.mark.parametrize("work", ["run", "plan"])

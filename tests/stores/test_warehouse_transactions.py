@@ -10,6 +10,8 @@ import duckdb
 import pytest
 
 from penstock.errors import DataError
+from penstock.model.entries import Column
+from penstock.schema import TRUSTED_JSON, restore
 from penstock.stores.engine import LocalEngine
 from penstock.stores.warehouse import DuckDBTransaction, DuckDBWarehouse
 
@@ -42,6 +44,24 @@ def test_what_is_written_is_there_for_anyone_with_duckdb(warehouse: DuckDBWareho
     assert sorted(os.listdir(os.path.dirname(warehouse.path))) == ["warehouse.duckdb", "warehouse.duckdb.lock"]
     with duckdb.connect(warehouse.path, read_only=True) as other:
         assert other.execute("SELECT * FROM flights ORDER BY ALL").fetchall() == [("AA", None), ("UA", 3)]
+
+
+@pytest.mark.parametrize("plain", [False, True])
+def test_json_of_the_lake_is_restored_in_any_transaction(tmp_path: Path, plain: bool) -> None:
+    engine = LocalEngine(memory=256 * 2**20, threads=2)
+    warehouse = DuckDBWarehouse(str(tmp_path / "warehouse.duckdb"), engine)
+    made = f"CREATE TABLE t AS SELECT {restore('x', 'JSON')} AS x FROM (VALUES ('{{\"a\": 1}}'), (NULL)) v(x)"
+    with warehouse.writing(plain=plain) as transaction:
+        transaction.execute(made)
+        assert transaction.columns("t") == (Column(name="x", type="JSON"),)
+    assert rows(warehouse, "FROM t") == [('{"a": 1}',), (None,)]
+    engine.close()
+
+
+def test_a_session_lent_before_takes_json_at_its_word_once_it_is_to(engine: LocalEngine) -> None:
+    with engine.session(plain=True) as session:
+        engine.trust_json()
+        assert session.execute(f"SELECT {TRUSTED_JSON}('no json')").fetchall() == [("no json",)]
 
 
 def test_new_files_have_the_storage_version_that_older_duckdb_reads(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-
-import pyarrow as pa
+from functools import cache
+from typing import TYPE_CHECKING
 
 from penstock.errors import DataError
 from penstock.land.arrow_values import fitted, simple
+from penstock.late import late
 from penstock.names import distinct
 from penstock.schema import SOURCE_TYPE
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 
 def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:
@@ -105,25 +111,16 @@ def lasting(type_: pa.DataType) -> bool:
         if not (pa.types.is_list(type_) or pa.types.is_large_list(type_) or pa.types.is_struct(type_)):
             return False
         return all(lasting(type_.field(place).type) for place in range(type_.num_fields))
-    return type_ in _LASTING or (pa.types.is_decimal128(type_)) or (pa.types.is_timestamp(type_) and type_.unit == "us")
+    return (
+        type_ in _lasting() or (pa.types.is_decimal128(type_)) or (pa.types.is_timestamp(type_) and type_.unit == "us")
+    )
 
 
-_LASTING = frozenset(
-    {
-        pa.bool_(),
-        pa.int8(),
-        pa.int16(),
-        pa.int32(),
-        pa.int64(),
-        pa.float32(),
-        pa.float64(),
-        pa.string(),
-        pa.large_string(),
-        pa.binary(),
-        pa.large_binary(),
-        pa.date32(),
-    }
-)
+@cache
+def _lasting() -> frozenset[pa.DataType]:
+    integers = (pa.int8(), pa.int16(), pa.int32(), pa.int64())
+    texts = (pa.string(), pa.large_string(), pa.binary(), pa.large_binary())
+    return frozenset({pa.bool_(), *integers, pa.float32(), pa.float64(), *texts, pa.date32()})
 
 
 def _fitted(column: pa.Array, name: str, table: str) -> pa.Array:

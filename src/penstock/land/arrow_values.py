@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from collections.abc import Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
+from penstock.late import late
 from penstock.names import distinct
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 _MOST_DIGITS = 38
 _NANOSECONDS = 1000
@@ -23,7 +31,7 @@ def simple(type_: pa.DataType) -> bool:
         return bool(named) and not pa.types.is_map(type_) and all(simple(field.type) for field in members)
     if pa.types.is_decimal(type_):
         return type_.scale >= 0 and not pa.types.is_decimal256(type_)
-    return not any(test(type_) for test in _ODD)
+    return not any(test(type_) for test in _odd())
 
 
 def fitted(array: pa.Array) -> pa.Array:
@@ -172,12 +180,11 @@ def _zoned_or_coarse(type_: pa.DataType) -> bool:
     return bool(pa.types.is_timestamp(type_) and ((type_.unit == "ns" and type_.tz) or type_.unit in ("s", "ms")))
 
 
-_ODD = (
-    pa.types.is_dictionary,
-    pa.types.is_run_end_encoded,
-    pa.types.is_float16,
-    pa.types.is_duration,
-    pa.types.is_interval,
-    _zoned_or_coarse,
-)
-"""Types of which DuckDB reads none, or not every value."""
+@cache
+def _odd() -> tuple[Callable[[pa.DataType], bool], ...]:
+    """Return the tests for types of which DuckDB reads none, or not every value."""
+    of = pa.types
+    return (
+        *(of.is_dictionary, of.is_run_end_encoded, of.is_float16, of.is_duration, of.is_interval),
+        _zoned_or_coarse,
+    )

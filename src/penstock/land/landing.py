@@ -28,7 +28,7 @@ from penstock.land.reconciling import Landed, kept, reconcile, wanted
 from penstock.model.budget import ReadingShare
 from penstock.model.codec import fingerprint
 from penstock.model.contracts import SchemaChange
-from penstock.model.entries import Entry, EntryKind, TakenRows, Work
+from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
@@ -109,7 +109,7 @@ def land(spec: Landing, ports: LandPorts) -> LandReceipt:
     take_from_the_system()
     try:
         table = ports.lake.table(names.raw(spec.source.table))
-        with ports.engine.session() as connection:
+        with ports.engine.session(plain=True) as connection:
             return _Attempt(spec, ports, table, connection).run()
     except duckdb.OutOfMemoryException as error:
         raise ConfigurationError(
@@ -158,6 +158,8 @@ class _Attempt:
             )
             if taken.rows:
                 self._columns.verify(self._spec.source)
+            if _json(self._prior, self._columns.schema(), *(part.columns for part in taken.parts)):
+                self._ports.engine.trust_json()
             with self._ports.turn:
                 retyped = self._retype()
             parts = settle(self._connection, taken.parts, self._columns, self._folder, self._number)
@@ -322,6 +324,10 @@ class _Attempt:
         except PenstockError as error:
             return (f"The rows are safe, but the source could not be told so: {error.what}",)
         return ()
+
+
+def _json(*columns: Sequence[Column]) -> bool:
+    return any(column.type == "JSON" for each in columns for column in each)
 
 
 def _moved(position: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> bool:

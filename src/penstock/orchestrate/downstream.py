@@ -68,7 +68,7 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
     _behind(context)
     begun = len(context.steps)
     try:
-        with context.workspace.warehouse.writing() as transaction:
+        with context.workspace.warehouse.writing(plain=not _json(context)) as transaction:
             refresh_streams(context)
             for source in context.spec.sources:
                 apply_source(source, wave.interval, transaction, context)
@@ -85,6 +85,16 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
         context.steps[begun:] = [step for step in context.steps[begun:] if not step.step.startswith("load ")]
         return False
     return True
+
+
+def _json(context: RunContext) -> bool:
+    """Say whether a table of the lake has JSON, as far as is known; of streams more may come any moment."""
+    if any(source.stream is not None for source in context.spec.sources):
+        return True
+    live = [known.live() for known in context.ledger.sources.values()]
+    newest = [records[-1].entry for records in live if records]
+    newest += [versions.head for versions in context.ledger.versions.values() if versions.head is not None]
+    return any(column.type == "JSON" for entry in newest for column in entry.schema)
 
 
 def _committed(context: RunContext) -> dict[str, set[int]]:

@@ -67,13 +67,17 @@ class LocalEngine:
         Args:
             plain: See the port; DuckDB imports numpy for any function of Python.
         """
-        connection = self._open(plain).cursor()
+        connection = self._open(trusting=not plain).cursor()
         try:
             if self._shows_progress:
                 connection.execute("SET enable_progress_bar = false")
             yield connection
         finally:
             connection.close()
+
+    def trust_json(self) -> None:
+        """See the port."""
+        self._open(trusting=True)
 
     @contextmanager
     def lent(self, size: int) -> Iterator[None]:
@@ -133,7 +137,7 @@ class LocalEngine:
                 self._folder.cleanup()
                 self._folder = None
 
-    def _open(self, plain: bool) -> duckdb.DuckDBPyConnection:
+    def _open(self, *, trusting: bool) -> duckdb.DuckDBPyConnection:
         with self._lock:
             if self._database is None:
                 if self._spill is None:
@@ -157,7 +161,7 @@ class LocalEngine:
                 self._shows_progress = bool(asked.fetchall()[0][0])
                 # What knows a function of Python is to be closed before Python ends.
                 weakref.finalize(self, self._database.close)
-            if not plain and not self._trusting:
+            if trusting and not self._trusting:
                 as_json: Any = self._database.create_function
                 as_json(TRUSTED_JSON, trusted_json, ["VARCHAR"], "JSON", type="arrow")
                 self._trusting = True

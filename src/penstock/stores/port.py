@@ -235,8 +235,13 @@ class Engine(Protocol):
         """Lend a connection of its own to one thread; temporary objects vanish at the end.
 
         Args:
-            plain: Nothing of the lake is read, so that the function may be missing which long texts of JSON take.
+            plain: No JSON of the lake is read, so that the function may be missing which its long texts take. It costs
+                a process an import of numpy.
         """
+        ...
+
+    def trust_json(self) -> None:
+        """Have that function from now on in every session whose transaction begins later, also in those lent before."""
         ...
 
     def lent(self, size: int) -> AbstractContextManager[None]:
@@ -337,8 +342,12 @@ class Warehouse(Protocol):
 
     path: str
 
-    def writing(self) -> AbstractContextManager[WarehouseTransaction]:
-        """Open for one transaction, under a file lock that waits with a message; an error rolls it back."""
+    def writing(self, *, plain: bool = False) -> AbstractContextManager[WarehouseTransaction]:
+        """Open for one transaction, under a file lock that waits with a message; an error rolls it back.
+
+        Args:
+            plain: No long JSON of the lake is read; if some is all the same, it takes more memory.
+        """
         ...
 
     def reading(self) -> AbstractContextManager[WarehouseTransaction]:

@@ -22,6 +22,7 @@ import duckdb
 from penstock.errors import BugError, ConfigurationError, DataError, PenstockError, TransientError
 from penstock.model.entries import Column
 from penstock.queries.text import identifier, literal
+from penstock.schema import TRUSTED_JSON
 from penstock.stores.filelock import Tell, Wait, locked
 from penstock.stores.port import Engine
 
@@ -55,8 +56,11 @@ class DuckDBWarehouse:
         self._patience = patience
 
     @contextmanager
-    def writing(self) -> Iterator[DuckDBTransaction]:
+    def writing(self, *, plain: bool = False) -> Iterator[DuckDBTransaction]:
         """Open for one transaction: all of it is committed at the end, nothing of it after an error.
+
+        Args:
+            plain: See the port.
 
         Raises:
             TransientError: The file is held by somebody else for too long, or the disk is full.
@@ -66,7 +70,7 @@ class DuckDBWarehouse:
         _make_folder(self.path)
         with locked(self.lock_path, self.wait()):
             self._create()
-            with self._opened("") as transaction:
+            with self._opened("", plain=plain) as transaction:
                 yield transaction
 
     @contextmanager
@@ -116,13 +120,16 @@ class DuckDBWarehouse:
         os.replace(fresh, self.path)
 
     @contextmanager
-    def _opened(self, option: str, path: str | None = None) -> Iterator[DuckDBTransaction]:
+    def _opened(self, option: str, path: str | None = None, *, plain: bool = True) -> Iterator[DuckDBTransaction]:
         alias = _alias()
         writes = option == ""
         with self._sentences(), self._engine.session(plain=True) as keeper:
             self._attach(keeper, alias, option if path is None else "", path or self.path)
             try:
-                with self._engine.session(plain=not writes) as connection:
+                with self._engine.session(plain=plain) as connection:
+                    if writes and plain:
+                        # Whatever asks for the function that takes JSON as it is finds one that parses it.
+                        connection.execute(f"CREATE TEMP MACRO {TRUSTED_JSON}(text) AS CAST(text AS JSON)")
                     connection.execute(f"USE {alias}")
                     connection.execute("BEGIN")
                     # Closing the connection rolls back whatever was not committed.

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import PenstockError
 from penstock.model.durations import show_duration
@@ -19,6 +17,9 @@ from penstock.validate.kinds import ordering
 from penstock.validate.profile import LONGEST_TEXT
 from penstock.validate.rows import POSITION, Rows
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 MASK = "•••"
 _MOST_COLUMNS = 8

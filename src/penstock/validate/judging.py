@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import duckdb
-import pyarrow as pa
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.model.entries import CheckFailure
@@ -25,6 +24,9 @@ from penstock.validate.kinds.whole import PastLoad
 from penstock.validate.measuring import Measured
 from penstock.validate.rows import POSITION, Rows
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _REPETITIONS = 0.95
 """The share of distinct values below which an approximate count speaks of repetitions: four times its error."""

@@ -8,18 +8,19 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from penstock.extract.files.listing import Content, File
+from penstock.late import late
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 MOST = 4
 """Files that are looked into one by one."""
 _MARK = b"\xef\xbb\xbf"
-_BREAKS: dict[str | None, bytes] = {
-    None: b"\n",
-    **{how: pa.compress(b"\n", how, asbytes=True) for how in ("gzip", "zstd")},
-}
 
 
 @contextmanager
@@ -35,13 +36,15 @@ def joined(files: Sequence[tuple[File, Content]]) -> Iterator[Sequence[tuple[Fil
         yield files
         return
     first, content = files[0]
+    how = content.compression
+    end = b"\n" if how is None else pa.compress(b"\n", how, asbytes=True)
     with tempfile.NamedTemporaryFile(prefix="penstock-types-", suffix=".jsonl") as target:
         for file, _ in files:
             with open(file.path, "rb") as source:
                 if content.compression is None and source.read(len(_MARK)) != _MARK:
                     source.seek(0)
                 shutil.copyfileobj(source, target, 2**20)
-            target.write(_BREAKS[content.compression])
+            target.write(end)
         target.flush()
         size = os.fstat(target.fileno()).st_size
         yield [(replace(first, path=target.name, bytes=size), content)]

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Any
-
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import DataError, TransientError
 from penstock.extract.files.listing import File
 from penstock.extract.port import ArrowBatch
+from penstock.late import late
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+else:
+    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 _MUCH = 64 * 2**20
 """Bytes of a column chunk from which on it may hold a value that is very long."""

@@ -60,7 +60,7 @@ def plan(
         else:
             alike.append((how, (file, content)))
     scans: list[tuple[list[File], Scan | Rows]] = []
-    with engine.session() as session:
+    with engine.session(plain=True) as session:
         for how, group in groupby(alike, key=lambda pair: pair[0]):
             pairs = list(group)
             members = [pair for _, pair in pairs]

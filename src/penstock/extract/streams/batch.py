@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from penstock.extract.files.csv.misfits import SCHEMA as MISFITS
+from penstock.extract.files.csv.misfits import batch_of
 from penstock.extract.port import ArrowBatch
 from penstock.extract.streams.decoding import Decoded, Decoder, Piece, undecodable, whole
 from penstock.extract.streams.event_times import EventTimes
@@ -242,9 +242,7 @@ class MicroBatch:
             lines.append(text)
             details.append(json.dumps(detail, sort_keys=True, separators=(",", ":")))
         origin = f"{self._uri}/{run.place or run.topic}"
-        columns = ([[why] for why in bad.values()], lines, [origin] * len(bad), details)
-        arrays = [pa.array(column, each.type) for column, each in zip(columns, MISFITS, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=MISFITS)
+        return batch_of([[why] for why in bad.values()], lines, [origin] * len(bad), details)
 
 
 def _joined(runs: Sequence[Run]) -> tuple[Run, ...]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
+from typing import TYPE_CHECKING
 
 from penstock.errors import DataError
 from penstock.queries.text import identifier
 from penstock.validate.bound import Bound
 from penstock.validate.rows import POSITION, Rows
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _MOST_TEXTS = 100_000
 _MOST_PAIRS = 100_000_000

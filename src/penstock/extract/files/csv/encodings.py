@@ -6,12 +6,16 @@ import codecs
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import BinaryIO
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, BinaryIO
 
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.listing import Content, File, unreadable
+from penstock.late import late
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 NATIVE = ("utf-8", "utf-16", "latin-1")
 """Encodings that DuckDB reads by itself."""

@@ -7,21 +7,23 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import duckdb
-import pyarrow as pa
 
 from penstock.errors import DataError, PenstockError
 from penstock.extract.files.csv.encodings import opened, pieces, texts
 from penstock.extract.files.listing import Content, File
+from penstock.late import late
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.text import identifier
 from penstock.values import dataclass
 
-SCHEMA = pa.schema(
-    [(REASONS, pa.list_(pa.string())), (LINE, pa.string()), (ORIGIN, pa.string()), (DETAIL, pa.string())]
-)
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
+
 _BATCH = 10_000
 _PIECE = 2**20
 _FEW = 5
@@ -213,13 +215,17 @@ class Misfits:
         origins = [self.places[path].file.key if path in self.places else path for path in paths]
         shown = [json.dumps(detail, sort_keys=True, separators=(",", ":")) for detail in details]
         kept = [None if self.hidden else text for text in texts_]
-        return pa.RecordBatch.from_arrays(
-            [
-                pa.array(column, field.type)
-                for column, field in zip((reasons, kept, origins, shown), SCHEMA, strict=True)
-            ],
-            schema=SCHEMA,
-        )
+        return batch_of(reasons, kept, origins, shown)
+
+
+def batch_of(
+    reasons: Sequence[Sequence[str]], texts_: Sequence[str | None], origins: Sequence[str], details: Sequence[str]
+) -> pa.RecordBatch:
+    """Return lines that are no rows as landing takes them, of each its reasons, text, file and details."""
+    text = pa.string()
+    schema = pa.schema([(REASONS, pa.list_(text)), (LINE, text), (ORIGIN, text), (DETAIL, text)])
+    columns = zip((reasons, texts_, origins, details), schema.types, strict=True)
+    return pa.RecordBatch.from_arrays([pa.array(values, type_) for values, type_ in columns], schema=schema)
 
 
 def _lines(place: Place, positions: Sequence[int]) -> dict[int, int]:

@@ -5,14 +5,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import field
-from typing import Any
-
-import pyarrow as pa
+from typing import TYPE_CHECKING, Any
 
 from penstock.errors import ConfigurationError, DataError
-from penstock.extract.files.csv.misfits import SCHEMA
+from penstock.extract.files.csv.misfits import batch_of
 from penstock.extract.files.formats.known import MISFIT_LIMIT
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 _FEW = 5
 
@@ -59,14 +60,12 @@ class Misfits:
         if not self._waiting:
             return None
         waiting, self._waiting = self._waiting, []
-        columns = (
+        return batch_of(
             [[reason] for reason, _, _ in waiting],
             [text for _, text, _ in waiting],
             [self.key] * len(waiting),
             [place for _, _, place in waiting],
         )
-        arrays = [pa.array(column, one.type) for column, one in zip(columns, SCHEMA, strict=True)]
-        return pa.RecordBatch.from_arrays(arrays, schema=SCHEMA)
 
     def judge(self, rows: int) -> None:
         """Say whether few enough were set aside.

@@ -10,9 +10,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import IO, Any
-
-import pyarrow as pa
+from typing import IO, TYPE_CHECKING, Any
 
 from penstock import plugins
 from penstock.errors import DataError, MissingExtraError, PenstockError, TransientError
@@ -20,7 +18,13 @@ from penstock.extract.files.formats.known import FORMATS
 from penstock.extract.files.formats.misfits import Misfits, misfits
 from penstock.extract.files.listing import Content, File
 from penstock.extract.port import ArrowBatch, byte_size
+from penstock.late import late
 from penstock.values import dataclass
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+else:
+    pa = late("pyarrow")
 
 _BUFFER = 2**20
 
