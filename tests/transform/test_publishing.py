@@ -10,13 +10,14 @@ import pyarrow.parquet as pq
 import pytest
 from deltalake import DeltaTable
 
-from penstock.errors import ConfigurationError, ConflictError, StaleWriterError
+from penstock.errors import ConfigurationError, ConflictError, StaleWriterError, TransientError
 from penstock.model.entries import CheckReport, Entry, EntryKind, InputVersion
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import TransformSpec
 from penstock.stores.lake import DeltaLake
 from penstock.stores.port import LakeTable
+from penstock.stores.sealing import Sealing, sealing
 from penstock.transform.computing import Transforming, TransformPorts, compute
 from penstock.transform.publishing import Publishing, PublishPorts, publish
 
@@ -26,7 +27,12 @@ BOUNDED = "select {columns} from flights where time_hour >= :interval_start and 
 
 
 def made(
-    bench: Any, sql: str, interval: Interval | None = None, table: LakeTable | None = None, **fields: Any
+    bench: Any,
+    sql: str,
+    interval: Interval | None = None,
+    table: LakeTable | None = None,
+    sealing: Sealing | None = None,
+    **fields: Any,
 ) -> Entry:
     transform = TransformSpec(table="delays", sql=sql, interval="time_hour" if interval else None, origin="delays.sql")
     with bench.writing() as transaction:
@@ -34,7 +40,7 @@ def made(
         computed = compute(spec, TransformPorts(transaction))
         return publish(
             Publishing(transform=transform, computed=computed, interval=interval, created_at=AT, **fields),
-            PublishPorts(transaction, table or bench.lake.table("delays"), bench.lake.objects),
+            PublishPorts(transaction, table or bench.lake.table("delays"), bench.lake.objects, sealing=sealing),
         )
 
 
@@ -65,6 +71,21 @@ def test_a_version_replaces_the_whole_table_and_keeps_the_order(bench: Any) -> N
     assert bench.lake.table("delays").head() == second.number
     delta = DeltaTable(str(Path(bench.lake.objects.root) / "delays"))
     assert delta.to_pyarrow_table().num_rows == 22
+
+
+def test_what_cannot_be_made_durable_beside_makes_no_version(bench: Any) -> None:
+    def full() -> None:
+        raise TransientError("The disk is full")
+
+    folder = Path(bench.lake.objects.root) / "delays"
+    with sealing() as beside:
+        beside.begin(full)
+        with pytest.raises(TransientError, match="disk is full"):
+            made(bench, "select flight_id from flights", sealing=beside)
+        assert bench.lake.table("delays").head() == 0
+        assert not list((folder / "_manifests").iterdir())
+        entry = made(bench, "select flight_id from flights", sealing=beside, run="r2")
+    assert (entry.number, len(rows(bench.lake))) == (1, 48)
 
 
 def test_an_empty_result_is_a_version_with_its_columns(bench: Any) -> None:
@@ -176,7 +197,7 @@ class Racing:
     def __getattr__(self, name: str) -> Any:
         return getattr(self._table, name)
 
-    def commit(self, entry: Entry, partition_by: tuple[str, ...] = ()) -> Entry:
+    def commit(self, entry: Entry, partition_by: tuple[str, ...] = (), ready: Any = None) -> Entry:
         if self.raced < self._times:
             self.raced += 1
             other = Entry(
@@ -188,4 +209,4 @@ class Racing:
                 schema=entry.schema,
             )
             self._rival.commit(other, partition_by)
-        return self._table.commit(entry, partition_by)
+        return self._table.commit(entry, partition_by, ready)

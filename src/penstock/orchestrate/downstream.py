@@ -64,11 +64,12 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
     """Do everything of a wave but the broken transforms in one transaction; False if one more is broken."""
     from penstock.orchestrate.applying import apply_source, catch_up
     from penstock.orchestrate.making import BrokenError, Making, make
+    from penstock.stores.sealing import sealing
 
     _behind(context)
     begun = len(context.steps)
     try:
-        with context.workspace.warehouse.writing(plain=not _json(context)) as transaction:
+        with context.workspace.warehouse.writing(plain=not _json(context)) as transaction, sealing() as sealed:
             refresh_streams(context)
             for source in context.spec.sources:
                 apply_source(source, wave.interval, transaction, context)
@@ -78,7 +79,7 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
                 found = wave.due(transform, interval, context)
                 if found.why and (transform.table, interval) not in broken:
                     broken.add((transform.table, interval))
-                    make(Making(transform, interval, found), transaction, context)
+                    make(Making(transform, interval, found, sealed), transaction, context)
                     broken.discard((transform.table, interval))
     except BrokenError:
         # What was loaded in this transaction is undone and will be loaded again: its receipts do not count.

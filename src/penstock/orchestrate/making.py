@@ -25,7 +25,8 @@ from penstock.orchestrate.workspace import now
 from penstock.privacy.inheritance import inherited
 from penstock.queries import relations
 from penstock.queries.text import identifier, literal
-from penstock.stores.port import WarehouseTransaction
+from penstock.stores.port import Objects, WarehouseTransaction
+from penstock.stores.sealing import Sealing
 from penstock.transform.fingerprints import code_text
 from penstock.validate.checking import Checking, CheckPorts, check
 from penstock.validate.kinds.whole import PastLoad
@@ -41,11 +42,19 @@ class BrokenError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Making:
-    """A transform on its way to a version."""
+    """A transform on its way to a version.
+
+    Attributes:
+        transform: The transform.
+        interval: The interval to compute; None: the whole table.
+        due: Why, and from what.
+        sealing: Makes durable what the version rests on, while it is made.
+    """
 
     transform: TransformSpec
     interval: Interval | None
     due: Due
+    sealing: Sealing
 
     @property
     def step(self) -> str:
@@ -72,6 +81,7 @@ def make(making: Making, transaction: WarehouseTransaction, context: RunContext)
         )
         windowing.give_way(making.transform, transaction)
         receipt = _settle(making, _marked(computed, making, context), transaction, context)
+        making.sealing.wait()
         windowing.computed(making.transform, computed.relation, receipt.state, transaction, context)
     except StaleWriterError:
         raise
@@ -87,8 +97,13 @@ def _keep_code(making: Making, context: RunContext) -> None:
     """Keep the text of the code before the version that it makes, once in a run."""
     mark = making.due.fingerprint.partition(".")[0]
     if mark not in context.kept:
-        code.keep(context.workspace.lake.objects, mark, code_text(making.transform))
-        context.kept.add(mark)
+        objects, text = context.workspace.lake.objects, code_text(making.transform)
+        making.sealing.begin(lambda: _keep(mark, text, objects, context.kept))
+
+
+def _keep(mark: str, text: str, objects: Objects, kept: set[str]) -> None:
+    code.keep(objects, mark, text)
+    kept.add(mark)
 
 
 def _marked(computed: Computed, making: Making, context: RunContext) -> Computed:
@@ -207,7 +222,9 @@ def _publish(
             run=context.run,
             fence=context.fence,
         ),
-        PublishPorts(transaction, workspace.lake.table(transform.table), workspace.lake.objects),
+        PublishPorts(
+            transaction, workspace.lake.table(transform.table), workspace.lake.objects, sealing=making.sealing
+        ),
     )
     workspace.catalog.index((entry,))
     spared = computed.relation if found.quarantine is None else None

@@ -105,7 +105,7 @@ class DeltaLakeTable:
         with self._lock:
             return self._manifests.highest(self.head()) + 1
 
-    def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
+    def commit(self, entry: Entry, partition_by: Sequence[str] = (), ready: Callable[[], None] | None = None) -> Entry:
         """Commit an entry whose data files are written: its manifest, then the log.
 
         Statistics of personal columns reach neither.
@@ -125,7 +125,7 @@ class DeltaLakeTable:
             wanted = _fields(entry, self._log.partition_by or partition_by)
             schema = self._log.schema
             if schema is None:
-                return self._create(entry, wanted, partition_by)
+                return self._create(entry, wanted, partition_by, ready)
             removed, overwrite, target = self._arrange(entry, schema, wanted)
             if self._log.number != head:
                 raise ConflictError(f"Somebody else committed to the table {self.name} first")
@@ -142,7 +142,7 @@ class DeltaLakeTable:
                 same_rows=made.kind is EntryKind.COMPACTION,
             )
             retypes = made.kind is EntryKind.COMPACTION and bool(made.schema)
-            self._pass(made, lambda: self._log.retype(commit) if retypes else self._log.append(commit))
+            self._pass(made, lambda: self._log.retype(commit) if retypes else self._log.append(commit), ready)
             self._remember(made)
             return made
 
@@ -269,7 +269,9 @@ class DeltaLakeTable:
                 )
             number = there.previous
 
-    def _create(self, entry: Entry, wanted: Sequence[Field], partition_by: Sequence[str]) -> Entry:
+    def _create(
+        self, entry: Entry, wanted: Sequence[Field], partition_by: Sequence[str], ready: Callable[[], None] | None
+    ) -> Entry:
         made = replace(entry, previous=None)
         self._manifests.write(made)
         commit = DeltaCommit(
@@ -283,12 +285,14 @@ class DeltaLakeTable:
         settings: dict[str, str | None] = {"delta.appendOnly": "true"} if self.name.startswith(RAW_PREFIX) else {}
         if made.streamed:
             settings |= {RETENTION: SHORT, DELETED: SHORT}
-        self._pass(made, lambda: self._log.create(commit, settings))
+        self._pass(made, lambda: self._log.create(commit, settings), ready)
         return made
 
-    def _pass(self, entry: Entry, write: Callable[[], None]) -> None:
+    def _pass(self, entry: Entry, write: Callable[[], None], ready: Callable[[], None] | None) -> None:
         """Write the log; where that fails after the entry was committed all the same, it is committed."""
         try:
+            if ready is not None:
+                ready()
             write()
         except PenstockError as error:
             # The manifest of this number is ours alone, so the number in the log can only be ours, too.

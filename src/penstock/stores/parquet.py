@@ -71,7 +71,22 @@ def write(
     explain: Callable[[Exception], PenstockError] | None = None,
     rows: int | None = None,
 ) -> Written:
-    """Write the rows of a query, in their order, as one durable Parquet file.
+    """Write the rows of a query, in their order, as one durable Parquet file; see ``unsealed``."""
+    written = unsealed(connection, query, target, types, values, explain, rows)
+    seal_whole(target)
+    return written
+
+
+def unsealed(
+    connection: duckdb.DuckDBPyConnection,
+    query: str,
+    target: str,
+    types: Mapping[str, str],
+    values: Sequence[Any] = (),
+    explain: Callable[[Exception], PenstockError] | None = None,
+    rows: int | None = None,
+) -> Written:
+    """Write the rows of a query, in their order, as one Parquet file that ``seal_whole`` has yet to make durable.
 
     Args:
         connection: A session of the engine.
@@ -99,7 +114,6 @@ def write(
             row = connection.execute(copy, list(values)).fetchone()
         if row is None:
             raise DataError(f"{target} was not written")
-        seal(target)
     except BaseException:
         discard(target)
         raise
@@ -175,6 +189,15 @@ def _leaves(type_: pa.DataType) -> int:
 def seal(path: str) -> None:
     """Make a written data file durable; only then may it be named in a commit."""
     sync_file(path)
+
+
+def seal_whole(path: str) -> None:
+    """Make a file of ``unsealed`` durable, or delete it."""
+    try:
+        seal(path)
+    except BaseException:
+        discard(path)
+        raise
 
 
 def discard(path: str) -> None:

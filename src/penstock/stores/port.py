@@ -5,7 +5,7 @@ How a place works stays behind these; no path rule of a stage, no business of a 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -162,7 +162,7 @@ class LakeTable(Protocol):
         """Return the number that a new entry would get: past the head and past any manifest left by a crash."""
         ...
 
-    def commit(self, entry: Entry, partition_by: Sequence[str] = ()) -> Entry:
+    def commit(self, entry: Entry, partition_by: Sequence[str] = (), ready: Callable[[], None] | None = None) -> Entry:
         """Commit an entry whose data files are written; ``previous`` is filled in.
 
         The Delta schema follows ``entry.schema`` (stored types): new columns are added, types only change where
@@ -171,6 +171,7 @@ class LakeTable(Protocol):
         Args:
             entry: With ``number`` from ``next_number``.
             partition_by: The partition columns, for the first commit of the table.
+            ready: Called before the log names the entry: waits until what it rests on is durable, if it may not be yet.
 
         Returns:
             The entry as committed.

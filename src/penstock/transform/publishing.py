@@ -18,6 +18,7 @@ from penstock.schema import store
 from penstock.stores import parquet
 from penstock.stores.contending import committed
 from penstock.stores.port import LakeTable, Objects, WarehouseTransaction
+from penstock.stores.sealing import Sealing
 from penstock.transform.computing import Computed
 from penstock.values import dataclass
 
@@ -62,12 +63,15 @@ class PublishPorts:
         table: The lake table.
         objects: The lake's objects, where the quarantine file is.
         advance: Gets the rows and bytes written.
+        sealing: Makes the file durable beside what follows; what else was begun with it is waited for as well before
+            the version counts.
     """
 
     transaction: WarehouseTransaction
     table: LakeTable
     objects: Objects
     advance: Advance | None = None
+    sealing: Sealing | None = None
 
 
 def publish(spec: Publishing, ports: PublishPorts) -> Entry:
@@ -90,7 +94,8 @@ def publish(spec: Publishing, ports: PublishPorts) -> Entry:
 
     def attempt() -> Entry:
         entry = _entry(spec, files, ports.table.live(), ports.table.next_number())
-        return ports.table.commit(entry, (names.INTERVAL,) if partition else ())
+        ready = None if ports.sealing is None else ports.sealing.wait
+        return ports.table.commit(entry, (names.INTERVAL,) if partition else (), ready)
 
     return committed(attempt, _ATTEMPTS)
 
@@ -117,12 +122,17 @@ def _write(spec: Publishing, partition: Mapping[str, str], ports: PublishPorts) 
         f"{store(identifier(column.name), column.type)} AS {identifier(column.name)}"
         for column in spec.computed.columns
     )
-    written = parquet.write(
+    target = ports.table.uri(path)
+    written = parquet.unsealed(
         ports.transaction.connection,
         f"SELECT {columns} FROM {_passed(spec, ports)}",
-        ports.table.uri(path),
+        target,
         {column.name: column.stored or column.type for column in spec.computed.columns},
     )
+    if ports.sealing is None:
+        parquet.seal_whole(target)
+    else:
+        ports.sealing.begin(lambda: parquet.seal_whole(target))
     return DataFile(
         path=path,
         rows=written.rows,
