@@ -64,6 +64,29 @@ def test_a_session_lent_before_takes_json_at_its_word_once_it_is_to(engine: Loca
         assert session.execute(f"SELECT {TRUSTED_JSON}('no json')").fetchall() == [("no json",)]
 
 
+def test_an_engine_that_is_being_opened_can_be_used_and_closed_at_once() -> None:
+    for used in (True, False):
+        engine = LocalEngine(threads=1)
+        engine.warm()
+        engine.warm()
+        if used:
+            with engine.session() as session:
+                assert session.execute("SELECT 1").fetchall() == [(1,)]
+        engine.close()
+        assert not [thread for thread in threading.enumerate() if thread.name == "penstock-engine"]
+
+
+def test_what_is_to_be_done_at_last_is_part_of_the_transaction(warehouse: DuckDBWarehouse) -> None:
+    def add() -> None:
+        transaction.execute("INSERT INTO t VALUES (1)")
+
+    with warehouse.writing() as transaction:
+        transaction.execute("CREATE TABLE t (a INTEGER)")
+        transaction.at_last(add)
+        assert transaction.execute("FROM t") == []
+    assert rows(warehouse, "FROM t") == [(1,)]
+
+
 def test_new_files_have_the_storage_version_that_older_duckdb_reads(warehouse: DuckDBWarehouse, tmp_path: Path) -> None:
     with warehouse.writing() as transaction:
         transaction.execute("CREATE TABLE t AS SELECT 1 AS a")

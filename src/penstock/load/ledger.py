@@ -143,13 +143,18 @@ class VersionLedger:
                 f"CREATE TABLE IF NOT EXISTS {_PARTS} (table_name VARCHAR, part VARCHAR, number BIGINT)"
             )
             newest = transaction.execute(f"SELECT table_name, max(number) FROM {_PARTS} GROUP BY table_name")
-            transaction.remembered[_PARTS] = dict(newest)
-        self._newest: dict[str, int] = transaction.remembered[_PARTS]
+            transaction.remembered[_PARTS] = dict(newest), []
+            transaction.at_last(self._write)
+        self._newest: dict[str, int]
+        # Written together, where nobody asks before.
+        self._fresh: list[tuple[str, str, int]]
+        self._newest, self._fresh = transaction.remembered[_PARTS]
 
     def part(self, part: str) -> int:
         """Return the version from which a part of the table (an interval; all of it: "") is; 0 for none."""
         if self._table not in self._newest:
             return 0
+        self._write()
         found = self._transaction.execute(
             f"SELECT coalesce(max(number), 0) FROM {_PARTS} WHERE table_name = ? AND part IN (?, '')",
             [self._table, part],
@@ -163,12 +168,22 @@ class VersionLedger:
     def set_part(self, part: str, number: int) -> None:
         """Record the version from which a part is; all of the table at once forgets the older parts."""
         if self._table in self._newest:
+            self._write()
             self._transaction.execute(
                 f"DELETE FROM {_PARTS} WHERE table_name = ? AND number <= ? AND (part = ? OR ? = '')",
                 [self._table, number, part, part],
             )
-        self._transaction.execute(f"INSERT INTO {_PARTS} VALUES (?, ?, ?)", [self._table, part, number])
+        self._fresh.append((self._table, part, number))
         self._newest[self._table] = max(number, self.newest_part())
+
+    def _write(self) -> None:
+        if self._fresh:
+            tables, parts, numbers = (list(each) for each in zip(*self._fresh, strict=True))
+            self._fresh.clear()
+            self._transaction.execute(
+                f"INSERT INTO {_PARTS} SELECT unnest(?::VARCHAR[]), unnest(?::VARCHAR[]), unnest(?::BIGINT[])",
+                [tables, parts, numbers],
+            )
 
 
 def text(shape: Mapping[str, Any] | str) -> str:

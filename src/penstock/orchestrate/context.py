@@ -11,6 +11,7 @@ from dataclasses import field
 from penstock.catalog.holders import this_process
 from penstock.catalog.port import Lease
 from penstock.errors import PenstockError
+from penstock.model.entries import Entry
 from penstock.model.events import Advance, StepAdvanced, StepFinished, StepStarted
 from penstock.model.receipts import State, StepReceipt
 from penstock.model.specs import PipelineSpec
@@ -46,6 +47,7 @@ class RunContext:
         counted: Sources by interval of which it was told how many rows are in none.
         readers: How many sources may be read at the same time; 0: as many as the workspace says.
         kept: Fingerprints of code whose text this run has kept.
+        unindexed: Versions that stand in the lake and not yet in the catalog; see ``index``.
         interrupted: Set once the run is to end: threads that read leave at the next rows.
     """
 
@@ -60,6 +62,7 @@ class RunContext:
     counted: set[str] = field(default_factory=set)
     readers: int = 0
     kept: set[str] = field(default_factory=set)
+    unindexed: list[Entry] = field(default_factory=list)
     interrupted: threading.Event = field(default_factory=threading.Event)
 
     def __post_init__(self) -> None:
@@ -80,6 +83,11 @@ class RunContext:
             StaleWriterError: The lease is another's.
         """
         self.workspace.catalog.renew(self.lease, LEASE_SECONDS)
+
+    def index(self) -> None:
+        """Bring the catalog up to the lake, in one transaction for all versions that were made meanwhile."""
+        made, self.unindexed = self.unindexed, []
+        self.workspace.catalog.index(made)
 
     def turn(self, table: str) -> threading.RLock:
         """Return what is held while an entry of a lake table is committed: intervals may land at the same time."""

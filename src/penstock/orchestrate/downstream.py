@@ -85,6 +85,8 @@ def _passed(wave: Wave, broken: set[tuple[str, Interval | None]], context: RunCo
         # What was loaded in this transaction is undone and will be loaded again: its receipts do not count.
         context.steps[begun:] = [step for step in context.steps[begun:] if not step.step.startswith("load ")]
         return False
+    finally:
+        context.index()
     return True
 
 

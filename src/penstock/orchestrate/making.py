@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from penstock.transform.computing import Computed
 
 
+_PLACE = {relations.FILE: "VARCHAR", relations.ROW: "BIGINT"}
+
+
 class BrokenError(Exception):
     """A transform failed, and its transaction with it."""
 
@@ -178,6 +181,7 @@ def _check(making: Making, computed: Computed, transaction: WarehouseTransaction
             files=(DataFile(path=table, rows=computed.rows, bytes=0),),
             history=_history(making, context),
             interval=making.interval,
+            stored={**{column.name: column.type for column in computed.columns}, **_PLACE},
             sketch_path=sketch_path(table, number, context),
         ),
         CheckPorts(
@@ -226,7 +230,7 @@ def _publish(
             transaction, workspace.lake.table(transform.table), workspace.lake.objects, sealing=making.sealing
         ),
     )
-    workspace.catalog.index((entry,))
+    context.unindexed.append(entry)
     spared = computed.relation if found.quarantine is None else None
     apply_version(
         VersionLoading(table=transform.table, entry=entry, relation=spared),

@@ -98,6 +98,7 @@ def run(workspace: Workspace, spec: PipelineSpec, asked: Asked) -> RunReceipt:
         ConflictError: ``asked.expected`` is no longer true.
     """
     asked = _as_planned(asked, spec)
+    workspace.engine.warm()
     indexing.follow(workspace, indexing.tables_of(spec))
     with leased(workspace, spec.name, committed=indexing.greatest_fence(workspace, spec)) as lease:
         indexing.end_interrupted(workspace, spec.name)

@@ -8,7 +8,7 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 
 import duckdb
@@ -57,6 +57,7 @@ class LocalEngine:
         self._alone = 0
         self._database: duckdb.DuckDBPyConnection | None = None
         self._trusting = False
+        self._warming: Thread | None = None
         self._shows_progress = False
         self._folder: tempfile.TemporaryDirectory[str] | None = None
 
@@ -74,6 +75,17 @@ class LocalEngine:
             yield connection
         finally:
             connection.close()
+
+    def warm(self) -> None:
+        """Open the database in a thread of its own, while whoever is going to need it does something else."""
+        if self._warming is None:
+            self._warming = Thread(target=self._warm, name="penstock-engine")
+            self._warming.start()
+
+    def _warm(self) -> None:
+        # What hinders it will hinder the first session too, which tells of it.
+        with suppress(Exception):
+            self._open(trusting=False)
 
     def trust_json(self) -> None:
         """See the port."""
@@ -128,6 +140,9 @@ class LocalEngine:
 
     def close(self) -> None:
         """Close the database and remove what it spilled."""
+        if self._warming is not None:
+            self._warming.join()
+            self._warming = None
         with self._lock:
             if self._database is not None:
                 self._database.close()

@@ -71,22 +71,7 @@ def write(
     explain: Callable[[Exception], PenstockError] | None = None,
     rows: int | None = None,
 ) -> Written:
-    """Write the rows of a query, in their order, as one durable Parquet file; see ``unsealed``."""
-    written = unsealed(connection, query, target, types, values, explain, rows)
-    seal_whole(target)
-    return written
-
-
-def unsealed(
-    connection: duckdb.DuckDBPyConnection,
-    query: str,
-    target: str,
-    types: Mapping[str, str],
-    values: Sequence[Any] = (),
-    explain: Callable[[Exception], PenstockError] | None = None,
-    rows: int | None = None,
-) -> Written:
-    """Write the rows of a query, in their order, as one Parquet file that ``seal_whole`` has yet to make durable.
+    """Write the rows of a query, in their order, as one durable Parquet file.
 
     Args:
         connection: A session of the engine.
@@ -102,21 +87,37 @@ def unsealed(
         DataError: A value cannot be converted, or a file that is read is broken.
         TransientError: The disk is full.
     """
-    copy = (
-        f"COPY ({query}) TO {literal(target)} "
-        f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, "
-        f"ROW_GROUP_SIZE {rows_of_group(len(types), rows)}, RETURN_STATS)"
-    )
+    group = rows_of_group(len(types), rows)
+    with refusals(target, explain):
+        row = _copied(lambda copy: connection.execute(copy, list(values)), query, target, group)
+    seal_whole(target)
+    return _told(row, types)
+
+
+def unsealed(connection: duckdb.DuckDBPyConnection, query: str, target: str, types: Mapping[str, str]) -> Written:
+    """Write what ``write`` does; ``seal_whole`` has yet to make it durable before anything may name it."""
+    with refusals(target):
+        return _told(_copied(connection.execute, query, target, rows_of_group(len(types))), types)
+
+
+def _copied(run: Callable[[str], duckdb.DuckDBPyConnection], query: str, target: str, group: int) -> tuple[Any, ...]:
+    """Write the file, and return what DuckDB tells of it; after a failure there is none."""
     if os.path.lexists(target):
         raise AlreadyExistsError("A data file of this name exists already, and is never overwritten", value=target)
     try:
-        with refusals(target, explain):
-            row = connection.execute(copy, list(values)).fetchone()
+        row: tuple[Any, ...] | None = run(
+            f"COPY ({query}) TO {literal(target)} "
+            f"(FORMAT parquet, COMPRESSION zstd, COMPRESSION_LEVEL {_LEVEL}, ROW_GROUP_SIZE {group}, RETURN_STATS)"
+        ).fetchone()
         if row is None:
             raise DataError(f"{target} was not written")
     except BaseException:
         discard(target)
         raise
+    return row
+
+
+def _told(row: Sequence[Any], types: Mapping[str, str]) -> Written:
     return Written(int(row[1]), int(row[2]), _statistics(row[4] or {}, types))
 
 

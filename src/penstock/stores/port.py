@@ -379,6 +379,10 @@ class WarehouseTransaction(Protocol):
         """Return the names of the tables, sorted; without Penstock's own."""
         ...
 
+    def at_last(self, work: Callable[[], None]) -> None:
+        """Have something done right before the transaction is committed."""
+        ...
+
     def keeps(self, record: str) -> bool:
         """Say whether there is a table of Penstock's own, as ``_penstock.loads``."""
         ...

@@ -13,7 +13,7 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -182,6 +182,7 @@ class DuckDBTransaction:
         # Nobody else can write as long as this is open: what is recorded is read once, and written once for all tables.
         self._numbers: dict[str, int] | None = None
         self._facts: dict[str, str] = {}
+        self._last: list[Callable[[], None]] = []
 
     @property
     def database(self) -> str:
@@ -209,6 +210,10 @@ class DuckDBTransaction:
             )
         )
 
+    def at_last(self, work: Callable[[], None]) -> None:
+        """Have something done right before the transaction is committed."""
+        self._last.append(work)
+
     def keeps(self, record: str) -> bool:
         """Say whether there is a table of Penstock's own, as ``_penstock.loads``."""
         return self._found(*record.split(".")) is not None
@@ -232,6 +237,8 @@ class DuckDBTransaction:
 
     def settle(self) -> None:
         """Write what was recorded; the transaction is about to be committed."""
+        for work in self._last:
+            work()
         if not self._facts:
             return
         tables = list(self._facts)

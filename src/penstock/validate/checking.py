@@ -51,6 +51,8 @@ class Checking:
         examples: How many failing rows are shown of each check.
         history: The loads or versions before, newest first, for ``volume`` and ``arrives``.
         interval: What the rows cover, if they are those of an interval.
+        stored: Name to DuckDB type of the relation's columns in order, ``FILE`` and ``ROW`` among them, where that is
+            known; else the relation is asked.
         profiled: Whether to take the profile.
         sketch_path: Where the whole profile goes, below the lake root; None keeps none. Asks for ``profiled``.
     """
@@ -69,6 +71,7 @@ class Checking:
     examples: int = 5
     history: tuple[PastLoad, ...] = ()
     interval: Interval | None = None
+    stored: Mapping[str, str] | None = None
     profiled: bool = True
     sketch_path: str | None = None
 
@@ -136,7 +139,7 @@ def check(spec: Checking, ports: CheckPorts) -> CheckReceipt:
 
 
 def _check(spec: Checking, ports: CheckPorts, asked: Answerer | None) -> CheckReceipt:
-    here = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins)
+    here = opened(ports.connection, spec.table, spec.relation, spec.columns, spec.files, spec.origins, spec.stored)
     rows = here if asked is None else replace(here, asked=asked)
     scope = Scope(rows, spec.tables, spec.now, ports.connection, spec.interval)
     sets_aside = spec.quarantine_path is not None

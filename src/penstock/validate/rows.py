@@ -273,9 +273,20 @@ def opened(
     columns: Sequence[Column],
     files: Sequence[DataFile],
     origins: Sequence[Origin],
+    stored: Mapping[str, str] | None = None,
 ) -> Rows:
-    """Look at a relation and return its rows, columns with the types that checks see."""
-    actual = described(connection, relation)
+    """Look at a relation and return its rows, columns with the types that checks see.
+
+    Args:
+        connection: DuckDB, to which the relation is visible.
+        table: The table, as messages call it.
+        relation: SQL of a FROM clause.
+        columns: The columns of the table.
+        files: The files of the rows.
+        origins: Where the rows came from.
+        stored: Name to type of the relation's columns in order, where they are known; else it is asked.
+    """
+    actual = described(connection, relation) if stored is None else stored
     located = FILE in actual and ROW in actual
     stored = {name.lower(): type_ for name, type_ in actual.items() if name not in (FILE, ROW)}
     seen = tuple(
