@@ -19,7 +19,7 @@ from penstock.late import late
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
 from penstock.queries.mixing import MIXED, reshaped, stored_otherwise
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier
 from penstock.schema import restore, store
 from penstock.stores.long_values import write_row
 from penstock.stores.objects import file_error
@@ -232,7 +232,7 @@ def rewrite(
     """
     path, place = folder.new()
     numbered = ", file_row_number=true" if where else ""
-    source = f"read_parquet({literal(part.place)}, hive_partitioning=false{numbered})"
+    source = f"read_parquet({file_literal(part.place)}, hive_partitioning=false{numbered})"
     types = {column.name: column.stored or column.type for column in columns}
     with sentences(folder.table.name, columns):
         written = write(connection, f"SELECT {select} FROM {source} {where}", place, types)

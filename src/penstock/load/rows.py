@@ -18,7 +18,7 @@ from penstock.model.entries import Column
 from penstock.model.specs import Nested
 from penstock.names import CREATED, LOAD
 from penstock.queries.relations import FILE, ROW, accepted, set_aside
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.values import dataclass
 
 POSITION = "_penstock_position"
@@ -162,7 +162,7 @@ def expected(loads: Sequence[AcceptedLoad], ports: LoadPorts) -> int:
     quarantines = [load.quarantine for load in loads if load.quarantine is not None]
     total = sum(load.entry.rows for load in loads)
     for uri in quarantines:
-        total -= int(ports.transaction.execute(f"SELECT count(*) FROM read_parquet({literal(uri)})")[0][0])
+        total -= int(ports.transaction.execute(f"SELECT count(*) FROM read_parquet({file_literal(uri)})")[0][0])
     return total
 
 
@@ -231,7 +231,7 @@ def _part(
     if located and loads[0].taken is not None:
         # Loads that replay are read one by one, because each has places of its own.
         relation += (
-            f" JOIN read_parquet({literal(loads[0].taken)}, hive_partitioning=false) t ON t.position = {position}"
+            f" JOIN read_parquet({file_literal(loads[0].taken)}, hive_partitioning=false) t ON t.position = {position}"
         )
         position, order_load = "t.order_position", "t.order_load"
     return Part(relation, columns, number, created, position, order_load, numbers)

@@ -29,7 +29,7 @@ from penstock.names import DETAIL, LINE
 from penstock.orchestrate.streaming.scoring import scored
 from penstock.orchestrate.workspace import Workspace
 from penstock.queries import relations
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.validate.quarantine import renamed
 from penstock.validate.shelf import TOLD, Shelf, opened, type_of
 
@@ -174,7 +174,7 @@ class Again:
 
 
 def _scan(file: str) -> str:
-    return f"read_parquet({literal(file)}, hive_partitioning=false)"
+    return f"read_parquet({file_literal(file)}, hive_partitioning=false)"
 
 
 def _runs(lines: Sequence[tuple[int, str | None, str]]) -> list[tuple[Run, dict[int, int]]]:

@@ -30,7 +30,7 @@ from penstock.stores.engine import LocalEngine
 from penstock.stores.lake import DeltaLake
 from penstock.stores.places import open_objects
 from penstock.stores.port import Objects, ScaleOut
-from penstock.stores.warehouse import DuckDBWarehouse
+from penstock.stores.warehouse import DuckDBWarehouse, refuse_path
 from penstock.values import dataclass
 
 if TYPE_CHECKING:
@@ -105,6 +105,8 @@ class Workspace:
             self._spark = Spark(self.checking.url, remote_lake=is_bucket(self.staging.lake))
         self.lake = DeltaLake(self.objects(self.staging.lake))
         self.warehouse = DuckDBWarehouse(self.staging.warehouse, self.engine, on_wait=self.waiting)
+        if self.production is not None and self.production.postgres is None:
+            refuse_path(self.production.warehouse)
 
     def production_lake(self) -> DeltaLake:
         """Return the lake that readers read."""

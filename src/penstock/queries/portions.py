@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, file_named, identifier
 from penstock.values import dataclass
 
 _NUMBER = "file_row_number"
@@ -87,7 +87,7 @@ def portioned(query: exp.Expr, prefix: str) -> tuple[str, tuple[Scan, ...]]:
     for place, table in enumerate(apart):
         scan = table.this
         view = f"{prefix}{place}"
-        files = tuple(each.this for each in scan.expressions[0].expressions)
+        files = tuple(file_named(each.this) for each in scan.expressions[0].expressions)
         options = tuple(f"{each.this.name} = {each.expression.sql(dialect='duckdb')}" for each in scan.expressions[1:])
         scans.append(Scan(view, scan.sql(dialect="duckdb"), files, options))
         table.set("this", exp.to_identifier(view, quoted=True))
@@ -95,7 +95,7 @@ def portioned(query: exp.Expr, prefix: str) -> tuple[str, tuple[Scan, ...]]:
 
 
 def _scan(files: Sequence[str], options: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(literal, files))}], {', '.join(options)})"
+    return f"read_parquet([{', '.join(map(file_literal, files))}], {', '.join(options)})"
 
 
 def _alone(table: exp.Expr) -> bool:

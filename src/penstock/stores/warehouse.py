@@ -47,10 +47,14 @@ class DuckDBWarehouse:
         engine: The engine of the process.
         on_wait: Called with one sentence when the file has been held by somebody else for a second.
         patience: Seconds after which waiting ends with TransientError.
+
+    Raises:
+        ConfigurationError: DuckDB would not write it at this path.
     """
 
     def __init__(self, path: str, engine: Engine, on_wait: Tell | None = None, patience: float = PATIENCE) -> None:
         self.path = os.path.abspath(path)
+        refuse_path(self.path)
         self._engine = engine
         self._on_wait = on_wait
         self._patience = patience
@@ -165,6 +169,16 @@ class DuckDBWarehouse:
             yield
         except duckdb.Error as error:
             raise explained(error, f"The warehouse {self.path}") from error
+
+
+def refuse_path(path: str) -> None:
+    """Raise ConfigurationError for a path that DuckDB takes apart at a question mark, as if it were a URL."""
+    if "?" in os.path.abspath(path):
+        raise ConfigurationError(
+            "A DuckDB file cannot lie at a path with a question mark",
+            value=path,
+            remedy="Name the folder or the file otherwise",
+        )
 
 
 class DuckDBTransaction:

@@ -13,7 +13,7 @@ from penstock.model.events import Advance
 from penstock.model.interval import Interval
 from penstock.model.receipts import CheckReceipt
 from penstock.model.specs import TransformSpec
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier
 from penstock.schema import store
 from penstock.stores import parquet
 from penstock.stores.contending import committed
@@ -146,7 +146,7 @@ def _passed(spec: Publishing, ports: PublishPorts) -> str:
     relation = identifier(spec.computed.relation)
     if spec.checked is None or spec.checked.quarantine is None:
         return relation
-    quarantine = literal(ports.objects.reading([spec.checked.quarantine])[0])
+    quarantine = file_literal(ports.objects.reading([spec.checked.quarantine])[0])
     return (
         f"(SELECT r.* FROM (SELECT *, row_number() OVER () - 1 AS _penstock_row FROM {relation}) r "
         f"ANTI JOIN (SELECT _row FROM read_parquet({quarantine}, hive_partitioning=false)) q "

@@ -14,7 +14,7 @@ from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.specs import TransformSpec
 from penstock.model.testing import CaseResult, TransformCase
 from penstock.names import unknown
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.stores.port import Warehouse
 from penstock.transform.computing import Transforming, TransformPorts, compute
 
@@ -78,7 +78,7 @@ def _make(connection: duckdb.DuckDBPyConnection, table: str, text: str, what: st
         listed = ", ".join(literal(name) for name in names)
         if rows.strip():
             select = (
-                f"SELECT * FROM read_csv({literal(str(file))}, header=false, delim=',', quote='\"', escape='\"', "
+                f"SELECT * FROM read_csv({file_literal(str(file))}, header=false, delim=',', quote='\"', escape='\"', "
                 f"names=[{listed}]{f', types={{{spelt}}}' if spelt else ''}, nullstr='', allow_quoted_nulls=false)"
             )
         else:

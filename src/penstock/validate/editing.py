@@ -17,7 +17,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.model.entries import Column
 from penstock.names import DETAIL, DISCARDED, LINE, ORIGIN, REASONS, unknown
 from penstock.queries import edges
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.stores.parquet import first_line, without_values
 from penstock.validate.expressions import one_row
 from penstock.validate.quarantine import renamed
@@ -280,7 +280,7 @@ def _from_file(shelf: Shelf, file: str, rows: str, connection: duckdb.DuckDBPyCo
 
 def _reading(file: str, connection: duckdb.DuckDBPyConnection, columns: Sequence[Column] = ()) -> tuple[str, list[str]]:
     """Return a file as a relation, and the names of its columns."""
-    kind, place = _kind(file), literal(file)
+    kind, place = _kind(file), file_literal(file)
     if not os.path.isfile(file):
         raise ConfigurationError(
             f"There is no file {file}", remedy="Write one: penstock quarantine export TABLE --to FILE"

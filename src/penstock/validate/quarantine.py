@@ -19,7 +19,7 @@ from penstock.late import late
 from penstock.model.codec import plain
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.relations import FILE, ROW
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.stores.objects import TEMPORARY, sync_file
 from penstock.stores.port import Objects
 from penstock.validate.rows import PLACES, POSITION, Rows
@@ -189,7 +189,7 @@ def _query(rows: Rows, judged: str, replayed: str | None) -> str:
     if replayed is not None:
         origin = (
             f"SELECT {POSITION}, reasons, t._origin AS origin, t._origin_detail AS detail FROM judged "
-            f"LEFT JOIN read_parquet({literal(replayed)}, hive_partitioning=false) t ON t.position = {POSITION}"
+            f"LEFT JOIN read_parquet({file_literal(replayed)}, hive_partitioning=false) t ON t.position = {POSITION}"
         )
     else:
         origin = _origin()

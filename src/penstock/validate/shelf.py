@@ -9,7 +9,7 @@ import duckdb
 
 from penstock.model.entries import Column, DataFile
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
-from penstock.queries.text import identifier, literal
+from penstock.queries.text import file_literal, identifier, literal
 from penstock.schema import parse, restore
 from penstock.validate.quarantine import renamed
 from penstock.values import dataclass
@@ -60,7 +60,7 @@ def opened(shelf: Shelf, connection: duckdb.DuckDBPyConnection, *, all_rows: boo
     """
     if shelf.lines:
         return _lines(shelf, all_rows=all_rows)
-    scan = f"read_parquet({literal(shelf.quarantine)}, hive_partitioning=false)"
+    scan = f"read_parquet({file_literal(shelf.quarantine)}, hive_partitioning=false)"
     stored = {str(row[0]).lower(): str(row[1]) for row in connection.execute(f"DESCRIBE FROM {scan}").fetchall()}
     former = {column.name: column for column in shelf.landed}
     firsts, first = [], 0
@@ -76,9 +76,8 @@ def opened(shelf: Shelf, connection: duckdb.DuckDBPyConnection, *, all_rows: boo
     )
     order = f"CAST({shelf.load} AS BIGINT) AS order_load, q.penstock_place AS order_position"
     if shelf.replayed is not None:
-        relation += (
-            f" JOIN read_parquet({literal(shelf.replayed)}, hive_partitioning=false) o ON o.position = q.penstock_place"
-        )
+        replayed = f"read_parquet({file_literal(shelf.replayed)}, hive_partitioning=false)"
+        relation += f" JOIN {replayed} o ON o.position = q.penstock_place"
         order = "o.order_load, o.order_position"
     relation += "" if all_rows else _untaken(shelf)
     return (
@@ -96,7 +95,7 @@ def _lines(shelf: Shelf, *, all_rows: bool) -> str:
         f"SELECT {columns}{', '.join(f'q.{name}' for name in (*TOLD, LINE))}, CAST({shelf.load} AS BIGINT) AS _load, "
         f"q.penstock_place AS _position, CAST({shelf.load} AS BIGINT) AS order_load, "
         f"q.penstock_place AS order_position FROM (SELECT *, {first} + file_row_number AS penstock_place "
-        f"FROM read_parquet({literal(shelf.quarantine)}, hive_partitioning=false, file_row_number=true)) q"
+        f"FROM read_parquet({file_literal(shelf.quarantine)}, hive_partitioning=false, file_row_number=true)) q"
         f"{'' if all_rows else _untaken(shelf)}"
     )
 
@@ -104,7 +103,7 @@ def _lines(shelf: Shelf, *, all_rows: bool) -> str:
 def _untaken(shelf: Shelf) -> str:
     if not shelf.taken:
         return ""
-    listed = ", ".join(literal(uri) for uri in shelf.taken)
+    listed = ", ".join(file_literal(uri) for uri in shelf.taken)
     return (
         f" ANTI JOIN (SELECT _position FROM read_parquet([{listed}], hive_partitioning=false)) t "
         "ON t._position = q.penstock_place"

@@ -426,7 +426,7 @@ def _on_disk(request: Request, pattern: str, format_: str | None) -> list[File]:
         base = base / request.connection.url.removeprefix("file://")
     wanted = base / pattern.removeprefix("file://")
     root = os.path.join(os.path.abspath(request.root), "")
-    files = [_file(path, root, format_) for path in _paths(wanted, format_)]
+    files = [_file(path, root, format_) for path in _paths(base, wanted, format_)]
     if not files and not _read_before(request):
         raise _nothing(wanted)
     return files
@@ -437,7 +437,8 @@ def _read_before(request: Request) -> bool:
     return "files" in (request.position or {}) or request.source.stream is not None
 
 
-def _paths(wanted: Path, format_: str | None) -> list[str]:
+def _paths(base: Path, wanted: Path, format_: str | None) -> list[str]:
+    """Return the files that a path names, of which a glob begins below ``base``."""
     text = str(wanted)
     if wanted.is_file():
         return [text]
@@ -445,6 +446,9 @@ def _paths(wanted: Path, format_: str | None) -> list[str]:
         found = glob.iglob(os.path.join(glob.escape(text), "**", "*"), recursive=True)
         named = (path for path in found if not aside(path) and (format_ or format_of(path)))
         return sorted(path for path in named if os.path.isfile(path))
+    if wanted.is_relative_to(base):
+        # A bracket in the name of the project's own folder is no pattern.
+        text = os.path.join(glob.escape(str(base)), wanted.relative_to(base))
     return sorted(path for path in glob.iglob(text, recursive=True) if os.path.isfile(path))
 
 

@@ -44,7 +44,7 @@ class TailSource:
         path = opening.source.options.get("path")
         if not isinstance(path, str) or not path:
             raise ConfigurationError(f"Stream {opening.source.table!r} names no file", remedy="Give it a path")
-        folder = os.path.dirname(os.path.join(opening.root, path))
+        folder = os.path.dirname(os.path.join(glob.escape(opening.root), path))
         if not glob.glob(folder or "."):
             raise ConfigurationError(
                 f"The folder of the stream {opening.source.table!r} is not there", value=folder, remedy="Make it"
@@ -156,12 +156,11 @@ class _Tail:
 
     def _files(self) -> Iterator[_Growing]:
         """Yield the files of the pattern, and those that were read before and were given another name beside them."""
-        pattern = os.path.join(self._root, self._topic)
-        named = sorted(glob.glob(pattern))
-        folder = os.path.dirname(pattern)
+        named = sorted(glob.glob(os.path.join(glob.escape(self._root), self._topic)))
+        folder = os.path.dirname(os.path.join(self._root, self._topic))
         known = {each.partition("-")[0] for each in self._at}
         beside = []
-        if known and not glob.has_magic(folder):
+        if known and not glob.has_magic(os.path.dirname(self._topic)):
             with os.scandir(folder or ".") as entries:
                 beside = [each.path for each in entries if f"{each.inode():x}" in known and each.is_file()]
         seen = set()
