@@ -27,7 +27,7 @@ from penstock.errors import ConfigurationError, TransientError
 from penstock.queries.spark import Translated, parsed, translate
 from penstock.queries.spark_scope import Call, UntranslatableError
 from penstock.queries.spark_types import carried, name, spark_type, text
-from penstock.queries.text import identifier
+from penstock.queries.text import file_named, identifier
 from penstock.schema import restore
 from penstock.stores.port import Partial
 from penstock.stores.spark_portions import PORTION_BYTES, gathered, portions, unlike
@@ -311,7 +311,7 @@ class SparkConnection:
         if sql in self._scans:
             return self._scans[sql]
         view = f"_penstock_scan_{self._token}_{len(self._scans)}"
-        files = [each.this for each in scan.expressions[0].expressions]
+        files = [file_named(each.this) for each in scan.expressions[0].expressions]
         options = {each.this.name.lower(): each.expression for each in scan.expressions[1:]}
         file = options["filename"].this if "filename" in options else None
         row = "file_row_number" if "file_row_number" in options else None
