@@ -50,7 +50,7 @@ def test_an_ingest_loads_only_what_it_needs(tmp_path: Path) -> None:
     duckdb.sql("SELECT 1 AS id, 'x' AS name").write_parquet(str(file))
     target = str(tmp_path / "t.duckdb")
     loaded = loaded_by(f"import penstock; penstock.ingest({str(file)!r}, to={target!r}, write='merge', key='id')")
-    not_needed = {"pandas", "polars", "sqlglot", "httpx", "msgspec", "rich", "click", "pyarrow.compute"}
+    not_needed = {"pyarrow", "numpy", "pandas", "polars", "sqlglot", "httpx", "msgspec", "rich", "click"}
     assert "penstock.load.merge" in loaded
     assert not loaded & not_needed
     parts = ("penstock.promote", "penstock.dataset", "penstock.transform.", "penstock.orchestrate.asking")

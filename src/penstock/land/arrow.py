@@ -4,18 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cache
-from typing import TYPE_CHECKING
 
+from penstock.arrow import pa
 from penstock.errors import DataError
 from penstock.land.arrow_values import fitted, simple
-from penstock.late import late
 from penstock.names import distinct
 from penstock.schema import SOURCE_TYPE
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 
 def plain(batch: pa.RecordBatch, table: str) -> pa.RecordBatch:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING
 
-from penstock.late import late
+from penstock.arrow import pa
 from penstock.names import distinct
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 _MOST_DIGITS = 38
 _NANOSECONDS = 1000

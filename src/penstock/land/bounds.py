@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from penstock.model.entries import Column
 from penstock.schema import parse
-from penstock.stores.parquet import footer_of, statistic
+from penstock.stores.footers import by_arrow
+from penstock.stores.parquet import statistic
 
 if TYPE_CHECKING:
     import pyarrow.parquet as pq
@@ -19,7 +20,8 @@ _MOMENTS = ("TIMESTAMP", "TIMESTAMP WITH TIME ZONE")
 
 def footer_statistics(place: str, columns: Sequence[Column]) -> dict[str, tuple[Any, Any, int]]:
     """Return a Parquet file's bounds and null counts, united over its row groups."""
-    footer, indices = footer_of(place)
+    footer, leaves = by_arrow(place)
+    indices = {leaf.column: index for index, leaf in enumerate(leaves)}
     taken: dict[str, tuple[Any, Any, int]] = {}
     for column in columns:
         index = indices.get(column.name)

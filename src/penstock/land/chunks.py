@@ -10,18 +10,13 @@ value in memory as long as they wait.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock.arrow import pa
 from penstock.extract.port import byte_size
-from penstock.late import late
 from penstock.schema import LONG
 from penstock.stores.long_values import long_rows
 from penstock.stores.parquet import ROW_GROUP
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 OriginRows = tuple[str, Mapping[str, Any], int]
 """Where rows came from, and how many in a row: (uri, detail, rows)."""

@@ -3,15 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
+from penstock.arrow import pa
 from penstock.extract.port import byte_size
-from penstock.late import late
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 LONG = 1024
 """Bytes of a value, on average, from which on a column is written without dictionary and bounds."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 from array import array
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
+from penstock.arrow import pa
 from penstock.errors import DataError, PenstockError
 from penstock.extract.port import ArrowBatch, Batch, Extraction, Scan, byte_size
 from penstock.land import arrow
@@ -18,7 +19,6 @@ from penstock.land.misfits import MisfitFile
 from penstock.land.parts import ArrowFile, Folder, Part, long_part
 from penstock.land.protection import Personal
 from penstock.land.refusing import MisfitError, Passed, sentences
-from penstock.late import late
 from penstock.model.entries import Misfits
 from penstock.model.events import Advance
 from penstock.names import LOAD
@@ -28,11 +28,6 @@ from penstock.stores.freeing import give_back
 from penstock.stores.long_values import long_columns, text_type, texts_of_json
 from penstock.stores.parquet import discard, first_line, refusals, write
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 Explain = Callable[[Exception], PenstockError]
 

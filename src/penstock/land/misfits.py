@@ -9,19 +9,12 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
-from penstock.late import late
+from penstock.arrow import pa, pq
 from penstock.model.entries import Misfits
 from penstock.names import REASONS
 from penstock.stores.objects import TEMPORARY, file_error, sync_file
 from penstock.stores.port import Objects
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 FOLDER = "_quarantine"
 

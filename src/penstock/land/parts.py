@@ -7,15 +7,15 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import field, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock.arrow import pa, pq
 from penstock.errors import BugError
 from penstock.land.bounds import footer_statistics
 from penstock.land.chunks import OriginRows
 from penstock.land.columns import Columns
 from penstock.land.encoding import repeating, short
 from penstock.land.refusing import sentences
-from penstock.late import late
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.names import LOAD, PARTITION
 from penstock.queries.mixing import MIXED, reshaped, stored_otherwise
@@ -26,12 +26,6 @@ from penstock.stores.objects import file_error
 from penstock.stores.parquet import ROW_GROUP, Written, discard, seal, write
 from penstock.stores.port import LakeTable
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 LARGEST = 128 * 2**20
 """Bytes after which a file is closed and the next begun."""

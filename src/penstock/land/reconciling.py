@@ -9,7 +9,6 @@ import duckdb
 
 from penstock.extract.port import Extraction, Figured, SourceFigures
 from penstock.land.parts import Part
-from penstock.late import imported
 from penstock.model.entries import Column
 from penstock.model.figures import Aggregate, Figures, Reconciliation, compare
 from penstock.model.specs import Reconcile, SourceSpec
@@ -18,9 +17,6 @@ from penstock.queries.text import identifier
 from penstock.schema import restore
 from penstock.stores.measures import Measured, aggregates, family, footers, measure, united
 from penstock.values import dataclass
-
-_SMALL = 64 * 2**10
-"""Bytes of files that are read whole in a few milliseconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +36,11 @@ class Landed:
     def figures(self, parts: Sequence[Part]) -> Figures:
         """Return the figures of files as they lie on the disk.
 
-        Counts come from the files' footers; only the key is read for them, and all columns for sums and hashes. Of
-        small files all is read, where that takes less time than to import what reads footers.
+        Counts come from the files' footers; only the key is read for them, and all columns for sums and hashes.
         """
         uris = [part.place for part in parts]
         columns = [column for column in self.columns if family(column.type) and not self._personal(column)]
         there = {column.name for part in parts for column in part.columns}
-        small = 0 < sum(part.written.bytes for part in parts) < _SMALL and there.issuperset(c.name for c in columns)
-        if small and not imported("pyarrow"):
-            return measure(self.connection, self._asked(columns), parquet(uris))
         counted = footers(uris, {column.name for column in columns})
         kinds = {column.name: family(column.type) for column in columns}
         counted = replace(counted, families={name: kinds[name] for name in counted.columns})

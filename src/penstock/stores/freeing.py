@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import cache
 from typing import Any
 
-from penstock.late import imported
+from penstock.arrow import at_hand
 
 _LITTLE = {-8: 2, -3: 2**20, -1: 8 * 2**20}
 """Arenas, bytes from which on a block is the system's, and bytes that a heap may keep at its end.
@@ -20,7 +20,7 @@ _POOL = "ARROW_DEFAULT_MEMORY_POOL"
 
 def give_back() -> None:
     """Return freed pages of Arrow's pool and of the C library to the system; takes milliseconds."""
-    if imported("pyarrow"):
+    if at_hand():
         import pyarrow as pa
 
         pa.default_memory_pool().release_unused()
@@ -37,7 +37,7 @@ def take_from_the_system() -> None:
     """
     if _POOL in os.environ:
         return
-    if imported("pyarrow"):
+    if at_hand():
         _take_from_the_system()
     else:
         # Arrow reads it when it is imported, which may never be.

@@ -11,18 +11,12 @@ import os
 import shutil
 import tempfile
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock.arrow import pa, pq
 from penstock.errors import DataError
-from penstock.late import late
 from penstock.schema import LONG
 from penstock.stores import thrift
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 _MAGIC = b"PAR1"
 _LONGEST = 2**31 - 64

@@ -9,7 +9,7 @@ import duckdb
 
 from penstock.model.figures import Aggregate, Figures, figures, query
 from penstock.model.specs import Reconcile
-from penstock.stores.parquet import footer_of
+from penstock.stores.footers import footer
 from penstock.values import dataclass
 
 _DECIMAL = re.compile(r"DECIMAL\((\d+),\s*(\d+)\)")
@@ -86,16 +86,16 @@ def footers(uris: Sequence[str], columns: Collection[str]) -> Figures:
     rows, silent = 0, set()
     values = dict.fromkeys(columns, 0)
     for uri in uris:
-        footer, places = footer_of(uri)
-        rows += footer.num_rows
-        counted = values.keys() & places.keys()
-        for group in (footer.row_group(place) for place in range(footer.num_row_groups)):
-            for name in counted:
-                statistics = group.column(places[name]).statistics
-                if statistics is None or not statistics.has_null_count:
+        found = footer(uri)
+        rows += found.rows
+        counted = [(place, leaf.column) for place, leaf in enumerate(found.leaves) if leaf.column in values]
+        for group in found.groups:
+            for place, name in counted:
+                nulls = group.nulls(place)
+                if nulls is None:
                     silent.add(name)
                 else:
-                    values[name] += group.num_rows - statistics.null_count
+                    values[name] += group.rows - nulls
     return Figures(rows=rows, columns={n: {"values": str(v)} for n, v in values.items() if n not in silent})
 
 

@@ -19,12 +19,12 @@ from penstock.errors import AlreadyExistsError, DataError, PenstockError, Transi
 from penstock.queries.text import literal
 from penstock.queries.widening import LOSSY
 from penstock.schema import parse
+from penstock.stores.footers import Group, footer
 from penstock.stores.objects import sync_file
 from penstock.values import dataclass
 
 if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
+    pass
 
 ROW_GROUP = 116_736
 """Rows in one row group: 57 vectors of DuckDB, three below its own group of 122,880 rows.
@@ -136,7 +136,7 @@ def rows_of_group(columns: int, rows: int | None = None) -> int:
 
 def largest_group(paths: Iterable[str]) -> int:
     """Return the bytes of the largest row group of some files, not compressed."""
-    return max((group.total_byte_size for path in paths for group in _groups(path)), default=0)
+    return max((group.bytes for path in paths for group in _groups(path)), default=0)
 
 
 def heavy(files: Iterable[tuple[str, int]]) -> bool:
@@ -146,45 +146,19 @@ def heavy(files: Iterable[tuple[str, int]]) -> bool:
         files: Path and size in bytes of each file; footers of small ones are not read.
     """
     return any(
-        group.total_byte_size >= max(_HEAVY, _HEAVY_ROW * group.num_rows)
+        group.bytes >= max(_HEAVY, _HEAVY_ROW * group.rows)
         for path, size in files
         if size >= _SMALL
         for group in _groups(path)
     )
 
 
-def _groups(path: str) -> list[pq.RowGroupMetaData]:
+def _groups(path: str) -> Sequence[Group]:
     """Return what a footer says of the row groups; nothing of a file that is gone, which its reader will tell."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
     try:
-        footer = pq.read_metadata(path)
-    except (OSError, pa.ArrowException):
-        return []
-    return [footer.row_group(place) for place in range(footer.num_row_groups)]
-
-
-def footer_of(path: str) -> tuple[pq.FileMetaData, dict[str, int]]:
-    """Return the footer of a file, and of each column that is not nested its place among the leaves.
-
-    Paths do not tell them: the field ``b`` of an object ``a`` has that of a column ``a.b``. What tells them in Arrow's
-    footer, ``schema``, holds the footer itself, until somebody searches for cycles.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    places, place = {}, 0
-    with pq.ParquetFile(path) as opened:
-        for field in opened.schema_arrow:
-            if not pa.types.is_nested(field.type):
-                places[field.name] = place
-            place += _leaves(field.type)
-        return opened.metadata, places
-
-
-def _leaves(type_: pa.DataType) -> int:
-    return sum(_leaves(type_.field(place).type) for place in range(type_.num_fields)) or 1
+        return footer(path).groups
+    except DataError:
+        return ()
 
 
 def seal(path: str) -> None:

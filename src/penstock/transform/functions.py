@@ -9,22 +9,17 @@ from contextlib import ExitStack, contextmanager
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
+from penstock.arrow import pa
 from penstock.errors import ConfigurationError, MissingExtraError
-from penstock.late import late
 from penstock.model.calling import blamed
 from penstock.model.interval import Interval
 from penstock.model.specs import TransformSpec
 from penstock.names import unknown
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 SPECIAL = ("interval", "interval_start", "interval_end")
 """Parameter names that receive the interval instead of a table."""

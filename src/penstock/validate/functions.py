@@ -4,21 +4,16 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import duckdb
 
+from penstock.arrow import pa
 from penstock.errors import ConfigurationError, MissingExtraError
-from penstock.late import late
 from penstock.queries.relations import FILE, ROW
 from penstock.queries.text import identifier
 from penstock.validate.rows import POSITION, Rows
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 TABLE, BATCH, RELATION, PANDAS, POLARS = "table", "batch", "relation", "pandas", "polars"
 _FRAMES = {

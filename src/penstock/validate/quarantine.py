@@ -12,10 +12,10 @@ import json
 from collections.abc import Iterable, Mapping
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock.arrow import pa, pq
 from penstock.errors import BugError, DataError, NotFoundError
-from penstock.late import late
 from penstock.model.codec import plain
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.relations import FILE, ROW
@@ -25,12 +25,6 @@ from penstock.stores.port import Objects
 from penstock.validate.rows import PLACES, POSITION, Rows
 from penstock.validate.values import quoted
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa, pq = late("pyarrow"), late("pyarrow.parquet")
 
 FOLDER = "_quarantine"
 FILE_OF, ROW_OF = "_file", "_row"

@@ -8,12 +8,12 @@ from contextlib import contextmanager
 from dataclasses import field, replace
 from datetime import datetime
 from functools import cached_property
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import duckdb
 
+from penstock.arrow import pa
 from penstock.errors import BugError, ConfigurationError
-from penstock.late import late
 from penstock.model.entries import Column, DataFile, Origin
 from penstock.model.interval import Interval
 from penstock.names import RAW_PREFIX, unknown
@@ -22,11 +22,6 @@ from penstock.queries.text import identifier
 from penstock.schema import restore, storage
 from penstock.stores.port import Answerer, Asked
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 POSITION = "_penstock_position"
 """The row's position within the load, from 0: order of the files, then of the rows in them."""

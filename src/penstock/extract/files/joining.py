@@ -8,15 +8,9 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
+from penstock.arrow import pa
 from penstock.extract.files.listing import Content, File
-from penstock.late import late
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 MOST = 4
 """Files that are looked into one by one."""

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from penstock.arrow import pa, pq
 from penstock.errors import DataError, TransientError
 from penstock.extract.files.listing import File
 from penstock.extract.port import ArrowBatch
-from penstock.late import late
+from penstock.stores.footers import Footer, footer
 from penstock.values import dataclass
 
-if TYPE_CHECKING:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-else:
-    pa, pq = late("pyarrow"), late("pyarrow.parquet")
-
+_EXACT_DIGITS = 38
+"""Digits of a decimal that DuckDB holds."""
 _MUCH = 64 * 2**20
 """Bytes of a column chunk from which on it may hold a value that is very long."""
 _WIDE = 4096
@@ -56,30 +53,17 @@ class ArrowFiles:
 def told_by_footer(file: File) -> tuple[bool, int | None]:
     """Say whether Arrow is to read a file, and how many rows it has; one that cannot be opened is left to DuckDB."""
     try:
-        with pq.ParquetFile(file.path) as opened:
-            needed = any(_wide(field.type) for field in opened.schema_arrow) or _long(opened.metadata)
-            return needed, opened.metadata.num_rows
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError):
+        found = footer(file.path)
+    except DataError:
         return False, None
+    return any(leaf.digits > _EXACT_DIGITS for leaf in found.leaves) or _long(found), found.rows
 
 
-def _long(footer: pq.FileMetaData) -> bool:
+def _long(found: Footer) -> bool:
     """Say whether there are texts or bytes that may be very long; what is smaller DuckDB reads faster."""
-    for place in range(footer.num_row_groups):
-        group = footer.row_group(place)
-        if group.total_byte_size < _MUCH:
-            continue
-        chunks = (group.column(index) for index in range(group.num_columns))
-        if any(
-            chunk.physical_type == "BYTE_ARRAY"
-            and chunk.total_uncompressed_size >= max(_MUCH, _WIDE * chunk.num_values)
-            for chunk in chunks
-        ):
-            return True
+    for group in found.groups:
+        if group.bytes >= _MUCH:
+            texts = (group.texts(leaf) for leaf in range(len(found.leaves)))
+            if any(size >= max(_MUCH, _WIDE * values) for size, values in texts):
+                return True
     return False
-
-
-def _wide(type_: pa.DataType) -> bool:
-    if pa.types.is_nested(type_):
-        return any(_wide(type_.field(place).type) for place in range(type_.num_fields))
-    return bool(pa.types.is_decimal256(type_) and type_.precision > 38)

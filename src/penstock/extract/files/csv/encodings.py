@@ -6,16 +6,11 @@ import codecs
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, BinaryIO
+from typing import BinaryIO
 
+from penstock.arrow import pa
 from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.listing import Content, File, unreadable
-from penstock.late import late
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 NATIVE = ("utf-8", "utf-16", "latin-1")
 """Encodings that DuckDB reads by itself."""

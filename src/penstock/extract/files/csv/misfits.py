@@ -7,22 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO
 
 import duckdb
 
+from penstock.arrow import pa
 from penstock.errors import DataError, PenstockError
 from penstock.extract.files.csv.encodings import opened, pieces, texts
 from penstock.extract.files.listing import Content, File
-from penstock.late import late
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
 from penstock.queries.text import identifier
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 _BATCH = 10_000
 _PIECE = 2**20

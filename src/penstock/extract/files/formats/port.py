@@ -10,21 +10,16 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Mapping
 from dataclasses import field
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, Any
 
 from penstock import plugins
+from penstock.arrow import pa
 from penstock.errors import DataError, MissingExtraError, PenstockError, TransientError
 from penstock.extract.files.formats.known import FORMATS
 from penstock.extract.files.formats.misfits import Misfits, misfits
 from penstock.extract.files.listing import Content, File
 from penstock.extract.port import ArrowBatch, byte_size
-from penstock.late import late
 from penstock.values import dataclass
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-else:
-    pa = late("pyarrow")
 
 _BUFFER = 2**20
 
