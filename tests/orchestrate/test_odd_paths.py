@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 
 import penstock
 from penstock import Project
-from penstock.errors import ConfigurationError
+from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.receipts import State
 from typed import typed
 
@@ -109,6 +110,12 @@ def test_one_file_is_that_file(tmp_path: Path, name: str) -> None:
     # A name that is there is no pattern.
     receipt = penstock.ingest(str(folder / name), to=str(tmp_path / "t.duckdb"), table="t")
     assert receipt.rows == 10
+
+
+def test_a_name_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"bad\xff.csv")).write_text("id\n1\n")
+    with pytest.raises(PenstockError, match=r"not UTF-8.*bad\\xff"):
+        penstock.ingest(str(tmp_path), to=str(tmp_path / "t.duckdb"), table="t")
 
 
 def test_a_question_mark_in_the_path_of_a_warehouse_is_refused(folder: Path) -> None:

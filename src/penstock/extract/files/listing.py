@@ -455,6 +455,12 @@ def _paths(base: Path, wanted: Path, format_: str | None) -> list[str]:
 def _file(path: str, root: str, format_: str | None) -> File:
     absolute = os.path.abspath(path)
     key = absolute.removeprefix(root)
+    if not absolute.isascii() and absolute.encode(errors="replace").decode() != absolute:
+        raise DataError(
+            "The path of a file is not UTF-8, which SQL and JSON cannot name",
+            value=os.fsencode(key),
+            remedy="Rename the file or its folder",
+        )
     found = os.stat(absolute)
     return File(key, absolute, _chosen(path, format_, key), found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
