@@ -6,17 +6,22 @@ from __future__ import annotations
 import math
 import random
 import statistics
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pyarrow as pa
 import pytest
 
+from penstock import checks
 from penstock.model.entries import Column
 from penstock.profiles.distinct import DistinctSketch
 from penstock.profiles.profile import TableProfile
-from penstock.validate.measuring import profiled
-from penstock.validate.rows import opened
+from penstock.validate.binding import bind
+from penstock.validate.gathering import Gathering
+from penstock.validate.glancing import looking
+from penstock.validate.measuring import measure, profiled
+from penstock.validate.rows import Scope, opened
+from penstock.validate.texts import Texts
 
 
 def profile(bench: Any, rows: pa.Table, sizes: list[int] | None = None, personal: tuple[str, ...] = ()) -> TableProfile:
@@ -177,3 +182,39 @@ def test_columns_of_one_value_whatever_its_last_digit(bench: Any) -> None:
         histogram = found[name].histogram
         assert histogram is not None
         assert [(low <= value < high, count) for low, high, count in histogram.intervals()] == [(True, 20)]
+
+
+TEXTS = {
+    "keys": "'T' || lpad(i::VARCHAR, 10, '0')",
+    "seldom": "CASE WHEN i % 3 = 0 THEN md5(i::VARCHAR) END",
+    "surprising": "CASE WHEN i % 30011 = 7 THEN repeat('é', 40) ELSE 'user' || i % 20000 END",
+    "long": "repeat('x', (i % 200)::INTEGER) || i",
+    "few": "['a', 'é', NULL][1 + i % 3]",
+    "once": "CASE WHEN i = 77777 THEN 'here' END",
+    "never": "NULL::VARCHAR",
+}
+
+
+def test_texts_that_are_taken_along_with_checks_are_sketched_as_alone(bench: Any) -> None:
+    listed = ", ".join(f"{sql} AS {name}" for name, sql in TEXTS.items())
+    rows = bench.connection.sql(f"SELECT {listed} FROM range(120000) t(i)").to_arrow_table()
+    alone = profile(bench, rows, [70_000, 50_000]).columns
+    looked = opened(bench.connection, "raw_flights", bench.relation, bench.columns, bench.files, ())
+    source = Gathering(looked)
+    with looking(source, looked.columns, 120_000):
+        along = {name for name, _, _ in Texts(source, looked.columns, TEXTS, 120_000).aggregates()}
+    assert along == {"keys", "seldom", "surprising"}
+    scope = Scope(looked, {}, datetime(2026, 1, 1, tzinfo=UTC), bench.connection)
+    checked = [bind(checks.matches(name, "[^z]*"), scope, sets_aside=False) for name in TEXTS]
+    measured = measure(looked, checked, (), sketched=True)
+    assert not any(measured.failed.values())
+    assert measured.sketches is not None
+    for name, column in measured.sketches.columns.items():
+        other = alone[name]
+        assert (column.distinct, column.histogram, column.frequent) == (other.distinct, other.histogram, other.frequent)
+        assert (column.values, column.nulls) == (other.values, other.nulls)
+        if other.moments is not None:
+            assert column.moments is not None
+            assert column.moments.mean == pytest.approx(other.moments.mean)
+            assert column.moments.deviation == pytest.approx(other.moments.deviation)
+            assert (column.moments.least, column.moments.greatest) == (other.moments.least, other.moments.greatest)

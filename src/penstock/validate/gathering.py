@@ -22,12 +22,14 @@ class Gathering:
         rows: The rows.
         here: The rows as DuckDB of this machine reads them, for questions about few of them.
         spread: Whether another engine is asked.
+        looked: A table of some of the rows, where they were read once for all who look at some; see ``glancing``.
     """
 
     def __init__(self, rows: Rows) -> None:
         self.rows = rows
         self.here = replace(rows, asked=None)
         self.spread = rows.asked is not None
+        self.looked = ""
         self._named = replace(rows, relation=PORTION) if self.spread else rows
 
     def sql(self, columns: Collection[str]) -> str:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from typing import Any
+
+import duckdb
 
 from penstock.model.entries import Column
 from penstock.profiles.frequent import MOST_COMPLETE
 from penstock.queries.relations import ROW
-from penstock.queries.text import identifier
+from penstock.queries.text import identifier, identifiers
 from penstock.stores.port import ANSWERS, Partial
 from penstock.validate.gathering import Gathering
-from penstock.validate.rows import Rows
 from penstock.validate.values import family
 from penstock.values import dataclass
 
@@ -23,6 +25,9 @@ LOOKED = 50_000
 """About how many rows are looked at."""
 MOST_GROUPED, _ROWS_PER_GROUP = 8_192, 200
 """So many different values are grouped, where each has so many rows: it costs a third of the other ways."""
+_LOOKED_AT = "_penstock_looked_at"
+_HELD = 32 * 2**20
+"""Bytes of files that these rows may take to be held."""
 _STRETCHES = 12
 """Stretches of neighbouring rows that are looked at in the longest file: each costs the reading of a row group."""
 _SPREAD_BINS = 128
@@ -103,49 +108,79 @@ class Glance:
         few: Whether there seem to be so few different values that grouping by them costs least.
         distinct: A guess of the number of different values in all rows; it may be far too low, seldom too high.
         scale: Where bins lie; None where nothing is measured.
+        least: The least that was measured.
     """
 
     few: bool
     distinct: int
     scale: Scale | None
+    least: float | None = None
 
 
-def glance(source: Gathering, columns: Sequence[Column], total: int) -> dict[str, Glance]:
+def glance(source: Gathering, columns: Sequence[Column], total: int, *, again: bool = True) -> dict[str, Glance]:
     """Look at some rows, or at all where they are few.
 
     Args:
         source: The rows.
         columns: Columns with values that can be grouped.
         total: How many rows there are.
+        again: Look at all rows where some show no value of a column.
     """
     found: dict[str, Glance] = {}
     for part in parts(columns):
-        for column, (seen, distinct, finite, *shape) in zip(part, _seen(source, part, total), strict=True):
+        for column, (seen, distinct, finite, *shape) in zip(part, _seen(source, part, total, again=again), strict=True):
             found[column.name] = Glance(
                 few=distinct <= max(MOST_COMPLETE * 1.2, min(MOST_GROUPED, total // _ROWS_PER_GROUP)),
                 distinct=_guess(seen, distinct, total),
                 scale=_scale(column, *shape) if finite else None,
+                least=shape[2],
             )
     return found
 
 
-def _seen(source: Gathering, columns: Sequence[Column], total: int) -> list[Sequence[Any]]:
+@contextmanager
+def looking(source: Gathering, columns: Sequence[Column], total: int) -> Iterator[None]:
+    """Read some of the rows once, where there are many and they are short; else each look reads them anew.
+
+    Args:
+        source: The rows.
+        columns: The columns that will be looked at.
+        total: About how many rows there are.
+    """
+    held = LOOKED * sum(file.bytes for file in source.rows.files)
+    if source.spread or total <= LOOKED or not 0 < len(columns) <= TOGETHER or not 0 < held <= _HELD * total:
+        yield
+        return
+    connection, names = source.rows.engine, [column.name for column in columns]
+    looked = f"SELECT {identifiers(names)} FROM {some(source, names, total)}"
+    connection.execute(f"CREATE OR REPLACE TEMP TABLE {_LOOKED_AT} AS {looked}")
+    source.looked = _LOOKED_AT
+    try:
+        yield
+    finally:
+        source.looked = ""
+        # A transaction that has failed takes no more statements, and the table goes with it.
+        with suppress(duckdb.Error):
+            connection.execute(f"DROP TABLE {_LOOKED_AT}")
+
+
+def _seen(source: Gathering, columns: Sequence[Column], total: int, *, again: bool) -> list[Sequence[Any]]:
     """Return of each column: values seen, different ones, those measured, their mean, quantiles, least and greatest."""
     if not shown_here(source, total):
         return _sampled_figures(source, columns)
     rows, names = source.here, [column.name for column in columns]
     asked = [_figures(identifier(column.name), number(column, identifier(column.name))) for column in columns]
     query = f"SELECT {', '.join(asked)} FROM "
-    values = rows.connection.execute(query + some(rows, names, total)).fetchall()[0]
-    rare = total > LOOKED and 0 in values[::_FIGURES]
+    values = rows.connection.execute(query + some(source, names, total)).fetchall()[0]
+    rare = again and total > LOOKED and 0 in values[::_FIGURES]
     if rare and not source.spread:
         # What is rare may be missing among some of the rows.
         values = rows.connection.execute(query + rows.sql(names)).fetchall()[0]
     found: list[Sequence[Any]] = [values[place : place + _FIGURES] for place in range(0, len(values), _FIGURES)]
     if rare and source.spread:
         missing = [place for place, figures in enumerate(found) if not figures[0]]
-        again = _sampled_figures(source, [columns[place] for place in missing])
-        for place, figures in zip(missing, again, strict=True):
+        found_out = _sampled_figures(source, [columns[place] for place in missing])
+        for place, figures in zip(missing, found_out, strict=True):
             found[place] = figures
     return found
 
@@ -181,12 +216,15 @@ def _sampled_figures(source: Gathering, columns: Sequence[Column]) -> list[Seque
     return [answer[0] for answer in source.ask(asked)]
 
 
-def some(rows: Rows, columns: Collection[str], total: int) -> str:
+def some(source: Gathering, columns: Collection[str], total: int) -> str:
     """Return a FROM clause of some of the rows, spread evenly, or of all where they are few.
 
     Stretches of rows of files are asked for by their numbers, because Parquet's reader then skips the others; a sample
     would decode all.
     """
+    if source.looked:
+        return source.looked
+    rows = source.here
     if total <= LOOKED:
         return rows.sql(columns)
     if not rows.located:

@@ -13,10 +13,13 @@ from penstock.profiles.profile import TableProfile
 from penstock.queries.relations import FILE, ROW
 from penstock.stores.port import Answerer
 from penstock.validate.bound import Bound
+from penstock.validate.gathering import Gathering
+from penstock.validate.glancing import looking
 from penstock.validate.profile import COUNT, EXTREME, SCAN, Figure, completed, figures, profile
 from penstock.validate.rows import Rows
-from penstock.validate.sketching import sketch
+from penstock.validate.sketching import open_columns, sketch
 from penstock.validate.spreading import spread_profile
+from penstock.validate.texts import Texts
 from penstock.values import dataclass
 
 _PLACES = "places"
@@ -98,12 +101,20 @@ def measure(
     asked = [one for index, check in enumerate(checks) for one in _of_check(index, check, scanned)]
     wanted = [_of_profile(figure, scanned) for figure in shape]
     total, found, errors = 0, dict[_Key, Any](), dict[_Key, duckdb.Error]()
-    texts = rows.long_json_as_text()
-    for source, several in ((rows, asked + wanted),) if texts is rows else ((texts, wanted), (rows, asked)):
-        for part in _passes(several, few=rows.few):
-            total = _measure(source, part, found, errors)
-    shown = profile(rows.columns, _figured(found)) if profiled else {}
-    sketches = sketch(rows, personal, total, shown) if profiled and sketched else None
+    as_text, sketches = rows.long_json_as_text(), None
+    source, about = Gathering(as_text), sum(file.rows for file in rows.files)
+    open_ = open_columns(as_text, {name.lower() for name in personal}) if profiled and sketched else []
+    with looking(source, open_, about):
+        texts = Texts(source, open_, _read(asked) if as_text is rows else (), about)
+        along = [_Asked((column, name), sql, SCAN, (column,)) for column, name, sql in texts.aggregates()]
+        several = ((rows, asked + wanted + along),) if as_text is rows else ((as_text, wanted), (rows, asked))
+        for each, questions in several:
+            for part in _passes(questions, few=rows.few):
+                total = _measure(each, part, found, errors)
+        taken = texts.taken({one.key: found.pop(one.key, None) for one in along})
+        shown = profile(rows.columns, _figured(found)) if profiled else {}
+        if profiled and sketched:
+            sketches = sketch(rows, source, personal, total, shown, taken)
     return Measured(
         rows=total,
         failed=_named(found, "failed"),
@@ -129,6 +140,11 @@ def profiled(rows: Rows, personal: Sequence[str], asked: Answerer | None = None)
     if asked is not None:
         return spread_profile(replace(rows, asked=asked), personal)[1]
     return measure(rows, (), personal, sketched=True).sketches or TableProfile()
+
+
+def _read(asked: Sequence[_Asked]) -> set[str]:
+    """Return the columns that are read for what is asked of rows."""
+    return {name for one in asked if one.cost == SCAN for name in one.reads or ()}
 
 
 def _passes(asked: Sequence[_Asked], *, few: bool) -> Iterator[Sequence[_Asked]]:

@@ -47,7 +47,7 @@ def _candidates(source: Gathering, columns: Sequence[Column], total: int) -> lis
     found: list[list[int]] = [[] for _ in columns]
     branches = []
     for place, column in enumerate(columns):
-        seen = f"SELECT {identifier(column.name)} AS v FROM {some(source.here, [column.name], total)}"
+        seen = f"SELECT {identifier(column.name)} AS v FROM {some(source, [column.name], total)}"
         branches.append(
             f"(SELECT {place}, hash(v) FROM ({seen}) WHERE v IS NOT NULL GROUP BY v {frequent}, v LIMIT {MOST_KEPT})"
         )

@@ -8,7 +8,7 @@ registers, where only hashes that can change them are looked at); of texts the l
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -29,7 +29,7 @@ _GROUPS = 4 * MOST_GROUPED
 """A column that shows more groups than this has many values after all."""
 _PER_REGISTER = 16
 """Different hashes looked at for each register: one in nine million is left empty by chance."""
-_SHORT = 1_024
+SHORT = 1_024
 """Texts up to about this length are counted by their length."""
 _BIN = {"key": "", "n": "count", "least": "min", "greatest": "max"}
 _BIN |= dict.fromkeys(("s1", "s2", "s3", "s4"), "sum") | {"endless": "count"}
@@ -39,23 +39,36 @@ _UNITED = UNITED_BITS.format(bits="bits")
 _COUNTED = {"number", "real", "text", "moment", "boolean", "time", "uuid"}
 
 
-def sketch(rows: Rows, personal: Sequence[str], total: int, figures: Mapping[str, Mapping[str, Any]]) -> TableProfile:
+def sketch(
+    rows: Rows,
+    source: Gathering,
+    personal: Sequence[str],
+    total: int,
+    figures: Mapping[str, Mapping[str, Any]],
+    taken: Mapping[str, Mapping[str, Any]] | None = None,
+) -> TableProfile:
     """Return the profile of the rows with its sketches.
 
     Args:
         rows: The rows.
+        source: The same, with long JSON as text.
         personal: Columns of which no value may be kept: of them only rows and nulls are counted.
         total: How many rows there are.
         figures: Column to figures, of which ``nulls`` and ``nans`` are taken.
+        taken: Column to what was found of it in another pass, see ``texts``.
     """
     hidden = {name.lower() for name in personal}
     profiles = {column.name: _plain(column, total, figures[column.name], hidden) for column in rows.columns}
-    rows = rows.long_json_as_text()
-    shown = [column for column in rows.columns if family(column.type) in _COUNTED and profiles[column.name].values]
-    open_ = [column for column in shown if column.name.lower() not in hidden]
-    for name, sketches in _sketches(Gathering(rows), open_, total):
+    known = {name: of for name, of in (taken or {}).items() if sum(of["lengths"].values()) == profiles[name].values}
+    open_ = [column for column in open_columns(source.rows, hidden) if profiles[column.name].values]
+    for name, sketches in _sketches(source, open_, total, known):
         profiles[name] = replace(profiles[name], **sketches)
     return TableProfile(total, profiles)
+
+
+def open_columns(rows: Rows, personal: Collection[str]) -> list[Column]:
+    """Return the columns of which sketches are taken, but for those that have no value; personal ones in lower case."""
+    return [each for each in rows.columns if family(each.type) in _COUNTED and each.name.lower() not in personal]
 
 
 def _plain(column: Column, total: int, figures: Mapping[str, Any], hidden: set[str]) -> ColumnProfile:
@@ -65,7 +78,9 @@ def _plain(column: Column, total: int, figures: Mapping[str, Any], hidden: set[s
     return ColumnProfile(type=column.type, rows=total, nulls=figures["nulls"], nans=nans, personal=personal)
 
 
-def _sketches(source: Gathering, columns: Sequence[Column], total: int) -> Iterator[tuple[str, dict[str, Any]]]:
+def _sketches(
+    source: Gathering, columns: Sequence[Column], total: int, taken: Mapping[str, Mapping[str, Any]]
+) -> Iterator[tuple[str, dict[str, Any]]]:
     if not columns:
         return
     glances = glance(source, columns, total)
@@ -75,7 +90,13 @@ def _sketches(source: Gathering, columns: Sequence[Column], total: int) -> Itera
     few = dict(_few(source, [column for column in columns if glances[column.name].few], glances, hash_name))
     yield from few.items()
     many = [column for column in columns if column.name not in few]
-    found = source.follow({column.name: _passed(source, column, glances[column.name], hash_name) for column in many})
+    found = {
+        column.name: of_text(taken[column.name], glances[column.name].scale, hash_name)
+        for column in many
+        if column.name in taken
+    }
+    asked = [column for column in many if column.name not in taken]
+    found |= source.follow({each.name: _passed(source, each, glances[each.name], hash_name) for each in asked})
     for name, frequent in frequent_values(source, many, total):
         found[name]["frequent"] = frequent
     yield from found.items()
@@ -147,7 +168,13 @@ def _of_counts(counts: Sequence[tuple[float, int]], scale: Scale | None) -> dict
     }
 
 
-def _limit(found: Glance) -> int:
+def of_text(taken: Mapping[str, Any], scale: Scale | None, hash_name: str) -> dict[str, Any]:
+    """Return the sketches of a text from how often each length is there and the registers of its values."""
+    lengths = [(float(length), count) for length, count in taken["lengths"].items() if count]
+    return {"distinct": DistinctSketch.of_bits(taken["bits"], hash_name), "endless": 0} | _of_counts(lengths, scale)
+
+
+def limit_of(found: Glance) -> int:
     """Return from where on hashes need not be looked at: so many below it are different that no register is missed."""
     return min(2**64, 2**64 * _PER_REGISTER * BUCKETS // max(1, found.distinct))
 
@@ -155,15 +182,15 @@ def _limit(found: Glance) -> int:
 def _passed(source: Gathering, column: Column, glanced: Glance, hash_name: str) -> Inquiry:
     """Return what one pass over a column tells: different values, moments and histogram."""
     x = number(column, "v")
-    limit = _limit(glanced)
+    limit = limit_of(glanced)
     if glanced.scale is None or x is None:
         found = yield from _counted_alone(source, column, limit)
-    elif family(column.type) == "text" and glanced.scale.greatest <= _SHORT:
+    elif family(column.type) == "text" and glanced.scale.greatest <= SHORT:
         found = yield from _measured(source, column, glanced.scale, limit)
     else:
         found = yield from _binned(source, column, glanced.scale, limit)
     bits = found.pop("bits")
-    if limit < 2**64 and not _full(bits):
+    if limit < 2**64 and not full(bits):
         # There are fewer different values than a glance made believe.
         bits = (yield from _counted_alone(source, column, 2**64))["bits"]
     return {"distinct": DistinctSketch.of_bits(bits, hash_name), "endless": 0} | found
@@ -255,7 +282,8 @@ def _binned(source: Gathering, column: Column, scale: Scale, limit: int) -> Inqu
     return told | {"moments": moments, "histogram": Histogram.of((*scale.of_key(row[0]), row[1]) for row in bins)}
 
 
-def _full(bits: str) -> bool:
+def full(bits: str) -> bool:
+    """Say whether each register was set."""
     return all("1" in bits[start : start + RANKS] for start in range(0, BUCKETS * RANKS, RANKS))
 
 

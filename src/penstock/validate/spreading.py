@@ -34,7 +34,7 @@ def spread_profile(rows: Rows, personal: Sequence[str]) -> tuple[dict[str, dict[
         for figure, value in zip(each, values, strict=True)
     }
     shown = profile(rows.columns, measured)
-    sketches = sketch(rows, personal, total, shown)
+    sketches = sketch(rows, source, personal, total, shown)
     return completed(shown, sketches), sketches
 
 
