@@ -19,7 +19,7 @@ LEAST = "benchmarks.mistakes.judging:schema_and_emptiness"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Ask the judge and show its result; returns the exit code."""
+    """Ask the judge and show its result; returns the exit code: 1 if a table crashed."""
     parser = argparse.ArgumentParser(
         prog="mistakes",
         description="Makes a hundred mistakes in real tables, one at a time, and shows which a judge did not notice.",
@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / f"{asked.save}.json").write_text(text, encoding="utf-8")
     print(text if asked.json else shown(result), end="")
-    return 0
+    return 1 if result["crashed"] else 0
 
 
 def chosen(told: str) -> Sequence[Table]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import random
 import zipfile
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,9 @@ from benchmarks.mistakes.tables import RELATED, TABLES
 
 CLEAN = 30
 """How many batches are judged as they are; the ones before are history and no more."""
+
+
+_BY_NAME = {mistake.name: mistake for mistake in MISTAKES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +55,7 @@ class Batches:
     """All batches of all tables, as files in a folder, in one connection with one thread: the same each time.
 
     Args:
-        folder: Where the files are made; it is empty or holds those of an earlier time.
+        folder: Where the files are made; it is empty, or holds those of an earlier time, which are not made again.
         tables: Which tables.
     """
 
@@ -98,6 +102,21 @@ class Batches:
             everywhere: Whether a mistake is made in all tables that have a place for it, not in one of them.
         """
         drawn = [self.drawn(table, seed) for table in self.tables]
+        kept = self._kept(seed, everywhere=everywhere)
+        if kept.exists():
+            listed = json.loads(kept.read_text(encoding="utf-8"))
+            return {batch: [_BY_NAME[name] for name in listed[batch.table]] for batch in drawn}
+        chosen = self._chosen(drawn, seed, everywhere=everywhere)
+        listed = {batch.table: [mistake.name for mistake in mistakes] for batch, mistakes in chosen.items()}
+        kept.write_text(json.dumps(listed), encoding="utf-8")
+        return chosen
+
+    def _kept(self, seed: int, *, everywhere: bool) -> Path:
+        """Return the file of what was drawn for these tables."""
+        told = hashlib.sha256(f"{seed}/{everywhere}/{'/'.join(self.tables)}".encode()).hexdigest()[:12]
+        return self.folder / f"places-{told}.json"
+
+    def _chosen(self, drawn: Sequence[Batch], seed: int, *, everywhere: bool) -> Mapping[Batch, Sequence[Mistake]]:
         fitting = {batch: self._having(batch) for batch in drawn}
         if everywhere:
             return fitting
@@ -143,7 +162,8 @@ class Batches:
 
     def _written(self, name: str, sql: str) -> Path:
         file = self.folder / f"{name}.parquet"
-        self._write(sql.format(**self._places), file)
+        if not file.exists():
+            self._write(sql.format(**self._places), file)
         return file
 
     def _write(self, select: str, file: Path) -> None:
@@ -152,7 +172,11 @@ class Batches:
 
     def _cut(self, table: Table) -> Sequence[Batch]:
         folder = self.folder / table.name
-        folder.mkdir(exist_ok=True)
+        if folder.exists():
+            return tuple(Batch(table.name, file.stem, file) for file in sorted(folder.iterdir()))
+        # Named when it is whole, so that what another process finds is whole.
+        unfinished = folder.with_suffix(".unfinished")
+        unfinished.mkdir(exist_ok=True)
         execute = self._connection.execute
         execute(f"CREATE OR REPLACE TEMP TABLE whole AS {table.sql.format(**self._places)}")
         days = [
@@ -164,7 +188,8 @@ class Batches:
             day = (
                 f"SELECT * EXCLUDE (batch_day) FROM whole WHERE batch_day = {literal(batch.day)} ORDER BY {table.order}"
             )
-            self._write(day, batch.file)
+            self._write(day, unfinished / batch.file.name)
+        unfinished.rename(folder)
         execute("DROP TABLE whole")
         return batches
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from typing import Any, TypeAlias, cast
 
@@ -73,6 +73,7 @@ class Result:
         clean: Table to how many clean batches were judged.
         false_alarms: Those of them that raised an alarm, but for what the source itself got wrong there.
         faults: What that is, of all of them.
+        crashed: Table to what stopped its judging; of these tables nothing is known.
     """
 
     judge: str
@@ -81,6 +82,7 @@ class Result:
     clean: dict[str, int]
     false_alarms: tuple[FalseAlarm, ...]
     faults: tuple[FoundFault, ...] = ()
+    crashed: dict[str, str] = field(default_factory=dict)
 
     @property
     def missed(self) -> list[Case]:
@@ -104,12 +106,12 @@ def schema_and_emptiness(history: History, batch: Batch) -> Sequence[Alarm]:
     read, before = pq.ParquetFile(batch.file), pq.read_schema(history.batches[-1].file)
     alarms = [] if read.metadata.num_rows else [Alarm("rows")]
     alarms += [Alarm("column added", name) for name in read.schema_arrow.names if name not in before.names]
-    for field in before:
-        found = read.schema_arrow.get_field_index(field.name)
+    for known in before:
+        found = read.schema_arrow.get_field_index(known.name)
         if found < 0:
-            alarms.append(Alarm("column missing", field.name))
-        elif not read.schema_arrow.field(found).type.equals(field.type):
-            alarms.append(Alarm("type", field.name))
+            alarms.append(Alarm("column missing", known.name))
+        elif not read.schema_arrow.field(found).type.equals(known.type):
+            alarms.append(Alarm("type", known.name))
     return alarms
 
 

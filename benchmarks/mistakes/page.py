@@ -136,6 +136,8 @@ def _missed(result: Mapping[str, Any]) -> Iterator[str]:
     yield f"Missed: {'; '.join(named) or 'none'}."
     if result["impossible"]:
         yield f"\nNo table has a place for: {'; '.join(result['impossible'])}."
+    for table, error in result.get("crashed", {}).items():
+        yield f"\nNot judged: {table}, where the judge crashed: {error}."
 
 
 def _false_alarms(result: Mapping[str, Any]) -> Iterator[str]:

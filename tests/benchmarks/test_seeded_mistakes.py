@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import defaultdict
+import os
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -14,6 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from benchmarks.mistakes import page
 from benchmarks.mistakes.__main__ import main
+from benchmarks.mistakes.apart import judged_apart
 from benchmarks.mistakes.batches import CLEAN, Batch, Batches, History
 from benchmarks.mistakes.catalogue import MISTAKES
 from benchmarks.mistakes.judging import Alarm, judged, merged
@@ -173,6 +175,34 @@ def test_tables_judged_apart_give_the_same_result_together(batches: Batches) -> 
     apart = [judged(batches, judge, [SEED], only=[table.name]) for table in TABLES]
     assert {case.table for case in apart[0].cases} == {TABLES[0].name}
     assert merged(apart) == judged(batches, judge, [SEED])
+
+
+def dying_in_air(history: History, batch: Batch) -> Sequence[Alarm]:
+    """Takes its process down with it, in one table."""
+    if history.table == AIR.name:
+        os._exit(3)
+    return [Alarm("always")]
+
+
+def test_a_table_whose_judge_crashes_is_named_and_the_others_are_judged() -> None:
+    result = judged_apart((AIR, PARKING), f"{__name__}:dying_in_air", [SEED], everywhere=False, processes=1)
+    assert list(result.crashed) == [AIR.name]
+    assert result.clean == {PARKING.name: CLEAN} == dict(Counter(found.table for found in result.false_alarms))
+    told = page.shown(result.as_json())
+    assert "Not judged: air, where the judge crashed: BrokenProcessPool" in told
+    with pytest.raises(RuntimeError, match="air"):
+        judged_apart((AIR,), f"{__name__}:dying_in_air", [SEED], everywhere=False, processes=1)
+
+
+def test_files_of_an_earlier_time_are_not_made_again(tmp_path: Path) -> None:
+    def looked() -> tuple[dict[str, list[str]], dict[Path, int]]:
+        made = Batches(tmp_path, [PARKING, AIR])
+        places = {batch.day: [each.name for each in listed] for batch, listed in made.places(SEED).items()}
+        files = {batch.file: batch.file.stat().st_mtime_ns for name in made.tables for batch in made.days(name)}
+        made.close()
+        return places, files
+
+    assert looked() == looked()
 
 
 def seeing_no_mistakes(history: History, batch: Batch) -> Sequence[Alarm]:

@@ -3,69 +3,21 @@
 from __future__ import annotations
 
 import random
-import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import duckdb
-import pyarrow as pa
 import pytest
+from evident import LOADS, ROWS, Row, bounds, day, gathered, level, suggested
 
 from penstock.checks.suggested import made
-from penstock.model.interval import Interval
 from penstock.orchestrate.backtesting import Backtest
 from penstock.stores.objects import LocalObjects
 from penstock.suggest import groups
 from penstock.suggest.proposing import called, propose
-from penstock.suggest.recent import LOAD, PLACE, STARTS, Recent
-
-LOADS, ROWS = 40, 24
-Row = dict[str, Any]
-Rows = Callable[[random.Random, int, int], Row]
-
-
-@pytest.fixture
-def connection() -> Iterator[duckdb.DuckDBPyConnection]:
-    opened = duckdb.connect(config={"threads": 1})
-    yield opened
-    opened.close()
-
-
-def day(load: int) -> Interval:
-    start = datetime(2024, 1, 1, tzinfo=UTC) + timedelta(days=load)
-    return Interval(start, start + timedelta(days=1))
-
-
-def gathered(connection: duckdb.DuckDBPyConnection, row: Rows, *, loads: int = LOADS, rows: int = ROWS) -> Recent:
-    """Return loads of rows that a function of dice, load and place makes, an hour apart."""
-    dice = random.Random(7)
-    made_rows = [
-        {
-            "at": day(load).start.replace(tzinfo=None) + timedelta(days=1) * place / rows,
-            **row(dice, load, place),
-            LOAD: load,
-            PLACE: place,
-            STARTS: day(load).start.replace(tzinfo=None),
-        }
-        for load in range(loads)
-        for place in range(rows)
-    ]
-    listed = pa.Table.from_pylist(made_rows)  # noqa: F841 (DuckDB finds it by its name)
-    connection.execute("CREATE TABLE recent AS SELECT * FROM listed")
-    described = connection.execute("DESCRIBE recent").fetchall()
-    columns = {name: type_ for name, type_, *_ in described if name not in (LOAD, PLACE, STARTS)}
-    return Recent(connection, "recent", "readings", columns, loads, intervals=[day(load) for load in range(loads)])
-
-
-def suggested(recent: Recent) -> dict[str, str]:
-    return {called(suggestion): suggestion.code() for suggestion in propose(recent)}
-
-
-def level(dice: random.Random, values: Sequence[Any]) -> Any:
-    return dice.choice(values)
+from penstock.suggest.recent import Recent
 
 
 def test_what_the_earlier_loads_suggest_and_the_later_ones_break_is_not_suggested(
@@ -89,14 +41,14 @@ def test_what_the_earlier_loads_suggest_and_the_later_ones_break_is_not_suggeste
 def test_numbers_that_fill_their_range_are_no_list_but_steps(connection: duckdb.DuckDBPyConnection) -> None:
     def row(dice: random.Random, load: int, place: int) -> Row:
         return {
-            "warmth": round(0.02 * dice.randint(10, 45), 2),
+            "warmth": round(0.06 * dice.randint(10, 45), 2),
             "size": level(dice, [1.0, 2.5, 40.0, 41.0, 300.0]),
         }
 
     names = suggested(gathered(connection, row))
     assert "in_set(size)" in names
     assert "in_set(warmth)" not in names
-    assert "/ 0.02" in names["steps between values of warmth"]
+    assert "/ 0.03" in names["steps between values of warmth"]
 
 
 def test_an_order_needs_rows_that_could_have_broken_it(connection: duckdb.DuckDBPyConnection) -> None:
@@ -188,7 +140,7 @@ def test_texts_of_which_most_come_once_may_have_other_words_one_day(connection: 
     names = suggested(recent)
     assert "at_most" in names['"name" = trim("name")']
     assert "at_most" not in names['"kind" = trim("kind")']
-    assert 'checks.in_set("kind", ["Cat", "Dog"])' in names.values()
+    assert 'checks.in_set("kind", ["Cat", "Dog"], at_most=1)' in names.values()
 
 
 def test_each_large_group_and_most_small_ones_keep_their_place_beside_the_others(
@@ -312,11 +264,6 @@ def test_letters_that_only_a_wrong_encoding_makes_are_told(connection: duckdb.Du
     assert wrong == [(LOADS * ROWS,)]
 
 
-def bounds(code: str) -> dict[str, float]:
-    """Return the bounds that a suggested ``between`` has."""
-    return {name: float(value) for name, value in re.findall(r"(low|high)=([-0-9.e]+)", code)}
-
-
 def test_what_comes_down_towards_zero_may_reach_it_and_what_ends_there_may_not(
     connection: duckdb.DuckDBPyConnection,
 ) -> None:
@@ -354,9 +301,10 @@ def test_a_list_is_closed_only_if_each_value_came_in_many_loads(connection: duck
         }
 
     names = suggested(gathered(connection, row))
-    assert "at_most" not in names["in_set(side)"] + names["length(side)"] + names["shape of side"]
-    for name in ("in_set(sky)", "length(sky)", "shape of sky"):
-        assert "at_most" in names[name], name
+    for what in ("in_set", "length", "shape"):
+        closed, listed = (names.get(f"{what}({name})", names.get(f"{what} of {name}", "")) for name in ("side", "sky"))
+        assert "at_most=1)" in closed, closed
+        assert "at_most=0." in listed, listed
     assert "in_set(lane)" in names
     assert "in_set(grade)" not in names
 

@@ -28,6 +28,8 @@ _FACTOR = 4.0
 """Amounts that differ by more than this move by factors."""
 _RARE = 3.0
 """So many times the greatest share so far may what is rare come to be: it comes in heaps."""
+CLOSELY = 0.05
+"""The least margin of a correlation, which one row of a few changes."""
 _CLOSEST = 1 - 1e-9
 _TIED = 0.3
 """A figure that stands still in so many loads, and moves in others, has no usual range."""

@@ -6,7 +6,7 @@ import math
 import statistics
 from collections.abc import Iterator
 
-from penstock.profiles.ranges import Correlations, usual_range
+from penstock.profiles.ranges import CLOSELY, Correlations, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import Recent, finite
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -31,7 +31,7 @@ def daily(recent: Recent) -> Iterator[Suggestion]:
         cases = " ".join(f"WHEN {each} THEN {rounded(mean, 4)!r}" for each, mean in means if mean is not None)
         asked = f"corr({finite(recent, name)}, CAST(CASE {hour} {cases} END AS DOUBLE))"
         found = recent.by_load({"course": f"TRY_CAST({asked} AS DOUBLE)"})["course"]
-        usual = usual_range(found, least=-1, greatest=1, scale=Correlations())
+        usual = usual_range(found, least=-1, greatest=1, step=CLOSELY, scale=Correlations())
         if usual is None or usual.low < _LEAST or any(value is None or not math.isfinite(value) for value in found):
             continue
         said = f"{name} goes by the hour: {min(found):.2f} to {max(found):.2f} in {recent.loads} loads"

@@ -19,6 +19,12 @@ _MOST = 10
 
 def references(recent: Recent) -> Iterator[Suggestion]:
     """Suggest which codes, and what beside them, stand in another table."""
+    if "references" not in recent.learned:
+        recent.learned["references"] = tuple(_references(recent))
+    yield from recent.learned["references"]
+
+
+def _references(recent: Recent) -> Iterator[Suggestion]:
     for table, relation in recent.related.items():
         types = dict(recent.ask(f"SELECT column_name, column_type FROM (DESCRIBE SELECT * FROM {relation})"))
         keys = _names_a_row(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import combinations
 from statistics import fmean, median, pvariance
 
-from penstock.profiles.ranges import Correlations, Range, Shares, usual_range
+from penstock.profiles.ranges import CLOSELY, Correlations, Range, Shares, usual_range
 from penstock.queries.text import identifier
 from penstock.suggest.recent import AHEAD, Recent, finite, written
 from penstock.suggest.suggestion import Suggestion, rounded
@@ -102,7 +102,7 @@ def together(recent: Recent) -> Iterator[Suggestion]:
     number = {name: finite(recent, name) for name in recent.numbers}
     found = recent.by_load({pair: f"corr({number[pair[0]]}, {number[pair[1]]})" for pair in pairs})
     for pair in pairs:
-        usual = usual_range(found[pair], least=-1, greatest=1, scale=Correlations())
+        usual = usual_range(found[pair], least=-1, greatest=1, step=CLOSELY, scale=Correlations())
         if usual is not None and (usual.low > 0.1 or usual.high < -0.1) and all(map(_known, found[pair])):
             bounds = (
                 {"min": rounded(usual.low, 3, up=False)} if usual.low > 0 else {"max": rounded(usual.high, 3, up=True)}

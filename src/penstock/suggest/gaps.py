@@ -31,7 +31,8 @@ def gaps(recent: Recent) -> Iterator[Suggestion]:
         # The one that is missing most seldom beside it says most.
         for other in sorted((name for name in names if name != one), key=lambda name: recent.nulls[name]):
             never = recent.nulls[one] >= _PROVEN and not any(found[one, other])
-            most = usual_most(found[one, other], step=_SELDOM if never else recent.tolerated, limit=_MOST)
+            seldom = max(_SELDOM, recent.rare / recent.typical)
+            most = usual_most(found[one, other], step=seldom if never else recent.tolerated, limit=_MOST)
             if most is not None and sum(value or 0 for value in found[one, other]) / recent.loads < 0.05 * share:
                 allowed = float(rounded(most, 3, up=True))
                 said = f"{one} was missing only where {other} was, in {recent.nulls[one]:,} rows"

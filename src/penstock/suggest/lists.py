@@ -7,13 +7,11 @@ from itertools import pairwise
 
 from penstock.profiles.ranges import usual_most
 from penstock.suggest.dependencies import referring
-from penstock.suggest.recent import Recent, kind_of, new_shares
+from penstock.suggest.recent import LEVELS, Recent, kind_of, new_shares
 from penstock.suggest.suggestion import Suggestion, rounded
 
-_LEVELS = 12
-"""So few numbers are levels, whatever lies between them."""
 _NEW_LEVELS = 0.1
-"""What is allowed to be a new level, though none was."""
+"""What is allowed to be a new level at least, though none was; beside three or more, as much as each of them has."""
 _MOST_NEW_LEVELS, _MOST_NEW_TEXTS = 0.5, 0.4
 """Where more may be new, a list says nothing."""
 
@@ -24,10 +22,16 @@ def lists(recent: Recent) -> Iterator[Suggestion]:
     for name, values in recent.values.items():
         kind = kind_of(recent.columns[name])
         if kind in ("whole", "real") and len(values) == 1 and name not in recent.calendar and recent.closed(name):
-            yield Suggestion("in_set", (name, values), {}, f"the same in {recent.loads} loads")
+            # Nothing, so far, is no rule: what is counted may come.
+            if values != [0]:
+                yield Suggestion(
+                    "in_set", (name, values), {"at_most": recent.rare}, f"the same in {recent.loads} loads"
+                )
         elif name in numbers and _levels(recent, name, values):
             filled = 1 - recent.nulls[name] / max(1, sum(recent.rows))
-            step = max(_NEW_LEVELS, recent.tolerated / max(filled, 0.01))
+            # One more level may come as often as the others do; beside two, yes and no, there is none.
+            alike = 1 / (len(values) + 1) if len(values) > 2 else 0.0
+            step = max(_NEW_LEVELS, alike, recent.tolerated / max(filled, 0.01))
             yield from _nearly(recent, name, step, _MOST_NEW_LEVELS)
         elif kind == "text" and name not in referring(recent):
             # Where there is another table, that is the list, and is kept up.
@@ -40,7 +44,7 @@ def lists(recent: Recent) -> Iterator[Suggestion]:
 
 def _closed(recent: Recent, name: str) -> Iterator[Suggestion]:
     said = f"no other value in {recent.loads} loads, and none that came in the later half"
-    yield Suggestion("in_set", (name, sorted(recent.values[name])), {}, said)
+    yield Suggestion("in_set", (name, sorted(recent.values[name])), {"at_most": recent.rare}, said)
 
 
 def _nearly(recent: Recent, name: str, step: float, limit: float) -> Iterator[Suggestion]:
@@ -55,7 +59,7 @@ def _nearly(recent: Recent, name: str, step: float, limit: float) -> Iterator[Su
 
 def _levels(recent: Recent, name: str, values: Sequence[float]) -> bool:
     """Say whether numbers are levels to choose from, not measured or counted: those still come new, or seldom."""
-    return recent.closed(name) and (len(values) <= _LEVELS or not _measured(values))
+    return recent.closed(name) and (len(values) <= LEVELS or not _measured(values))
 
 
 def _measured(values: Sequence[float]) -> bool:

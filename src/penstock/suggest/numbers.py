@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
@@ -9,7 +10,7 @@ from typing import Any, TypeAlias
 
 from penstock.profiles.ranges import Amounts, Range, Shares, by_factors, usual_most, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import AHEAD, LOAD, Recent, finite, kind_of
+from penstock.suggest.recent import AHEAD, LEVELS, LOAD, Recent, finite, kind_of
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _MOST_DECIMALS = 6
@@ -26,6 +27,10 @@ _WALL, _NEAR = 0.2, 0.05
 _MOSTLY = 0.5
 _FILLED = 0.9
 """Of a column that has no value in more of the loads, the ends are those of a few rows."""
+_SAME = 1e-6
+"""Ends of loads that differ by less, beside how large they are, are one."""
+_FINER = 2
+"""So many times as finely a sensor may resolve one day, by one bit more."""
 _MOST_AT_AN_END = 0.5
 """Where more may stand at the greatest value, it says nothing."""
 
@@ -63,18 +68,33 @@ def ranges(recent: Recent, lows: _Ends, highs: _Ends) -> Iterator[Suggestion]:
         high = usual_range(highs[name], scale=scale, ahead=AHEAD)
         # A range whose ends vary little is not narrower than the values themselves.
         room = _BEYOND * (greatest - least)
-        bounds = {}
+        bounds, level = {}, _level(recent, name)
         if low is not None:
-            bottom = least if low.width < 1e-6 * max(1.0, abs(least)) else min(low.low, least - room)
+            # What is counted begins with one.
+            one = 0.0 if least == 1 and level == round(level) else level
+            same = low.width < _SAME * max(1.0, abs(least))
+            bottom = least - one if same else min(low.low, least - room)
             bounds["low"] = rounded(0 if least >= 0 > bottom and _walled(lows[name], greatest) else bottom, 4, up=False)
         if high is not None:
-            top = greatest if high.width < 1e-6 * max(1.0, abs(greatest)) else max(high.high, greatest + room)
+            same = high.width < _SAME * max(1.0, abs(greatest))
+            top = greatest + level if same else max(high.high, greatest + room)
             below = [None if value is None else -value for value in highs[name]]
             bounds["high"] = rounded(0 if greatest <= 0 < top and _walled(below, -least) else top, 4, up=True)
         if bounds:
             yield Suggestion(
                 "between", (name,), bounds, f"{rounded(least)} to {rounded(greatest)} in {recent.loads} loads"
             )
+
+
+def _level(recent: Recent, name: str) -> float:
+    """Return by how much the levels of a column are apart at most, by which there may be one more; 0 where it has none.
+
+    An end that is the same in all loads is a wall if many values come near it. Of a few, each comes in every load.
+    """
+    values = sorted(value for value in recent.values.get(name, ()) if math.isfinite(value))
+    if not 2 <= len(values) <= LEVELS:
+        return 0.0
+    return float(max(right - left for left, right in pairwise(values)))
 
 
 def _ends_of_loads(recent: Recent) -> tuple[dict[str, list[float | None]], dict[str, list[float | None]]]:
@@ -105,10 +125,10 @@ def _decimals(recent: Recent, name: str) -> Iterator[Suggestion]:
     found = recent.whole(counted)
     for digits in range(_MOST_DECIMALS + 1):
         if not found[digits]:
-            said = f"no value has more than {digits} decimals" if digits else "all values are whole"
-            yield Suggestion(
-                "expression", (f"{column} = round({column}, {digits})",), {"at_most": recent.tolerated}, said
-            )
+            said = f"no value has more than {digits} decimals; one more may come" if digits else "all values are whole"
+            # A finer sensor writes one more; what was never measured in parts is counted.
+            shown = f"round({column}, {digits + 1 if digits else 0})"
+            yield Suggestion("expression", (f"{column} = {shown}",), {"at_most": recent.tolerated}, said)
             return
 
 
@@ -123,10 +143,11 @@ def _grid(recent: Recent, name: str) -> Iterator[Suggestion]:
     )
     values = [value for (value,) in listed]
     step = _step(values)
-    if step is None or step < 1.5 * _last_decimal(values):
+    if step is None or step < 1.5 * _FINER * _last_decimal(values):
         return
+    step /= _FINER
     apart = f"({column} - {rounded(values[0], 12)!r}) / {rounded(step, 12)!r}"
-    said = f"{rounded(values[0], 4)} and all others lie a multiple of {rounded(step, 4)} apart"
+    said = f"{rounded(values[0], 4)} and all others lie a multiple of {rounded(step * _FINER, 4)} apart, or half of it"
     yield Suggestion(
         "expression",
         (f"abs({apart} - round({apart})) <= {_OFF}",),

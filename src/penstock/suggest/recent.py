@@ -29,6 +29,8 @@ _PARTS = ("year", "quarter", "month", "week", "day", "dayofyear", "isodow", "day
 _WIDEST = 150
 _WHOLE = ("TINYINT", "SMALLINT", "INTEGER", "BIGINT", "UTINYINT", "USMALLINT", "UINTEGER", "UBIGINT", "HUGEINT")
 _TOLERATED, _FEW_ROWS = 0.02, 2
+LEVELS = 12
+"""So few numbers are levels, whatever lies between them."""
 AHEAD, _RISK = 30, 0.5
 """So many loads are to come, in which so many rows that break a rule are expected at most."""
 _OFTEN = 10
@@ -51,6 +53,7 @@ class Recent:
         intervals: The interval that each of them covers, None where it is of none.
         related: Other tables by name, as SQL of a FROM clause.
         landed: Whether the loads have an order of landing; results of transforms have none.
+        learned: What one rule found and others ask for, by a name.
     """
 
     connection: duckdb.DuckDBPyConnection = field(repr=False)
@@ -62,6 +65,7 @@ class Recent:
     intervals: Sequence[Interval | None] = ()
     related: Mapping[str, str] = field(default_factory=dict)
     landed: bool = True
+    learned: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def interval(self) -> Interval | None:
@@ -71,7 +75,7 @@ class Recent:
     def first(self, loads: int) -> Recent:
         """Return the first loads alone, as they stood before the others came."""
         earlier = f"(SELECT * FROM {self.relation} WHERE {LOAD} < {loads})"
-        return replace(self, relation=earlier, loads=loads, intervals=self.intervals[:loads])
+        return replace(self, relation=earlier, loads=loads, intervals=self.intervals[:loads], learned={})
 
     def ask(self, query: str) -> list[tuple[Any, ...]]:
         """Return all rows of a query."""
@@ -120,6 +124,18 @@ class Recent:
     def tolerated(self) -> float:
         """The share of the rows of a load that may be otherwise one day, though none was: a few rows at least."""
         return rounded(max(_TOLERATED, _FEW_ROWS / self.typical), 3, up=True)
+
+    @cached_property
+    def rare(self) -> int:
+        """How many rows of a load may be what never was: two where that is little, else one.
+
+        What never was in so many loads comes in one of the next ones by the rule of succession, and hardly twice there.
+        """
+        return _FEW_ROWS if self.typical * _TOLERATED >= _FEW_ROWS else 1
+
+    def seldom(self, share: float) -> float | int:
+        """Return a share that may be otherwise, or the few rows of a load that are more."""
+        return share if share * self.typical > self.rare else self.rare
 
     @cached_property
     def nulls(self) -> dict[str, int]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from penstock.profiles.ranges import Amounts, usual_most, usual_range
 from penstock.queries.text import identifier, identifiers
 from penstock.schema import MOMENTS
+from penstock.suggest.dependencies import referring
 from penstock.suggest.recent import LOAD, PLACE, Recent
 from penstock.suggest.suggestion import Suggestion, rounded
 
@@ -32,9 +33,15 @@ def columns(recent: Recent) -> Iterator[Suggestion]:
     full = [name for name in recent.columns if not recent.nulls[name]]
     measured = [name for name in full if name in recent.numbers]
     named = [name for name in full if name not in measured]
+    # A text that tells no rows apart, and is no code of another table, may be missing once, too.
+    told_by = {*recent.key, *referring(recent)}
+    noted = [name for name in named if name in recent.of_type("text") and name not in told_by]
+    named = [name for name in named if name not in noted]
     said = f"no gap in {sum(recent.rows):,} rows"
     if named:
         yield Suggestion("not_null", tuple(named), {}, said)
+    if noted:
+        yield Suggestion("not_null", tuple(noted), {"at_most": recent.rare}, f"{said}; a text may be missing once")
     if measured:
         yield Suggestion(
             "not_null", tuple(measured), {"at_most": recent.tolerated}, f"{said}; what is measured may be missing once"
@@ -78,7 +85,7 @@ def keys(recent: Recent) -> Iterator[Suggestion]:
     if found:
         # Where several columns are needed, two rows may come to be alike one day.
         times = min(told(recent, [other for other in found if other != name]) for name in found)
-        room = _ALIKE if times >= _PROVEN else recent.tolerated
+        room = recent.seldom(_ALIKE) if times >= _PROVEN else recent.tolerated
         keywords = {"at_most": room} if len(found) > 1 else {}
         yield Suggestion("unique", tuple(found), keywords, f"no two rows of a load were alike in {recent.loads} loads")
 
@@ -104,7 +111,8 @@ def order(recent: Recent) -> Iterator[Suggestion]:
     varied = recent.by_load({name: f"count(DISTINCT {identifier(name)})" for name in candidates})
     sorted_by = [name for name in candidates if not falls[name] and steps[name] >= _PUT_TO_THE_TEST]
     for name in sorted_by:
-        yield Suggestion("increasing", (name,), {}, f"the rows came in this order in {recent.loads} loads")
+        said = f"the rows came in this order in {recent.loads} loads"
+        yield Suggestion("increasing", (name,), {"at_most": recent.rare}, said)
     if not sorted_by:
         return
     first = max(sorted_by, key=lambda name: (recent.columns[name] in MOMENTS, statistics.median(varied[name])))
@@ -112,9 +120,8 @@ def order(recent: Recent) -> Iterator[Suggestion]:
     steps, falls = _steps(recent, others, (first,))
     for name in others:
         if not falls[name] and steps[name] >= _PUT_TO_THE_TEST:
-            yield Suggestion(
-                "increasing", (name,), {"per": first}, f"so were the rows of one {first}, in {recent.loads} loads"
-            )
+            said = f"so were the rows of one {first}, in {recent.loads} loads"
+            yield Suggestion("increasing", (name,), {"per": first, "at_most": recent.rare}, said)
 
 
 def _steps(recent: Recent, names: list[str], per: tuple[str, ...]) -> tuple[dict[str, int], dict[str, int]]:

@@ -15,6 +15,8 @@ from penstock.values import dataclass
 
 _ROOM = 0.15
 """The least margin of both shares."""
+_FURTHER = 0.25
+"""The least margin of the longest step, beside itself: of whole numbers the longest ones are alike."""
 _SMOOTH = 0.9
 """Steps beside the deviation, up to which a number is a series: 1.13 is what chance alone gives."""
 _LONGEST = 0.5
@@ -107,7 +109,8 @@ def _moves(series: _Series) -> Iterator[Suggestion]:
 def _usual(figure: str, found: Sequence[float | None], rows: float) -> Range | None:
     if figure == "far":
         # Steps of whole numbers are often alike.
-        return usual_range(found, least=0.0, scale=Amounts() if by_factors(found) else None, ahead=AHEAD)
+        step = _FURTHER * max(value or 0.0 for value in found)
+        return usual_range(found, step=step, least=0.0, scale=Amounts() if by_factors(found) else None, ahead=AHEAD)
     scale, greatest = (Shares(rows), 1.0) if figure == "still" else (Amounts(), math.inf)
     return usual_range(found, step=_ROOM, varied=True, least=0.0, greatest=greatest, scale=scale)
 

@@ -37,7 +37,7 @@ def _lengths(recent: Recent, name: str) -> Iterator[Suggestion]:
     if low != high:
         low, high = max(min(low, 1), low - max(1, low // 4)), high + max(2, high // 4)
     said = f"{min(lows)} to {max(highs)} letters"
-    yield Suggestion("length", (name,), {"min": low, "max": high, **_tolerance(recent, name)}, said)
+    yield Suggestion("length", (name,), {"min": low, "max": high, **_tolerance(recent, name, recent.rare)}, said)
 
 
 def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
@@ -82,9 +82,15 @@ def _misread(column: str) -> str:
     return f"regexp_matches({column}, {literal(_MISREAD)})"
 
 
-def _tolerance(recent: Recent, name: str) -> dict[str, float]:
-    """Return what may be otherwise: where a list is not closed, other texts come, longer ones or with other signs."""
-    return {} if recent.distinct[name] <= _MOST_LISTED and recent.closed(name) else {"at_most": recent.tolerated}
+def _tolerance(recent: Recent, name: str, rare: int = 0) -> dict[str, float]:
+    """Return what may be otherwise: where a list is not closed, other texts come, longer ones or with other signs.
+
+    Where it is, so many rows may be: a value that never was is as long as it is, but written as the others are.
+    """
+    listed = recent.distinct[name] <= _MOST_LISTED and recent.closed(name)
+    if not listed:
+        return {"at_most": recent.tolerated}
+    return {"at_most": rare} if rare else {}
 
 
 def _signs_settled(recent: Recent, column: str, others: list[str]) -> bool:
@@ -113,7 +119,7 @@ def _shapes(recent: Recent, name: str) -> Iterator[Suggestion]:
         return
     pattern = "|".join(_pattern(shape, values) for shape, _, _, values in found)
     examples = ", ".join(str(values[0]) for _, _, _, values in found[:3])
-    keywords = {"name": f"shape of {name}", **_tolerance(recent, name)}
+    keywords = {"name": f"shape of {name}", **_tolerance(recent, name, recent.rare)}
     yield Suggestion("matches", (name, pattern), keywords, f"written as {examples}")
 
 
