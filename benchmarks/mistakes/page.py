@@ -41,7 +41,7 @@ tried there on the later of these batches, taken as they are, run as a load is c
 usual`. Rules and margins were tuned on the tables for tuning alone, by other seeds than those below. Of these all but
 the first four were held out once, judged, and taken for tuning when they had been looked at: retail, parking, air and
 house (27, 18 and 11 of 120 clean batches raised an alarm), bikes, traffic, hotel and power (18 of 120), wind, pets,
-births and laboratory (5 of 120), sky and strikes (1 of 30 each).
+births and laboratory (5 of 120), sky and strikes (1 of 30 each), plays and glucose (3 and 18 of 30).
 
 How often rules raise alarms on clean batches in general was looked at on 39 other pieces of real data, other years of
 tables for tuning among them, but also storms, polls, downloads and the log of a hospital: on 74 of 1,170, some of them
@@ -52,20 +52,24 @@ which most of it came, 16 of 120 batches raised an alarm before and none after; 
 looked at again.
 
 Plays, walkers, glucose and thefts were chosen and committed before these rules; who cut them out saw names, types,
-numbers of rows and gaps, and two rows of each. Pizza, stops, emails, oxides and motorway stay held out: they were
-judged before, and no rule was made of it. Then all 27 tables were judged at once, with three seeds drawn by chance that
-nobody had used, and no rule was changed after it. One bug was: in glucose a gap between moments was given a limit of
-millions of years, and suggesting stopped there. What is below was judged after that, with the same seeds: glucose,
-plays and wind whole, of the others the mistakes, of which as many were caught as before; none of their clean batches
-had raised an alarm.
+numbers of rows and gaps, and two rows of each. Then all 27 tables were judged at once, with three seeds: 92, 90 and 91
+of 100 mistakes were caught, and of 810 clean batches 21 raised a false alarm. In plays it was three: on 5 and 20
+February 2009 a game had a fifth period, which none of the first 43 had had, and on 9 March a player was sent off, the
+only one. In glucose it was one thing on 18 days: 14,571 values to 27 May 2010 were even, since the 28th half are odd,
+as if another sensor was put on.
 
-With the three seeds 92, 90 and 91 of 100 mistakes are caught: in the four tables that no rule has seen 17 of 18, 10 of
-10 and 14 of 14, in the five that stay held out 18 of 19, 13 of 14 and 16 of 17, in those for tuning 57 of 63, 67 of 76
-and 61 of 69. Of 810 clean batches 21 raised a false alarm, none of them in 25 of the tables. In plays it was three: on
-5 and 20 February 2009 a game had a fifth period, which none of the first 43 had had, and on 9 March a player was sent
-off, the only one. In glucose it was one thing on 18 days: 14,571 values to 27 May 2010 were even, since the 28th half
-are odd, as if another sensor was put on. So what is aimed at, no false alarm at all on 30 clean days, holds in two of
-the four tables that no rule has seen, in the five that stay held out, and in all those for tuning.
+These alarms were looked into, so plays and glucose are for tuning since, and the rules were changed for all tables:
+what never was may come in a row or two, a bound at the only levels seen leaves room for one more, a grid may be twice
+as fine ([how](../how-to/checks.md)). By the three seeds of before, 16 tables for tuning had 161 of 182 mistakes caught
+where it had been 163; one of the two is caught again since signs and case of a closed list stay strict. No held-out
+table was looked at. Walkers, thefts, pizza, stops, emails, oxides and motorway stay held out: they were judged before,
+and no rule was made of it.
+
+What is below is what these rules did in all 27 tables, by a seed that was drawn by chance and that nobody had used; no
+rule was changed after it. None of 810 clean batches raised a false alarm. Which batches these are does not depend on
+the seed, so of the seven held-out tables they say again what was known; of plays and glucose they say what was mended.
+Of the mistakes 88 of 100 were caught, two fewer than aimed at: 69 of 73 in the tables for tuning, 19 of 27 in those
+held out, three of the misses in thefts, whose days have few rows and no course by which a part that is missing shows.
 Values that cannot be are named as faults of the source, and an alarm about their column is neither false nor left out:
 a turbine says 32.2 degrees for hours and then -273.2.
 """
