@@ -95,7 +95,7 @@ def test_what_is_suggested_is_code_with_reasons(folder: Path) -> None:
     assert found.loads == 15
     assert found.rows == 15 * 120
     assert 'checks.unique("id")' in codes
-    assert 'checks.increasing("id")' in codes
+    assert 'checks.increasing("id", at_most=2)' in codes
     assert 'checks.references("kind", "kinds.kind")' in codes
     # The other table is the list of what there may be.
     assert not any(code.startswith('checks.in_set("kind"') for code in codes)
