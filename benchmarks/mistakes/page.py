@@ -65,11 +65,13 @@ where it had been 163; one of the two is caught again since signs and case of a 
 table was looked at. Walkers, thefts, pizza, stops, emails, oxides and motorway stay held out: they were judged before,
 and no rule was made of it.
 
-What is below is what these rules did in all 27 tables, by a seed that was drawn by chance and that nobody had used; no
-rule was changed after it. None of 810 clean batches raised a false alarm. Which batches these are does not depend on
-the seed, so of the seven held-out tables they say again what was known; of plays and glucose they say what was mended.
-Of the mistakes 88 of 100 were caught, two fewer than aimed at: 69 of 73 in the tables for tuning, 19 of 27 in those
-held out, three of the misses in thefts, whose days have few rows and no course by which a part that is missing shows.
+What is below is what these rules did in all 27 tables, by three seeds that were drawn by chance and that nobody had
+used; no rule was changed after the first. The first, 47678, was judged whole, by the command above. By the other two
+only the mistakes were judged, by the same code and beside the same clean batches: which these are does not depend on
+the seed. So of the seven held-out tables they say again what was known, and of plays and glucose what was mended. None
+of the 810 clean batches raised a false alarm. Of the mistakes 88, 90 and 91 of 100 were caught, 269 of 300, so by the
+first seed fewer than the 90 aimed at: in the tables for tuning 69 of 73, 65 of 73 and 66 of 75, in those held out 19 of
+27, 25 of 27 and 25 of 25.
 Values that cannot be are named as faults of the source, and an alarm about their column is neither false nor left out:
 a turbine says 32.2 degrees for hours and then -273.2.
 """
