@@ -21,17 +21,18 @@ def running() -> Iterator[str]:
     Raises:
         NoServerError: It cannot be installed.
     """
-    with served([str(_installed()), "-H", "127.0.0.1", "-p", "{port}"], "/moto-api/") as url:
+    script = str(Path(__file__).with_name("moto_writes.py"))
+    with served([str(_installed()), "-P", script, "{port}"], "/moto-api/") as url:
         yield url
 
 
 def _installed() -> Path:
     with fetching("moto") as home:
-        server = home / "bin" / "moto_server"
-        if not server.exists():
+        python = home / "bin" / "python"
+        if not (home / "bin" / "moto_server").exists():
             run(_uv(), "venv", "--quiet", "--clear", "--python", sys.executable, str(home))
-            run(_uv(), "pip", "install", "--quiet", "--python", str(home / "bin" / "python"), _MOTO)
-    return server
+            run(_uv(), "pip", "install", "--quiet", "--python", str(python), _MOTO)
+    return python
 
 
 def _uv() -> str:
