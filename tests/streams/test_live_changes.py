@@ -160,6 +160,20 @@ def test_a_table_that_becomes_live_later_has_all_it_had(database: PostgresServer
 
 
 @pytest.mark.postgres
+def test_a_table_that_is_read_whole_again_takes_the_place_of_what_stood(
+    database: PostgresServer, tmp_path: Path, read: Reader
+) -> None:
+    declared(tmp_path, ("'live': True", "'live': True, 'on_gap': 'record'"))
+    database.execute(_MADE)
+    streamed(tmp_path)
+    for (slot,) in database.execute("SELECT slot_name FROM pg_replication_slots"):
+        database.execute("SELECT pg_drop_replication_slot(%s)", (slot,))
+    database.execute("DELETE FROM orders WHERE id < 50; UPDATE orders SET amount = 8 WHERE id = 60")
+    streamed(tmp_path)
+    assert same(database, tmp_path, read) == 51
+
+
+@pytest.mark.postgres
 def test_taken_back_and_forward_again(database: PostgresServer, tmp_path: Path, read: Reader) -> None:
     database.execute(_MADE)
     streamed(tmp_path)
