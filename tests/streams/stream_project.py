@@ -109,6 +109,14 @@ def in_lake(folder: Path, column: str = "n") -> Counter[Any]:
     return Counter(value for (value,) in found)
 
 
+def landed(folder: Path) -> int:
+    """Return how many rows a Delta reader of the lake sees; none where no table is committed yet."""
+    from deltalake import DeltaTable
+
+    there = DeltaTable.is_deltatable(str(folder / "data/staging/lake/raw_clicks"))
+    return in_lake(folder).total() if there else 0
+
+
 def penstock(folder: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
     """Run a command of the project to its end; where that does not come, what it was doing is in the failure."""
     settings["env"] = {**settings.get("env", os.environ), "PYTHONFAULTHANDLER": "1"}

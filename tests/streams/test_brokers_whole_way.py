@@ -17,7 +17,7 @@ import pytest
 from brokers import Broker
 from children import Children
 from every_broker import BROKERS, UNORDERED, stand_of
-from stream_project import PIPELINE, SETTINGS, begun, events, in_lake, in_warehouse, made, said, served, until
+from stream_project import PIPELINE, SETTINGS, begun, events, in_lake, in_warehouse, landed, made, said, served, until
 
 from penstock.project import Project
 
@@ -79,7 +79,7 @@ def test_killed_at_any_time_and_at_writes_each_message_lands_once(
         process.wait()
     assert children.stream(folder)["status"] == 0
     # What a server had given to a consumer that was killed, some give to the next one after a while only.
-    until(lambda: _landed(folder) >= count or children.stream(folder)["status"] != 0)
+    until(lambda: landed(folder) >= count or children.stream(folder)["status"] != 0)
     assert in_lake(folder) == Counter(range(count))
     assert in_warehouse(folder) == Counter(range(count))
 
@@ -107,11 +107,11 @@ def test_a_server_that_is_restarted_is_waited_for(broker: Broker, folder: Path) 
     broker.append(written(events(0, 50)))
     process = begun(folder, "stream")
     try:
-        until(lambda: (folder / "data/staging/warehouse.duckdb").exists() and _landed(folder) == 50)
+        until(lambda: landed(folder) == 50)
         with broker.away():
             time.sleep(1)
         broker.append(written(events(50, 50)))
-        until(lambda: _landed(folder) == 100)
+        until(lambda: landed(folder) == 100)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, said(folder)
     finally:
@@ -131,14 +131,7 @@ def test_a_server_that_is_away_at_first_is_waited_for(broker: Broker, folder: Pa
             stack.callback(process.kill)
             until(lambda: "cannot be reached" in said(folder))
             assert process.poll() is None
-        until(lambda: _landed(folder) == 50)
+        until(lambda: landed(folder) == 50)
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0, said(folder)
     assert in_warehouse(folder) == Counter(range(50))
-
-
-def _landed(folder: Path) -> int:
-    from deltalake import DeltaTable
-
-    lake = folder / "data/staging/lake/raw_clicks"
-    return DeltaTable(str(lake)).to_pyarrow_dataset().count_rows() if (lake / "_delta_log").exists() else 0

@@ -15,8 +15,19 @@ from pathlib import Path
 
 import pytest
 from children import Children, Kept
-from deltalake import DeltaTable
-from stream_project import SETTINGS, begun, drained, end_leases, events, in_lake, in_warehouse, made, put_to_sleep, said
+from stream_project import (
+    SETTINGS,
+    begun,
+    drained,
+    end_leases,
+    events,
+    in_lake,
+    in_warehouse,
+    landed,
+    made,
+    put_to_sleep,
+    said,
+)
 from stream_project import until as wait_until
 
 from penstock.errors import ConfigurationError
@@ -65,12 +76,6 @@ def members(folder: Path) -> Iterator[list[subprocess.Popen[str]]]:
             process.send_signal(signal.SIGCONT)
             process.kill()
             process.wait()
-
-
-def landed(folder: Path) -> int:
-    place = str(folder / "data/staging/lake/raw_clicks")
-    there = DeltaTable.is_deltatable(place) and DeltaTable(place).file_uris()
-    return in_lake(folder).total() if there else 0
 
 
 def shares(folder: Path) -> int:

@@ -15,7 +15,7 @@ from typing import Any
 
 import fastavro
 import pytest
-from stream_project import SETTINGS, begun, drained, in_lake, in_warehouse, made, said, served, until
+from stream_project import SETTINGS, begun, drained, in_lake, in_warehouse, landed, made, said, served, until
 
 from penstock.errors import NotFoundError
 from penstock.model.receipts import State
@@ -228,7 +228,7 @@ def test_a_registry_that_is_away_is_waited_for_and_nothing_is_set_aside(
         until(lambda: len(schemas.asked) >= 3)
         assert not (folder / "data/staging/lake/raw_clicks").exists()
         schemas.away = False
-        until(lambda: (folder / "data/staging/lake/raw_clicks/_delta_log").exists() and in_lake(folder).total() == 60)
+        until(lambda: landed(folder) == 60)
     finally:
         process.terminate()
         assert process.wait(60) == 0, said(folder)
