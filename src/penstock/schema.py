@@ -8,7 +8,7 @@ boolean, date, timestamp, timestamp_ntz), DuckDB's type list.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -177,6 +177,11 @@ def restore(expression: str, type_: str) -> str:
     """Return the SQL that turns a stored expression back into its original type."""
     how = storage(type_)
     return expression if how is None else how.restore.replace("{}", expression)
+
+
+def trusts(types: Iterable[str]) -> bool:
+    """Say whether ``restore`` asks for ``TRUSTED_JSON`` of one of some types; of what is nested it does not."""
+    return any(type_ == "JSON" for type_ in types)
 
 
 @dataclass(frozen=True, slots=True)

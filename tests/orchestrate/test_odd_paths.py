@@ -13,21 +13,9 @@ import penstock
 from penstock import Project
 from penstock.errors import ConfigurationError, PenstockError
 from penstock.model.receipts import State
+from streams.stream_project import SETTINGS
 from typed import typed
 
-TOML = """
-[project]
-name = "odd"
-pipelines = ["pipeline:odd"]
-
-[environments.staging]
-lake = "data/staging/lake"
-warehouse = "data/staging/warehouse.duckdb"
-
-[environments.production]
-lake = "data/production/lake"
-warehouse = "data/production/warehouse.duckdb"
-"""
 PIPELINE = """
 from penstock import Pipeline, checks, sources, sql
 
@@ -73,7 +61,7 @@ def folder(tmp_path: Path) -> Path:
     filled(other / "in2", 1000)
     for place in (made, other):
         (place / "log.jsonl").write_text('{"n": 1}\n{"n": 2}\n')
-    (made / "penstock.toml").write_text(TOML)
+    (made / "penstock.toml").write_text(SETTINGS.replace("pipeline:clicks", "pipeline:odd"))
     (made / "pipeline.py").write_text(PIPELINE)
     return made
 

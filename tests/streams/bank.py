@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, ClassVar, Protocol
 
-from streams.stream_project import end_leases, served
+from streams.stream_project import begun, end_leases, said, served
 from typed import typed
 
 
@@ -74,6 +74,16 @@ def agreed(folder: Path, server: Server, table: str, columns: str) -> list[tuple
     there = server.execute(f"SELECT {columns} FROM {table} ORDER BY 1")
     assert served(folder, f"SELECT {columns} FROM raw_{table} ORDER BY 1") == there, table
     return there
+
+
+def killed_amid_changes(folder: Path, chance: random.Random) -> None:
+    """Let the stream go on for some seconds, and kill it."""
+    process = begun(folder, "stream", "shop")
+    time.sleep(1.5 + 3 * chance.random())
+    assert process.poll() is None, said(folder)
+    process.kill()
+    process.wait()
+    end_leases(folder)
 
 
 def levelled(folder: Path, server: Server) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -18,10 +17,10 @@ from penstock.errors import ConfigurationError
 from penstock.sources import mysql_changes, postgres_changes
 from servers.mariadb import MariaServer
 from servers.postgres import PostgresServer
-from streams.bank import agreed, levelled
+from streams.bank import agreed, killed_amid_changes, levelled
 from streams.capturing import cleared, emptied, project
 from streams.postgres_bank import PostgresWriters, made
-from streams.stream_project import begun, end_leases, live, served, streamed, until
+from streams.stream_project import live, served, streamed, until
 
 _LIVE = "stream={'every': '300ms', 'live': True}"
 _ORDERS = f"sources.postgres_changes('db', table='orders', key='id', write='merge', {_LIVE})"
@@ -215,11 +214,7 @@ def test_killed_at_random_under_load_production_is_the_same(postgres: PostgresSe
     chance = random.Random(11)
     with PostgresWriters(server) as writers:
         for _ in range(5):
-            process = begun(folder, "stream", "shop")
-            time.sleep(1.5 + 3 * chance.random())
-            process.kill()
-            process.wait()
-            end_leases(folder)
+            killed_amid_changes(folder, chance)
         enough = writers.written + 50
         until(lambda: writers.written >= enough)
     levelled(folder, server)

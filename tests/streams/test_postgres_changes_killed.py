@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import random
 import signal
-import time
 from pathlib import Path
 
 import psycopg
@@ -13,7 +12,7 @@ import pytest
 
 from servers.postgres import PostgresServer
 from servers.postgres import running as postgres_running
-from streams.bank import consistent, levelled
+from streams.bank import consistent, killed_amid_changes, levelled
 from streams.capturing import emptied, project
 from streams.postgres_bank import PostgresWriters, made
 from streams.stream_project import begun, end_leases, put_to_sleep, said, until
@@ -34,12 +33,7 @@ def test_killed_at_random_under_load_the_tables_are_the_same(postgres: PostgresS
     chance = random.Random(7)
     with PostgresWriters(server) as writers:
         for _ in range(6):
-            process = begun(folder, "stream", "shop")
-            time.sleep(1.5 + 3 * chance.random())
-            assert process.poll() is None, said(folder)
-            process.kill()
-            process.wait()
-            end_leases(folder)
+            killed_amid_changes(folder, chance)
             consistent(folder)
         enough = writers.written + 50
         until(lambda: writers.written >= enough)

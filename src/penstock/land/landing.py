@@ -28,12 +28,13 @@ from penstock.land.reconciling import Landed, kept, reconcile, wanted
 from penstock.model.budget import ReadingShare
 from penstock.model.codec import fingerprint
 from penstock.model.contracts import SchemaChange
-from penstock.model.entries import Column, Entry, EntryKind, TakenRows, Work
+from penstock.model.entries import Entry, EntryKind, TakenRows, Work
 from penstock.model.events import Advance
 from penstock.model.figures import Reconciliation
 from penstock.model.receipts import LandReceipt
 from penstock.model.specs import OnEmpty, SourceSpec, WriteMode
 from penstock.privacy.shield import Shield
+from penstock.schema import trusts
 from penstock.stores.freeing import give_back, take_from_the_system
 from penstock.stores.parquet import heavy, without_values
 from penstock.stores.port import Engine, Lake, LakeTable
@@ -158,7 +159,8 @@ class _Attempt:
             )
             if taken.rows:
                 self._columns.verify(self._spec.source)
-            if _json(self._prior, self._columns.schema(), *(part.columns for part in taken.parts)):
+            schemas = (self._prior, self._columns.schema(), *(part.columns for part in taken.parts))
+            if trusts(column.type for columns in schemas for column in columns):
                 self._ports.engine.trust_json()
             with self._ports.turn:
                 retyped = self._retype()
@@ -324,10 +326,6 @@ class _Attempt:
         except PenstockError as error:
             return (f"The rows are safe, but the source could not be told so: {error.what}",)
         return ()
-
-
-def _json(*columns: Sequence[Column]) -> bool:
-    return any(column.type == "JSON" for each in columns for column in each)
 
 
 def _moved(position: Mapping[str, Any] | None, since: Mapping[str, Any] | None) -> bool:

@@ -49,11 +49,10 @@ def look_again(change: Change, prepared: Prepared) -> int:
     Returns:
         How many rows they are; the table has none of these keys any more.
     """
-    late = tuple(load for load in change.new if load.entry.taken is not None)
-    if not late or not captured(change.spec.source) or change.spec.prepare is not None:
+    if not change.replayed or not captured(change.spec.source) or change.spec.prepare is not None:
         return 0
     merging = prepared.merging.with_nulls(True)
-    execute, rows = change.ports.transaction.execute, rows_of(change, prepared, late)
+    execute, rows = change.ports.transaction.execute, rows_of(change, prepared, change.replayed)
     execute(f"CREATE OR REPLACE TEMP TABLE {TOUCHED} AS SELECT DISTINCT {identifiers(merging.key)} FROM ({rows})")
     execute(
         f"DELETE FROM {change.table} AS {ROW_ALIAS} WHERE EXISTS "
@@ -64,11 +63,8 @@ def look_again(change: Change, prepared: Prepared) -> int:
 
 def end_again(change: Change, prepared: Prepared) -> None:
     """Put a deletion of each key in ``TOUCHED`` into ``OLDER`` for each emptying there ever was."""
-    taken = ", ".join(f"k.{identifier(name)} AS {identifier(name)}" for name in prepared.merging.key)
-    change.ports.transaction.execute(
-        f"INSERT INTO {OLDER} BY NAME SELECT m.* REPLACE ({literal(Op.DELETE.value)} AS {OP}, {taken}) "
-        f"FROM ({standing(change, prepared, new=True)}) m, {TOUCHED} k WHERE m.{OP} IN ({_MARKS})"
-    )
+    ended = _deletions(prepared.merging, f"({standing(change, prepared, new=True)})", TOUCHED)
+    change.ports.transaction.execute(f"INSERT INTO {OLDER} BY NAME {ended}")
 
 
 def recall(change: Change, prepared: Prepared, merging: Merging, rows: str) -> None:
@@ -80,7 +76,7 @@ def recall(change: Change, prepared: Prepared, merging: Merging, rows: str) -> N
         merging: How its rows are told apart.
         rows: A SELECT of them, ``_order`` among their columns; there may be older ones of a key.
     """
-    if not _note_needed(prepared, merging, ROWS):
+    if not _untold(prepared, merging, ROWS):
         return
     execute, transaction = change.ports.transaction.execute, change.ports.transaction
     known = {str(row[0]).lower() for row in execute(f"DESCRIBE {rows}")}
@@ -96,14 +92,24 @@ def _end(change: Change, merging: Merging) -> None:
     execute, keys = change.ports.transaction.execute, identifiers(merging.key)
     if execute(f"SELECT count(*) FROM {ROWS} WHERE {OP} IN ({_MARKS})") == [(0,)]:
         return
-    taken = ", ".join(f"k.{identifier(name)} AS {identifier(name)}" for name in merging.key)
+    known = (
+        f"(SELECT {keys} FROM {change.table} WHERE {VALID_TO} IS NULL "
+        f"UNION SELECT {keys} FROM {ROWS} WHERE {OP} NOT IN ({_MARKS}))"
+    )
     execute(
         f"CREATE OR REPLACE TEMP TABLE {_SETTLED} AS SELECT * FROM {ROWS} WHERE {OP} NOT IN ({_MARKS}) "
-        f"UNION ALL BY NAME SELECT m.* REPLACE ({literal(Op.DELETE.value)} AS {OP}, {taken}) FROM {ROWS} m, "
-        f"(SELECT {keys} FROM {change.table} WHERE {VALID_TO} IS NULL "
-        f"UNION SELECT {keys} FROM {ROWS} WHERE {OP} NOT IN ({_MARKS})) k WHERE m.{OP} IN ({_MARKS})"
+        f"UNION ALL BY NAME {_deletions(merging, ROWS, known)}"
     )
     execute(f"CREATE OR REPLACE TEMP VIEW {ROWS} AS SELECT * FROM {_SETTLED}")
+
+
+def _deletions(merging: Merging, rows: str, keys: str) -> str:
+    """Return a query for a deletion of each of some keys in the place of each emptying among rows."""
+    taken = ", ".join(f"k.{identifier(name)} AS {identifier(name)}" for name in merging.key)
+    return (
+        f"SELECT m.* REPLACE ({literal(Op.DELETE.value)} AS {OP}, {taken}) "
+        f"FROM {rows} m, {keys} k WHERE m.{OP} IN ({_MARKS})"
+    )
 
 
 def _empty(change: Change, prepared: Prepared) -> bool:
@@ -113,7 +119,7 @@ def _empty(change: Change, prepared: Prepared) -> bool:
         Whether there was one.
     """
     execute, rows = change.ports.transaction.execute, ROWS
-    if any(load.entry.taken is not None for load in change.new):
+    if change.replayed:
         # What comes back from the quarantine may be older than an emptying that came in its own load.
         rows = f"({standing(change, prepared, new=True)})"
     ((last,),) = execute(f"SELECT max({_place('r')}) FROM {rows} r WHERE r.{OP} IN ({_MARKS})")
@@ -143,10 +149,9 @@ def fill(change: Change, prepared: Prepared, merging: Merging, older: str = "") 
     """
     execute = change.ports.transaction.execute
     rows_ = older or ROWS
-    if not _note_needed(prepared, merging, rows_):
+    columns = [_served(name, prepared) for name in _untold(prepared, merging, rows_)]
+    if not columns:
         return
-    told = execute(f"SELECT DISTINCT unnest({UNCHANGED}) FROM {rows_}")
-    columns = [_served(str(name), prepared) for (name,) in told]
     pieces = []
     for source_name, column in columns:
         name = identifier(column)
@@ -182,15 +187,18 @@ def fill(change: Change, prepared: Prepared, merging: Merging, older: str = "") 
     execute(f"CREATE OR REPLACE TEMP {kind} {rows_} AS SELECT * FROM {_SETTLED}_whole")
 
 
-def _note_needed(prepared: Prepared, merging: Merging, rows: str) -> bool:
-    """Put the keys into ``_NEEDED`` whose updates left values as they were; returns whether there are any."""
+def _untold(prepared: Prepared, merging: Merging, rows: str) -> list[str]:
+    """Return the columns that updates left as they were, and put the keys of these updates into ``_NEEDED``."""
     if UNCHANGED not in {column.lower() for column in prepared.types}:
-        return False
-    keys = identifiers(merging.key)
-    merging.transaction.execute(
-        f"CREATE OR REPLACE TEMP TABLE {_NEEDED} AS SELECT DISTINCT {keys} FROM {rows} WHERE len({UNCHANGED}) > 0"
-    )
-    return merging.transaction.execute(f"SELECT count(*) FROM {_NEEDED}") != [(0,)]
+        return []
+    execute = merging.transaction.execute
+    told = [str(name) for (name,) in execute(f"SELECT DISTINCT unnest({UNCHANGED}) FROM {rows}")]
+    if told:
+        keys = identifiers(merging.key)
+        execute(
+            f"CREATE OR REPLACE TEMP TABLE {_NEEDED} AS SELECT DISTINCT {keys} FROM {rows} WHERE len({UNCHANGED}) > 0"
+        )
+    return told
 
 
 def _served(source_name: str, prepared: Prepared) -> tuple[str, str]:

@@ -51,12 +51,16 @@ class Change:
         return named([load.entry.number for load in self.new]) if self.new else "no load"
 
     @property
+    def replayed(self) -> tuple[AcceptedLoad, ...]:
+        """Return the new loads whose rows come back from the quarantine, and count by the loads that extracted them."""
+        return tuple(load for load in self.new if load.entry.taken is not None)
+
+    @property
     def in_order(self) -> bool:
         """Say whether every new load is newer than all applied before, and none of those was superseded."""
         if self.last:
             return True
-        if any(load.entry.taken is not None for load in self.new):
-            # Their rows count by the loads that extracted them.
+        if self.replayed:
             return False
         before = self.ledger.newest(but=[load.entry.number for load in self.new])
         return not self.dead and all(load.entry.number > before for load in self.new)

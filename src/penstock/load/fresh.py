@@ -93,13 +93,14 @@ def _merged(change: Change, standing: str) -> FreshRows | None:
     if prepared is None:
         return None
     merging, emptied = prepared.merging, False
-    rows = union(prepared.found, prepared.types)
     if capture.captured(change.spec.source):
         merging = define_rows(change, prepared)
         if standing:
             captured.recall(change, prepared, merging, standing)
         emptied = captured.settle(change, prepared, merging)
-        rows = f"SELECT * FROM {ROWS}"
+        rows: str | None = f"SELECT * FROM {ROWS}"
+    else:
+        rows = union(prepared.found, prepared.types)
     if rows is None:
         return None
     own = change.ports.transaction.columns(change.spec.table)

@@ -66,7 +66,7 @@ def _merge(change: Change) -> Effect:
             graves.raise_dead(dead)
         deleted = take_out(prepared.merging, dead)
         older = gather(change, prepared)
-    if not change.dead:
+    else:
         older = captured.look_again(change, prepared)
     merging = define_rows(change, prepared, older=older)
     captured.settle(change, prepared, merging)

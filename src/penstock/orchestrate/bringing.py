@@ -29,7 +29,7 @@ from penstock.privacy.silence import silently
 from penstock.queries import relations
 from penstock.queries.moments import at, moment
 from penstock.queries.text import literal
-from penstock.schema import TRUSTED_JSON
+from penstock.schema import TRUSTED_JSON, trusts
 from penstock.stores.contending import committed
 from penstock.stores.freeing import take_from_the_system
 from penstock.stores.parquet import heavy
@@ -226,7 +226,7 @@ def check_load(load: Entry, source: SourceSpec, tables: Mapping[str, str], conte
         # What tells of a deletion is no row that could fail a check.
         relation = f"(SELECT * FROM {relation} WHERE {OP} NOT IN ({', '.join(literal(op.value) for op in ROWLESS)}))"
     columns = present(load.schema, table.columns())
-    plain = not any(column.type == "JSON" for column in columns) and TRUSTED_JSON not in "".join(tables.values())
+    plain = not trusts(column.type for column in columns) and TRUSTED_JSON not in "".join(tables.values())
     long = heavy(zip(table.places(load.files), (file.bytes for file in load.files), strict=True))
     with workspace.engine.alone(long), workspace.engine.session(plain=plain) as connection:
         found = check(

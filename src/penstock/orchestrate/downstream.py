@@ -20,6 +20,7 @@ from penstock.orchestrate import indexing
 from penstock.orchestrate.context import RunContext
 from penstock.orchestrate.due import Due, due
 from penstock.orchestrate.ledger import SourceLedger, collect_source
+from penstock.schema import trusts
 from penstock.values import dataclass
 
 
@@ -97,7 +98,7 @@ def _json(context: RunContext) -> bool:
     live = [known.live() for known in context.ledger.sources.values()]
     newest = [records[-1].entry for records in live if records]
     newest += [versions.head for versions in context.ledger.versions.values() if versions.head is not None]
-    return any(column.type == "JSON" for entry in newest for column in entry.schema)
+    return trusts(column.type for entry in newest for column in entry.schema)
 
 
 def _committed(context: RunContext) -> dict[str, set[int]]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from sqlglot import exp
 
-from penstock.queries.text import file_literal, file_named, identifier
+from penstock.queries.text import file_literals, file_named, identifier
 from penstock.values import dataclass
 
 _NUMBER = "file_row_number"
@@ -95,7 +95,7 @@ def portioned(query: exp.Expr, prefix: str) -> tuple[str, tuple[Scan, ...]]:
 
 
 def _scan(files: Sequence[str], options: Sequence[str]) -> str:
-    return f"read_parquet([{', '.join(map(file_literal, files))}], {', '.join(options)})"
+    return f"read_parquet([{file_literals(files)}], {', '.join(options)})"
 
 
 def _alone(table: exp.Expr) -> bool:

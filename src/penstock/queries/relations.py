@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from penstock.names import LOAD
-from penstock.queries.text import file_literal, identifier, literal
+from penstock.queries.text import file_literals, identifier, literal
 from penstock.schema import restore
 from penstock.values import dataclass
 
@@ -60,7 +60,7 @@ def parquet(uris: Sequence[str], *, located: bool = False) -> str:
         uris: At least one file.
         located: Add the columns ``FILE`` and ``ROW``.
     """
-    listed = ", ".join(file_literal(uri) for uri in uris)
+    listed = file_literals(uris)
     scan = f"read_parquet([{listed}], union_by_name=true, hive_partitioning=false"
     if not located:
         return scan + ")"
@@ -114,7 +114,7 @@ def accepted(sets: Sequence[FileSet], *, located: bool = False) -> str:
 
 
 def _excluded(uris: Sequence[str]) -> str:
-    listed = ", ".join(file_literal(uri) for uri in uris)
+    listed = file_literals(uris)
     return f"(SELECT _file, _row FROM read_parquet([{listed}], hive_partitioning=false))"
 
 

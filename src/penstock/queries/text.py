@@ -32,6 +32,11 @@ def file_literal(path: str) -> str:
     return literal(path if "://" in path else _PATTERN.sub(r"[\g<0>]", path))
 
 
+def file_literals(paths: Iterable[str]) -> str:
+    """Return the paths of files as such literals, with commas between."""
+    return ", ".join(map(file_literal, paths))
+
+
 def file_named(literal_: str) -> str:
     """Return the path of the file that the text of a ``file_literal`` names."""
     return literal_ if "://" in literal_ else _BRACKETED.sub(r"\1", literal_)

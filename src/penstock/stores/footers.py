@@ -88,7 +88,8 @@ def footer(path: str) -> Footer:
         found, leaves = by_arrow(path)
     except (OSError, pa.ArrowException) as error:
         raise DataError(f"{path} is no whole Parquet file") from error
-    return Footer(found.num_rows, leaves, _ArrowGroups(found))
+    groups = [_ArrowGroup(found.row_group(place)) for place in range(found.num_row_groups)]
+    return Footer(found.num_rows, leaves, groups)
 
 
 def by_arrow(path: str) -> tuple[pq.FileMetaData, tuple[Leaf, ...]]:
@@ -165,21 +166,6 @@ def _arrow_leaves(type_: pa.DataType, column: str) -> Iterator[Leaf]:
         yield from _arrow_leaves(type_.field(place).type, "")
     if not type_.num_fields:
         yield Leaf(column, type_.precision if pa.types.is_decimal(type_) else 0)
-
-
-class _ArrowGroups(Sequence[Group]):
-    """Row groups that are made when they are asked for: a file may have thousands."""
-
-    def __init__(self, found: pq.FileMetaData) -> None:
-        self._footer = found
-
-    def __len__(self) -> int:
-        return int(self._footer.num_row_groups)
-
-    def __getitem__(self, place: Any) -> Any:
-        if not 0 <= place < len(self):
-            raise IndexError(place)
-        return _ArrowGroup(self._footer.row_group(place))
 
 
 class _ArrowGroup:

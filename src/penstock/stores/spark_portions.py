@@ -15,7 +15,7 @@ import sqlglot
 
 from penstock.errors import ConfigurationError
 from penstock.queries.portions import Scan, Stretch, portioned
-from penstock.queries.text import file_literal
+from penstock.queries.text import file_literals
 from penstock.stores.port import ANSWERS, PORTION, Partial
 from penstock.stores.spark_worker import answering, uniting
 from penstock.values import dataclass
@@ -129,6 +129,6 @@ def _stretches(scan: int, file: str, facts: _File, size: int) -> Iterator[tuple[
 
 
 def _facts(files: set[str], connection: duckdb.DuckDBPyConnection) -> dict[str, _File]:
-    listed = ", ".join(map(file_literal, sorted(files)))
+    listed = file_literals(sorted(files))
     query = f"SELECT file_name, num_rows, file_size_bytes, num_row_groups FROM parquet_file_metadata([{listed}])"
     return {name: _File(rows, size, groups) for name, rows, size, groups in connection.execute(query).fetchall()}

@@ -9,7 +9,7 @@ import duckdb
 
 from penstock.model.entries import Column, DataFile
 from penstock.names import DETAIL, LINE, ORIGIN, REASONS
-from penstock.queries.text import file_literal, identifier, literal
+from penstock.queries.text import file_literal, file_literals, identifier, literal
 from penstock.schema import parse, restore
 from penstock.validate.quarantine import renamed
 from penstock.values import dataclass
@@ -103,7 +103,7 @@ def _lines(shelf: Shelf, *, all_rows: bool) -> str:
 def _untaken(shelf: Shelf) -> str:
     if not shelf.taken:
         return ""
-    listed = ", ".join(file_literal(uri) for uri in shelf.taken)
+    listed = file_literals(shelf.taken)
     return (
         f" ANTI JOIN (SELECT _position FROM read_parquet([{listed}], hive_partitioning=false)) t "
         "ON t._position = q.penstock_place"

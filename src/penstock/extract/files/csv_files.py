@@ -22,7 +22,7 @@ from penstock.extract.files.csv_gathering import gathered
 from penstock.extract.files.formats.known import CSV_OPTIONS, MISFIT_LIMIT
 from penstock.extract.files.listing import LARGE, Content, File, head
 from penstock.names import distinct, unknown
-from penstock.queries.text import file_literal, identifier, identifiers, literal
+from penstock.queries.text import file_literals, identifier, identifiers, literal
 from penstock.values import dataclass
 
 ON_RAGGED = ("quarantine", "refuse", "pad")
@@ -223,7 +223,7 @@ def _relieved(
 
 def relation(files: Sequence[File], how: Dialect, found: Columns, file_column: str, rejects: str | None) -> str:
     """Return the query over the files of a group; rows that do not fit stop it, or go to the tables of ``rejects``."""
-    listed = ", ".join(file_literal(file.path) for file in files)
+    listed = file_literals(file.path for file in files)
     told = ", ".join(
         f"{literal(name)}: {literal('VARCHAR' if name in found.spelled else found.types[name])}" for name in how.columns
     )

@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from penstock.extract.files.listing import Content, File, head
-from penstock.queries.text import file_literal, literal
+from penstock.queries.text import file_literals, literal
 
 if TYPE_CHECKING:
     from penstock.extract.files.csv_files import Dialect
@@ -29,7 +29,7 @@ def gathered(files: Sequence[tuple[File, Content]], how: Dialect) -> Iterator[tu
 
     It is one file in memory, which no disk sees, if there are many small plain ones; else the files themselves.
     """
-    listed = ", ".join(file_literal(file.path) for file, _ in files)
+    listed = file_literals(file.path for file, _ in files)
     if not _can_be(files, how):
         yield listed, how
         return

@@ -15,7 +15,7 @@ from penstock.errors import ConfigurationError, DataError
 from penstock.extract.files.joining import MOST, joined
 from penstock.extract.files.listing import Content, File, head
 from penstock.names import unknown
-from penstock.queries.text import file_literal, identifier, literal
+from penstock.queries.text import file_literals, identifier, literal
 from penstock.queries.widening import UNTYPED
 from penstock.schema import Type, parse, spell
 
@@ -99,7 +99,7 @@ def layout(file: File, content: Content) -> str:
 
 def parquet_relation(files: Sequence[File], file_column: str) -> str:
     """Return a query over Parquet files, united by column name."""
-    listed = ", ".join(file_literal(file.path) for file in files)
+    listed = file_literals(file.path for file in files)
     return (
         f"SELECT * FROM read_parquet([{listed}], union_by_name=true, hive_partitioning=false, "
         f"filename={literal(file_column)})"
@@ -107,7 +107,7 @@ def parquet_relation(files: Sequence[File], file_column: str) -> str:
 
 
 def _scan(files: Sequence[tuple[File, Content]], how: str, file_column: str) -> str:
-    listed = ", ".join(file_literal(file.path) for file, _ in files)
+    listed = file_literals(file.path for file, _ in files)
     # A document that is not a list of records is one record, as large as the file.
     largest = _LARGEST_RECORD if how != "unstructured" else max(_LARGEST_RECORD, *(c.bytes + 1024 for _, c in files))
     return (
