@@ -57,3 +57,19 @@ def level(dice: random.Random, values: Sequence[Any]) -> Any:
 def bounds(code: str) -> dict[str, float]:
     """Return the bounds that a suggested ``between`` has."""
     return {name: float(value) for name, value in re.findall(r"(low|high)=([-0-9.e]+)", code)}
+
+
+def told(recent: Recent, name: str, *changes: str, load: int = 8) -> int:
+    """Return how many rows a suggested query gives of a load in which something was changed.
+
+    Args:
+        recent: The loads.
+        name: Of the suggestion.
+        changes: What follows ``readings`` in statements that change the load: ``SET …``, or ``WHERE …`` to delete.
+        load: Its number.
+    """
+    query = next(str(each.arguments[0]) for each in propose(recent) if called(each) == name)
+    recent.connection.execute(f"CREATE OR REPLACE TABLE readings AS SELECT * FROM recent WHERE {LOAD} = {load}")
+    for change in changes:
+        recent.connection.execute(f"{'UPDATE' if change.startswith('SET') else 'DELETE FROM'} readings {change}")
+    return len(recent.connection.execute(query).fetchall())

@@ -20,8 +20,8 @@ _OFTEN = 0.2
 """An order that more rows break is none."""
 _MOST_OFTEN = 0.4
 """What may break it at most, to say anything."""
-_TOUCHED = 0.2
-"""In so many loads two columns are equal in some row, if one is the limit of the other."""
+_TOUCHED, _NEAR = 0.2, 0.05
+"""In so many loads two columns come so close, beside how far apart they ever are, if one is the limit of the other."""
 _UNTOUCHED = 0.05
 """So many rows may break an order that was kept by chance, perhaps."""
 _ALIKE, _MUCH_ALIKE = 0.1, 0.4
@@ -69,10 +69,12 @@ def ordered(recent: Recent) -> Iterator[Suggestion]:
 
 
 def _touched(recent: Recent, low: str, high: str) -> bool:
-    """Say whether two columns are often equal: then one is the limit of the other, not only greater so far."""
-    found = recent.by_load({"least": f"min({_number(recent, high)} - {_number(recent, low)})"})["least"]
-    known = [value for value in found if value is not None]
-    return bool(sum(value == 0 for value in known) >= _TOUCHED * len(known))
+    """Say whether two columns are often equal, or close: one is the limit of the other, not only greater so far."""
+    apart = f"{_number(recent, high)} - {_number(recent, low)}"
+    found = recent.by_load({"least": f"min({apart})", "most": f"max({apart})"})
+    known = [value for value in found["least"] if value is not None]
+    near = _NEAR * max((value for value in found["most"] if value is not None), default=0.0)
+    return bool(sum(0 <= value <= near for value in known) >= _TOUCHED * len(known))
 
 
 def _apart(recent: Recent, low: str, high: str) -> bool:

@@ -20,10 +20,12 @@ _ROOM = 0.05
 """The least margin of a share; of few rows it is the error of a sample, 1 / sqrt(rows)."""
 _BEYOND = 0.25
 """The least margin of a range, in its widths."""
-_PROVEN = 300
-"""Of so many values none was zero: by the rule of three, fewer than 1 in 100 others are."""
+_PROVEN, _MUCH_PROVEN = 300, 3000
+"""Of so many values none was zero: by the rule of three, fewer than 1 in 100 others are, and in 1,000."""
 _WALL, _NEAR = 0.2, 0.05
 """Where a column ends at zero, the least value is the same in so many loads, or so small beside the greatest one."""
+_CLOSE = 0.02
+"""Where a column ends above, so close to the greatest value come those of so many loads."""
 _MOSTLY = 0.5
 _FILLED = 0.9
 """Of a column that has no value in more of the loads, the ends are those of a few rows."""
@@ -31,6 +33,7 @@ _SAME = 1e-6
 """Ends of loads that differ by less, beside how large they are, are one."""
 _FINER = 2
 """So many times as finely a sensor may resolve one day, by one bit more."""
+_DIVISORS = (2, 3, 5, 7)
 _MOST_AT_AN_END = 0.5
 """Where more may stand at the greatest value, it says nothing."""
 
@@ -44,6 +47,8 @@ def numbers(recent: Recent) -> Iterator[Suggestion]:
     for name in recent.numbers:
         if kind_of(recent.columns[name]) == "real":
             yield from _decimals(recent, name)
+        else:
+            yield from _divisors(recent, name)
         yield from _grid(recent, name)
         yield from _signs(recent, name)
         yield from _never_zero(recent, name, lows[name], highs[name])
@@ -64,7 +69,9 @@ def ranges(recent: Recent, lows: _Ends, highs: _Ends) -> Iterator[Suggestion]:
         greatest = max((value for value in highs[name] if value is not None), default=0.0)
         low = usual_range(lows[name], ahead=AHEAD)
         # What can be below zero, as a temperature, is no amount that grows by factors.
-        scale = Amounts() if least >= 0 and by_factors(highs[name]) else None
+        # Nor is what ends at a wall, as a direction at 360 degrees.
+        free = recent.distinct[name] <= LEVELS or not _ceiled(highs[name], greatest)
+        scale = Amounts() if least >= 0 and free and by_factors(highs[name]) else None
         high = usual_range(highs[name], scale=scale, ahead=AHEAD)
         # A range whose ends vary little is not narrower than the values themselves.
         room = _BEYOND * (greatest - least)
@@ -113,6 +120,12 @@ def _walled(lows: Sequence[float | None], greatest: float) -> bool:
     """Say whether values that never were below zero end there: often at one least value, or close to zero."""
     known = [value for value in lows if value is not None]
     return bool(known) and (min(known) <= _NEAR * greatest or known.count(min(known)) >= _WALL * len(known))
+
+
+def _ceiled(highs: Sequence[float | None], greatest: float) -> bool:
+    """Say whether values end at one greatest value, which many loads nearly reach."""
+    known = [value for value in highs if value is not None]
+    return sum(value >= (1 - _CLOSE) * greatest for value in known) >= _WALL * len(known)
 
 
 def _decimals(recent: Recent, name: str) -> Iterator[Suggestion]:
@@ -174,6 +187,24 @@ def _last_decimal(values: Sequence[float]) -> float:
     return 0.0
 
 
+def _divisors(recent: Recent, name: str) -> Iterator[Suggestion]:
+    """Suggest which numbers do not divide all values of a load: what is rounded has one that does."""
+    column = identifier(name)
+    asked = {number: f"count_if({column} % {number} <> 0) / nullif(count({column}), 0)" for number in _DIVISORS}
+    found = recent.by_load(asked)
+    filled = max(1.0, recent.typical * (1 - recent.nulls[name] / sum(recent.rows)))
+    ranges = {
+        number: usual_range(found[number], least=0, greatest=1, step=_ROOM, scale=Shares(filled)) for number in asked
+    }
+    never = [number for number, usual in ranges.items() if usual is not None and usual.low > 0]
+    if never:
+        listed = ", ".join(f"{asked[number]} AS by_{number}" for number in never)
+        limits = " OR ".join(f"{asked[number]} = 0" for number in never)
+        query = f"SELECT {listed} FROM {identifier(recent.table)} HAVING {limits}"
+        said = f"in no load of {recent.loads} could all values be divided by {' or '.join(map(str, never))}"
+        yield Suggestion("query", (query,), {"name": f"divisors of {name}", "severity": "warn"}, said)
+
+
 def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
     """Suggest how many values are below zero, and how many are zero."""
     column = identifier(name)
@@ -211,7 +242,8 @@ def _never_zero(
     before = 0 > greatest >= -room and _walled([-high for _, high in known], -least)
     if least < 0 < greatest or behind or before:
         said = f"none of {found['values']:,} values was zero"
-        yield Suggestion("expression", (f"{column} <> 0",), {"at_most": recent.tolerated}, said)
+        room = recent.rare if found["values"] >= _MUCH_PROVEN else recent.tolerated
+        yield Suggestion("expression", (f"{column} <> 0",), {"at_most": room}, said)
 
 
 def _ends(recent: Recent, name: str) -> Iterator[Suggestion]:

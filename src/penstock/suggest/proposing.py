@@ -39,6 +39,7 @@ _RULES: Sequence[Callable[[Recent], Iterator[Suggestion]]] = (
     across.linear,
     dependencies.dependencies,
     gaps.gaps,
+    gaps.filled,
     figures.present,
     figures.groups,
     groups.beside,
