@@ -98,10 +98,11 @@ def in_warehouse(folder: Path, column: str = "n") -> Counter[Any]:
 
 
 def in_lake(folder: Path, column: str = "n") -> Counter[Any]:
-    """Return the same of what a Delta reader of the lake sees."""
+    """Return the same of what a Delta reader of the lake sees; nothing before a table is committed."""
     from deltalake import DeltaTable
 
-    files = DeltaTable(str(folder / "data/staging/lake/raw_clicks")).file_uris()
+    place = str(folder / "data/staging/lake/raw_clicks")
+    files = DeltaTable(place).file_uris() if DeltaTable.is_deltatable(place) else []
     if not files:
         return Counter()
     with duckdb.connect() as connection:
@@ -110,11 +111,8 @@ def in_lake(folder: Path, column: str = "n") -> Counter[Any]:
 
 
 def landed(folder: Path) -> int:
-    """Return how many rows a Delta reader of the lake sees; none where no table is committed yet."""
-    from deltalake import DeltaTable
-
-    there = DeltaTable.is_deltatable(str(folder / "data/staging/lake/raw_clicks"))
-    return in_lake(folder).total() if there else 0
+    """Return how many rows a Delta reader of the lake sees."""
+    return in_lake(folder).total()
 
 
 def penstock(folder: Path, *arguments: str, **settings: Any) -> subprocess.CompletedProcess[str]:
