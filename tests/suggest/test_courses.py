@@ -7,6 +7,7 @@ import random
 from datetime import timedelta
 
 import duckdb
+import pytest
 from evident import LOADS, Row, bounds, day, gathered, suggested, told
 
 SHIFTED = "SET {0} = (SELECT other.{0} FROM recent AS other WHERE other._penstock_number = 8 AND {1})"
@@ -31,6 +32,17 @@ def test_days_go_by_their_hours_and_weekends_by_theirs(connection: duckdb.DuckDB
         == 1
     )
     assert told(recent, name, "SET passengers = 1") == 1
+
+
+@pytest.mark.parametrize("odd", [math.inf, -math.inf, math.nan, 1e308])
+def test_a_course_is_found_beside_numbers_that_have_no_mean(connection: duckdb.DuckDBPyConnection, odd: float) -> None:
+    def row(dice: random.Random, load: int, place: int) -> Row:
+        return {
+            "warmth": 10 * math.sin(place / 4) + dice.random(),
+            "odd": odd if place == 3 and load % 4 == 0 else math.sin(place / 4) + dice.random(),
+        }
+
+    assert "warmth by the hour" in suggested(gathered(connection, row))
 
 
 def test_each_series_goes_by_its_own_hours(connection: duckdb.DuckDBPyConnection) -> None:

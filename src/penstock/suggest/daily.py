@@ -64,7 +64,8 @@ class _Course:
             f"SELECT hour, series, {listed} FROM (SELECT {self._hours}, {identifier(self.at)} "
             f"FROM {self.recent.relation}) WHERE hour IS NOT NULL AND series IS NOT NULL GROUP BY 1, 2 ORDER BY 1, 2"
         )
-        return [row for row in found if None not in row]
+        # Numbers at the edge of what a double holds have no finite mean.
+        return [row for row in found if all(mean is not None and math.isfinite(mean) for mean in row[2:])]
 
     def followed(self, relation: str, *more: str) -> str:
         """Return how closely the number goes with the mean, in each series beside its own mean of the day."""

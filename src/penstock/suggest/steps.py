@@ -100,7 +100,8 @@ def steps(recent: Recent) -> Iterator[Suggestion]:
 def _moves(series: _Series) -> Iterator[Suggestion]:
     recent = series.recent
     rows = series.rows(recent.relation, LOAD)
-    deviations = [value for value in recent.by_load({"own": "stddev_pop(value)"}, rows)["own"] if value is not None]
+    own = recent.by_load({"own": "stddev_pop(value)"}, rows)["own"]
+    deviations = [value for value in own if value is not None and math.isfinite(value)]
     usually = float(rounded(statistics.median(deviations), 4)) if deviations else 0.0
     figures = _FIGURES | {"rough": _ROUGH.format(usually)}
     found = recent.by_load(figures, rows)
