@@ -9,7 +9,7 @@ from statistics import fmean, median, pvariance
 
 from penstock.profiles.ranges import CLOSELY, Correlations, Range, Shares, usual_range
 from penstock.queries.text import identifier
-from penstock.suggest.recent import AHEAD, Recent, finite, written
+from penstock.suggest.recent import AHEAD, ALWAYS, Recent, finite, written
 from penstock.suggest.suggestion import Suggestion, rounded
 
 _GROUPS = 6
@@ -19,8 +19,6 @@ _FEWEST = 8
 
 _ROOM = 0.3
 """The least margin of a share of values."""
-_ALWAYS, _MAIN = 5, 0.1
-"""What came so often at the least in every load, and was so large a part of it, is not missing by chance."""
 _BY_CHANCE = 0.01
 """How probably at most one of the values that are expected is missing by chance in one of the loads to come."""
 _LARGEST = 0.8
@@ -57,9 +55,9 @@ def present(recent: Recent) -> Iterator[Suggestion]:
         column = identifier(category)
         values = recent.values[category]
         found = recent.by_load({value: f"count(*) FILTER (WHERE {column} = {written(value)})" for value in values})
-        fewest = max(_ALWAYS, _MAIN * recent.typical)
+        fewest = recent.much
         # Where one of them was missing, that happens; what has come so far proves nothing then.
-        often = [found[value] for value in values if median(count or 0 for count in found[value]) >= _ALWAYS]
+        often = [found[value] for value in values if median(count or 0 for count in found[value]) >= ALWAYS]
         complete = all(count for counts in often for count in counts)
         by_chance = _BY_CHANCE / AHEAD / len(values)
         always = [value for value in values if _always(found[value], fewest, by_chance, complete=complete)]

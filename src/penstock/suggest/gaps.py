@@ -16,8 +16,6 @@ _PROVEN, _SELDOM = 300, 0.005
 """So many gaps make it a rule, which so few rows may break."""
 _MOST_COLUMNS = 16
 _MOST = 0.2
-_ALWAYS, _MAIN = 5, 0.1
-"""What came so often at the least in every load, and in so large a part of the rows, is not missing by chance."""
 _GROUP, _GROUPS, _PROVEN_GROUPS = 8, 4, 60
 """Rows of a group that is looked at; by so many categories at most; so many groups of loads make it a rule."""
 
@@ -49,7 +47,7 @@ def filled(recent: Recent) -> Iterator[Suggestion]:
     gapped = [name for name in recent.columns if 0 < recent.nulls[name] < sum(recent.rows)]
     counts = recent.by_load({name: f"count({identifier(name)})" for name in gapped})
     for name in gapped:
-        if min(count or 0 for count in counts[name]) >= max(_ALWAYS, _MAIN * recent.typical):
+        if min(count or 0 for count in counts[name]) >= recent.much:
             said = f"{min(counts[name])} values or more came in each of {recent.loads} loads"
             asked = f"count({identifier(name)})"
             bounds = {"min": 1, "name": f"some {name}", "severity": "warn"}

@@ -187,12 +187,17 @@ def _last_decimal(values: Sequence[float]) -> float:
     return 0.0
 
 
+def _filled(recent: Recent, name: str) -> float:
+    """Return how many values a load has of a column, in the middle; 1 at least."""
+    return max(1.0, recent.typical * (1 - recent.nulls[name] / sum(recent.rows)))
+
+
 def _divisors(recent: Recent, name: str) -> Iterator[Suggestion]:
     """Suggest which numbers do not divide all values of a load: what is rounded has one that does."""
     column = identifier(name)
     asked = {number: f"count_if({column} % {number} <> 0) / nullif(count({column}), 0)" for number in _DIVISORS}
     found = recent.by_load(asked)
-    filled = max(1.0, recent.typical * (1 - recent.nulls[name] / sum(recent.rows)))
+    filled = _filled(recent, name)
     ranges = {
         number: usual_range(found[number], least=0, greatest=1, step=_ROOM, scale=Shares(filled)) for number in asked
     }
@@ -210,7 +215,7 @@ def _signs(recent: Recent, name: str) -> Iterator[Suggestion]:
     column = identifier(name)
     asked = {sign: f"count({column}) FILTER ({column} {sign} 0) / nullif(count({column}), 0)" for sign in ("<", "=")}
     found = recent.by_load(asked)
-    filled = max(1.0, recent.typical * (1 - recent.nulls[name] / sum(recent.rows)))
+    filled = _filled(recent, name)
     step = max(_ROOM, filled**-0.5)
     for sign, sql in asked.items():
         shares = [share for share in found[sign] if share is not None]

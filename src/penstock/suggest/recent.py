@@ -35,6 +35,8 @@ AHEAD, _RISK = 30, 0.5
 """So many loads are to come, in which so many rows that break a rule are expected at most."""
 _OFTEN = 10
 """A value that came in fewer loads is a rare one, beside which there may be others."""
+ALWAYS, _MAIN = 5, 0.1
+"""What came so often at the least in every load, and was so large a part of it, is not missing by chance."""
 FEW, FEW_TEXTS = 60, 150
 """So many different values are a list to choose from: numbers, and texts."""
 
@@ -119,6 +121,11 @@ class Recent:
     def typical(self) -> float:
         """How many rows a load has, in the middle; 1 at least."""
         return max(1.0, float(median(self.rows))) if self.rows else 1.0
+
+    @property
+    def much(self) -> float:
+        """How many rows, had in every load, are not missing by chance."""
+        return max(ALWAYS, _MAIN * self.typical)
 
     @cached_property
     def tolerated(self) -> float:

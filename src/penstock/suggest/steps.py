@@ -31,7 +31,8 @@ _FIGURES = {
     "far": "max(abs(step))",
     "spike": "max(CASE WHEN sign(step) * sign(next) < 0 THEN least(abs(step), abs(next)) ELSE 0 END)",
 }
-_ROUGH = "avg(abs(step)) / nullif(greatest(stddev_pop(value), {0!r}), 0)"
+_PARTS = {"step": "avg(abs(step))", "own": "stddev_pop(value)"}
+_ROUGH = "{step} / nullif(greatest({own}, {usually!r}), 0)"
 """Steps beside the deviation, or on a day on which little moves beside the usual one."""
 _LENGTHS = ("far", "spike")
 """Figures in the unit of the number."""
@@ -76,6 +77,13 @@ class _Series:
 
 def series_of(recent: Recent) -> tuple[str, str | None] | None:
     """Return the moment that orders the rows, and the category whose values are series of their own, if one is."""
+    if "series" not in recent.learned:
+        recent.learned["series"] = _series_of(recent)
+    found: tuple[str, str | None] | None = recent.learned["series"]
+    return found
+
+
+def _series_of(recent: Recent) -> tuple[str, str | None] | None:
     moments = [name for name in recent.of_type("moment") if recent.distinct[name] > recent.loads]
     names = recent.key
     at = next((name for name in moments if name in names), None)
@@ -100,14 +108,14 @@ def steps(recent: Recent) -> Iterator[Suggestion]:
 def _moves(series: _Series) -> Iterator[Suggestion]:
     recent = series.recent
     rows = series.rows(recent.relation, LOAD)
-    own = recent.by_load({"own": "stddev_pop(value)"}, rows)["own"]
-    deviations = [value for value in own if value is not None and math.isfinite(value)]
-    usually = float(rounded(statistics.median(deviations), 4)) if deviations else 0.0
-    figures = _FIGURES | {"rough": _ROUGH.format(usually)}
-    found = recent.by_load(figures, rows)
+    found = recent.by_load(_FIGURES | _PARTS, rows)
     sizes = [value for value in found["size"] if value is not None]
     if not sizes or statistics.median(sizes) > _SMOOTH:
         return
+    deviations = [value for value in found["own"] if value is not None and math.isfinite(value)]
+    usually = float(rounded(statistics.median(deviations), 4)) if deviations else 0.0
+    figures = _FIGURES | {"rough": _ROUGH.format(**_PARTS, usually=usually)}
+    found["rough"] = [_rough(*parts, usually) for parts in zip(found["step"], found["own"], strict=True)]
     limits = []
     for figure, sql in figures.items():
         usual = _usual(figure, found[figure], recent.typical)
@@ -126,6 +134,12 @@ def _moves(series: _Series) -> Iterator[Suggestion]:
         listed = ", ".join(f"{sql} AS {figure}" for figure, sql in figures.items())
         query = f"SELECT {listed} FROM {series.rows(identifier(recent.table))} HAVING {' OR '.join(limits)}"
         yield Suggestion("query", (query,), {"name": f"steps of {series.name}", "severity": "warn"}, said)
+
+
+def _rough(step: float | None, own: float | None, usually: float) -> float | None:
+    """Return what ``_ROUGH`` is of a load."""
+    beside = max(own or 0.0, usually)
+    return step / beside if step is not None and beside else None
 
 
 def _usual(figure: str, found: Sequence[float | None], rows: float) -> Range | None:
