@@ -12,6 +12,8 @@ from penstock.suggest.suggestion import Suggestion, rounded
 
 _REPEATS = 2.0
 """So many rows must a code have, in the middle, that something can follow from it."""
+_ROUGHLY = 0.8
+"""What a rough count of different values may be off by at most."""
 _MOST_COLUMNS = 6
 _MOST = 10
 """So many are suggested: each reads what was accepted before."""
@@ -43,8 +45,12 @@ def referring(recent: Recent) -> set[str]:
 
 
 def _names_a_row(recent: Recent, relation: str, names: Sequence[str]) -> list[str]:
-    asked = {name: f"count(DISTINCT {identifier(name)}) = count(*)" for name in names}
-    return [name for name, unique in recent.whole(asked, relation).items() if unique]
+    # An exact count holds all values: of one column at a time, and of those alone that may tell rows apart.
+    rough = recent.whole(
+        {name: f"approx_count_distinct({identifier(name)}) >= {_ROUGHLY} * count(*)" for name in names}, relation
+    )
+    asked = {name: f"count(DISTINCT {identifier(name)}) = count(*)" for name in names if rough[name]}
+    return [name for name, sql in asked.items() if recent.whole({name: sql}, relation)[name]]
 
 
 def _refers(

@@ -152,7 +152,9 @@ class Recent:
     @cached_property
     def distinct(self) -> dict[str, int]:
         """How many different values a column has in all loads."""
-        return self.whole({name: f"count(DISTINCT {identifier(name)})" for name in self.columns})
+        asked = {name: f"count(DISTINCT {identifier(name)})" for name in self.columns}
+        # Each holds all values of its column.
+        return {name: self.whole({name: sql})[name] for name, sql in asked.items()}
 
     @cached_property
     def numbers(self) -> list[str]:
